@@ -1,0 +1,24 @@
+"""Continual-learning strategies, streams and honest comparisons on top of Avalanche."""
+
+from typing import TYPE_CHECKING
+
+from cl_strategies import compat
+from cl_strategies._lazy import lazy_exports
+
+compat.install()
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cl_strategies.strategies.alasso import ALASSO as ALASSO
+    from cl_strategies.strategies.l2 import L2 as L2
+    from cl_strategies.strategies.si import SI as SI
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ALASSO": "cl_strategies.strategies.alasso",
+        "L2": "cl_strategies.strategies.l2",
+        "SI": "cl_strategies.strategies.si",
+    },
+)

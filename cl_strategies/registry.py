@@ -1,0 +1,119 @@
+"""Names of strategies, benchmarks and models, and the factories behind them.
+
+An :class:`Entry` is plain text until :meth:`Entry.load` imports its factory, so that listing
+names costs nothing. Third parties add entries through the entry-point groups
+``cl_strategies.strategies``, ``cl_strategies.benchmarks`` and ``cl_strategies.models``: each
+entry point names an :class:`Entry`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from cl_strategies.errors import UserError, unknown_name
+
+KINDS: Mapping[str, str] = {
+    "strategies": "cl_strategies.strategies.catalogue",
+    "benchmarks": "cl_strategies.benchmarks.catalogue",
+    "models": "cl_strategies.models.catalogue",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One registered name.
+
+    :param name: kebab-case name.
+    :param factory: ``"module:attribute"`` of a callable whose keyword arguments with a
+        default are the options that a user may set.
+    :param summary: one line for ``cl-strategies list``.
+    :param paper: citation, or ``""``.
+    :param scenarios: scenarios it supports: ``"class"``, ``"task"``, ``"domain"``.
+    :param needs: what it needs beyond images and labels, in words.
+    :param fixed: options that the engine supplies and a user may not set.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    paper: str = ""
+    scenarios: tuple[str, ...] = ("class", "task", "domain")
+    needs: tuple[str, ...] = ()
+    fixed: frozenset[str] = frozenset()
+
+    def load(self) -> Callable[..., Any]:
+        """Import the factory."""
+        module, _, attribute = self.factory.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def defaults(self) -> dict[str, Any]:
+        """The options a user may set, with their defaults."""
+        return {
+            parameter.name: parameter.default
+            for parameter in inspect.signature(self.load()).parameters.values()
+            if parameter.default is not inspect.Parameter.empty
+            and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+            and parameter.name not in self.fixed
+        }
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """:raises UserError: for an option that the factory does not have."""
+        known = self.defaults()
+        for key in options:
+            if key not in known:
+                raise unknown_name(f"option of {self.name}", key, known or ["(it has no options)"])
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data for ``cl-strategies list --json``."""
+        description = asdict(self)
+        del description["fixed"]
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in description.items()}
+
+
+class Registry:
+    """The entries of one kind, ours first, then those of installed third parties."""
+
+    def __init__(self, kind: str) -> None:
+        if kind not in KINDS:
+            raise unknown_name("kind", kind, KINDS)
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+        for entry in importlib.import_module(KINDS[kind]).ENTRIES:
+            self.add(entry)
+        for point in entry_points(group=f"cl_strategies.{kind}"):
+            self.add(point.load())
+
+    def add(self, entry: Entry) -> None:
+        """:raises UserError: if the name is taken."""
+        if entry.name in self._entries:
+            raise UserError(
+                f"the {self.kind} name {entry.name!r} is registered twice "
+                f"({self._entries[entry.name].factory} and {entry.factory}): rename one of them"
+            )
+        self._entries[entry.name] = entry
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._entries:
+            raise unknown_name(_SINGULAR[self.kind], name, self._entries)
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+
+_SINGULAR = {"strategies": "strategy", "benchmarks": "benchmark", "models": "model"}
+
+
+@cache
+def registry(kind: str) -> Registry:
+    """The process-wide registry of ``kind``: ``strategies``, ``benchmarks`` or ``models``."""
+    return Registry(kind)
