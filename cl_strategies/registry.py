@@ -62,18 +62,43 @@ class Entry:
             and parameter.name not in self.fixed
         }
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
-        """:raises UserError: for an option that the factory does not have."""
-        known = self.defaults()
-        for key in options:
-            if key not in known:
-                raise unknown_name(f"option of {self.name}", key, known or ["(it has no options)"])
+    def resolve_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options: ``given`` where given, else the defaults; sorted by name.
+
+        :raises UserError: for an option that the factory does not have, or of another type.
+        """
+        defaults = self.defaults()
+        for key in given:
+            if key not in defaults:
+                raise unknown_name(f"option of {self.name}", key, defaults or ["(it has none)"])
+        return {
+            key: checked_type(f"{self.name}.{key}", given.get(key, default), default)
+            for key, default in sorted(defaults.items())
+        }
 
     def describe(self) -> dict[str, Any]:
         """Plain data for ``cl-strategies list --json``."""
         description = asdict(self)
         del description["fixed"]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in description.items()}
+
+
+def checked_type(what: str, value: Any, default: Any) -> Any:
+    """``value`` if it is of the type of ``default`` (an int may stand for a float).
+
+    :raises UserError: otherwise; a default of ``None`` says nothing about the type.
+    """
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    expected = list if isinstance(default, tuple) else type(default)
+    if default is not None and value is not None and type(value) is not expected:
+        raise UserError(
+            f"{what} is {value!r}, a {type(value).__name__}: "
+            f"give a {expected.__name__} such as {default!r}"
+        )
+    return value
 
 
 class Registry:

@@ -1,0 +1,51 @@
+# Each target works as the first command after a clone: it creates .venv when needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT ?= comparison/quickstart
+
+.DEFAULT_GOAL := help
+.PHONY: help install compare test test-all bench lint types wheel docs clean
+
+help:
+	@echo "make compare    compare strategies on real data, write $(OUT)/report.html"
+	@echo "make test       the test suite (minutes)"
+	@echo "make test-all   with the long runs"
+	@echo "make bench      speed against Avalanche and a raw PyTorch loop"
+	@echo "make lint types wheel docs clean"
+
+# torch first and alone: its pinned version keeps pip from ever choosing another build.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(STAMP)
+
+compare: $(STAMP)
+	$(BIN)/cl-strategies compare quickstart --out $(OUT)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -m ""
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest tests/performance -m "" --benchmark-enable -s
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types wheel: $(STAMP)
+	$(BIN)/python .ci/check_wheel.py
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,367 @@
+"""``cl-strategies``: list, show, run, compare, tune, report, datasets, doctor.
+
+Only what a command needs is imported, when it is needed: Avalanche takes seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_strategies.errors import UserError
+
+if TYPE_CHECKING:
+    from cl_strategies.experiment.config import ExperimentConfig
+    from cl_strategies.experiment.suite import Suite
+
+EXIT_OK, EXIT_FAILED_RUNS, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0: done. 1: done, but a run failed (the report says why). 2: bad input, said in one message.
+    """
+    # Avalanche's solver dependency warns on import about solvers that nothing here uses.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:no QP solver found:UserWarning")
+    import warnings
+
+    warnings.filterwarnings("ignore", message="no QP solver found")
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except UserError as error:
+        print(f"cl-strategies: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ncl-strategies: interrupted; the same command continues", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as in `list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    from cl_strategies import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="cl-strategies",
+        description="Compare continual-learning strategies on Avalanche's benchmark streams.",
+        epilog="First steps:  cl-strategies compare quickstart    cl-strategies list strategies",
+    )
+    parser.add_argument("--version", action="version", version=f"cl-strategies {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Any], int], help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(command=run)
+        return sub
+
+    sub = command("list", _list, "list strategies, benchmarks or models")
+    sub.add_argument("kind", nargs="?", help="strategies, benchmarks or models; all if not given")
+    sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
+
+    sub = command("show", _show, "show what one name is, its options and their defaults")
+    sub.add_argument("name", metavar="NAME")
+    sub.add_argument("--json", action="store_true", help="print a JSON object")
+
+    sub = command("run", _run, "do one run and print its numbers")
+    sub.add_argument("config", nargs="?", help="TOML file; or give --benchmark and --strategy")
+    sub.add_argument("--benchmark", metavar="NAME", help="benchmark of the run")
+    sub.add_argument("--strategy", metavar="NAME", help="strategy of the run")
+    _add_common(sub, out="runs go to DIR/runs (default: comparison)")
+
+    sub = command("compare", _compare, "run strategies x benchmarks x seeds x orders, and report")
+    sub.add_argument("suite", nargs="?", help="TOML file, or the name of a recipe: quickstart")
+    sub.add_argument(
+        "--benchmark", metavar="A,B", help="benchmarks (of the suite, if one is given)"
+    )
+    sub.add_argument("--strategies", metavar="A,B", help="strategies (likewise)")
+    sub.add_argument("--seeds", metavar="0-2", help="seeds: 0,1,5 or 0-4")
+    sub.add_argument("--orders", metavar="0-4", help="seeds of task orders: 0,1,5 or 0-4")
+    sub.add_argument(
+        "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
+    )
+    _add_executor(sub)
+    _add_common(sub, out="folder of the comparison (default: comparison/SUITE)")
+
+    sub = command("tune", _tune, "choose the suite's hyper-parameters with its [tuning] grid")
+    sub.add_argument("suite", help="TOML file, or the name of a recipe")
+    _add_executor(sub)
+    sub.add_argument("--out", metavar="DIR", help="folder (default: tuning/SUITE)")
+
+    sub = command("report", _report, "write the report of a folder of runs again")
+    sub.add_argument("folder", help="what --out was")
+    sub.add_argument("--out", metavar="DIR", help="where the report goes (default: the folder)")
+
+    sub = command("datasets", _datasets, "say which data sets are here, and get them")
+    sub.add_argument("action", choices=["check", "fetch"], help="check all, or fetch one")
+    sub.add_argument("name", nargs="?", help="the data set to fetch, or to check alone")
+    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
+    sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
+
+    command("doctor", _doctor, "say what is installed, what is broken and how to mend it")
+    return parser
+
+
+def _add_common(sub: argparse.ArgumentParser, out: str) -> None:
+    sub.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="set any key, such as train.epochs=3 or strategy.c=0.5; may be repeated",
+    )
+    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
+    sub.add_argument("--out", metavar="DIR", help=out)
+
+
+def _add_executor(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--executor", metavar="NAME", default="process", help="process or serial")
+    sub.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: cores)")
+
+
+def _list(options: argparse.Namespace) -> int:
+    from cl_strategies.registry import KINDS, registry
+
+    kinds = [options.kind] if options.kind else list(KINDS)
+    if options.json:
+        rows = [{"kind": kind, **e.describe()} for kind in kinds for e in registry(kind)]
+        print(json.dumps(rows, indent=2))
+        return EXIT_OK
+    for kind in kinds:
+        width = max(len(entry.name) for entry in registry(kind))
+        print(f"{kind}:")
+        for entry in registry(kind):
+            print(f"  {entry.name:{width}}  {entry.summary}")
+    return EXIT_OK
+
+
+def _show(options: argparse.Namespace) -> int:
+    from cl_strategies.errors import unknown_name
+    from cl_strategies.registry import KINDS, registry
+
+    entries = {entry.name: (kind, entry) for kind in KINDS for entry in registry(kind)}
+    if options.name not in entries:
+        raise unknown_name("name", options.name, entries)
+    kind, entry = entries[options.name]
+    defaults = entry.defaults()
+    if options.json:
+        print(json.dumps({"kind": kind, **entry.describe(), "options": defaults}, indent=2))
+        return EXIT_OK
+    print(f"{entry.name} ({kind})\n  {entry.summary}")
+    for title, text in (
+        ("paper", entry.paper),
+        ("scenarios", ", ".join(entry.scenarios)),
+        ("needs", ", ".join(entry.needs)),
+        ("code", entry.factory),
+    ):
+        if text:
+            print(f"  {title}: {text}")
+    table = {"strategies": "strategy", "benchmarks": "benchmark", "models": "model"}[kind]
+    print("  options:" if defaults else "  no options")
+    for key, value in sorted(defaults.items()):
+        print(f"    {table}.{key} = {'(not set)' if value is None else json.dumps(value)}")
+    return EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
+
+    tables = read_toml(options.config) if options.config else {}
+    names = {"benchmark": options.benchmark, "strategy": options.strategy}
+    named = {f"{table}.name": name for table, name in names.items() if name}
+    overrides = {**named, **_overrides(options)}
+    config = ExperimentConfig.from_dict(override(tables, overrides))
+    _say(f"{config.slug}")
+    from cl_strategies.experiment.rundir import RunDirectory
+    from cl_strategies.experiment.runner import run
+
+    out = options.out or "comparison"
+    with _bar("experiences") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        record = run(config, out, progress=progress)
+    for name, value in record.metrics.items():
+        print(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
+    if record.status == "failed":
+        print(f"cl-strategies: the run failed: {(record.error or {})['message']}", file=sys.stderr)
+    print(RunDirectory(out, config).result)
+    return EXIT_FAILED_RUNS if record.status == "failed" else EXIT_OK
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from cl_strategies.experiment.checks import check_configs
+    from cl_strategies.experiment.sweep import compare
+
+    suite = _suite(options)
+    configs = suite.configs(_overrides(options))
+    out = Path(options.out or Path("comparison") / suite.name)
+    _say(f"{suite.name}: {len(configs)} runs in {out}")
+    check_configs(configs)
+    with _bar("runs", total=len(configs)) as bar:
+
+        def progress(config: ExperimentConfig, problem: str | None) -> None:
+            bar.set_postfix_str(f"{config.strategy.name} on {config.benchmark.name}")
+            bar.update()
+
+        result = compare(
+            configs,
+            out,
+            executor_name=options.executor,
+            jobs=options.jobs,
+            shard=_shard(options.shard),
+            progress=progress,
+        )
+    for slug, problem in result.problems.items():
+        print(f"cl-strategies: {slug}: {problem}", file=sys.stderr)
+    if result.records:
+        _write_report(out, out, suite.name)
+    if result.problems:
+        return EXIT_BAD_INPUT
+    return EXIT_FAILED_RUNS if result.failed else EXIT_OK
+
+
+def _suite(options: argparse.Namespace) -> Suite:
+    from dataclasses import replace
+
+    from cl_strategies.errors import unknown_name
+    from cl_strategies.experiment.suite import Suite
+
+    benchmarks, strategies = _names(options.benchmark), _names(options.strategies)
+    if options.suite:
+        suite = Suite.from_toml(options.suite)
+        for field, wanted in (("benchmarks", benchmarks), ("strategies", strategies)):
+            rows = {row["name"]: row for row in getattr(suite, field)}
+            for name in wanted:
+                if name not in rows:
+                    raise unknown_name(f"name among the suite's {field}", name, rows)
+            if wanted:
+                suite = replace(suite, **{field: [r for r in rows.values() if r["name"] in wanted]})
+    elif benchmarks and strategies:
+        suite = Suite(
+            benchmarks=[{"name": name} for name in benchmarks],
+            strategies=[{"name": name} for name in strategies],
+        )
+    else:
+        raise UserError(
+            "nothing to compare: name a suite (`compare quickstart`, `compare FILE.toml`), or give "
+            "--benchmark and --strategies"
+        )
+    if options.seeds is not None:
+        suite = replace(suite, seeds=_integers("--seeds", options.seeds))
+    if options.orders is not None:
+        suite = replace(suite, orders=_integers("--orders", options.orders))
+    return suite
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from cl_strategies.experiment.suite import Suite
+    from cl_strategies.experiment.tuning import trials, tune
+
+    suite = Suite.from_toml(options.suite)
+    total = sum(len(trial.configs) for trial in trials(suite))
+    with _bar("runs", total=total) as bar:
+        tuned = tune(
+            suite,
+            options.out or Path("tuning") / suite.name,
+            executor_name=options.executor,
+            jobs=options.jobs,
+            progress=lambda config, problem: bar.update() and None,
+        )
+    print(tuned.read_text(encoding="utf-8"))
+    print(f"{tuned}\n{tuned.with_name('tuning.csv')}")
+    return EXIT_OK
+
+
+def _report(options: argparse.Namespace) -> int:
+    _write_report(Path(options.folder), Path(options.out or options.folder), None)
+    return EXIT_OK
+
+
+def _write_report(folder: Path, out: Path, title: str | None) -> None:
+    from cl_strategies.reports import write_report
+
+    paths = write_report(folder, out, title=title)
+    print(paths.terminal_table)
+    print(f"report: {paths.html}")
+
+
+def _datasets(options: argparse.Namespace) -> int:
+    from cl_strategies.benchmarks import datasets
+
+    if options.action == "fetch":
+        if not options.name:
+            raise UserError("name the data set to fetch; `cl-strategies datasets check` lists them")
+        print(datasets.download(options.name, options.data_root))
+        return EXIT_OK
+    statuses = datasets.check_datasets(options.data_root, names=_names(options.name))
+    if options.json:
+        print(json.dumps([status.to_dict() for status in statuses], indent=2))
+    else:
+        print("\n".join(status.describe() for status in statuses))
+    missing = options.name and not all(status.present for status in statuses)
+    return EXIT_BAD_INPUT if missing else EXIT_OK
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from cl_strategies.doctor import diagnose
+
+    text, healthy = diagnose()
+    print(text)
+    return EXIT_OK if healthy else EXIT_BAD_INPUT
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    from cl_strategies.experiment.config import parse_assignment
+
+    overrides = dict(parse_assignment(text) for text in options.overrides)
+    if options.data_root:
+        overrides["benchmark.data_root"] = options.data_root
+    return overrides
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _integers(flag: str, text: str) -> list[int]:
+    """``"0,2,5-7"`` -> ``[0, 2, 5, 6, 7]``."""
+    from cl_strategies.experiment.suite import checked_seeds
+
+    values: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f"{flag} {text!r}: give integers such as 0,1,5 or a range such as 0-4")
+        values.extend(range(int(first), int(last or first) + 1))
+    if not values:
+        raise UserError(f"{flag} {text!r}: the range is empty; write the smaller number first")
+    return checked_seeds(flag, values)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not index.isdecimal() or not count.isdecimal():
+        raise UserError(f"--shard {text!r}: give I/N, such as 0/4 for the first of four")
+    return int(index), int(count)
+
+
+def _bar(unit: str, total: int | None = None) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=f" {unit}", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)

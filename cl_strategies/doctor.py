@@ -1,0 +1,127 @@
+"""What is installed here, what is broken, and how to mend it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cl_strategies import __version__, compat
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis; ``remedy`` is empty where nothing is broken.
+
+    :param fatal: whether cl-strategies cannot work until it is mended.
+    """
+
+    what: str
+    state: str
+    remedy: str = ""
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        mark = "ok " if not self.remedy else ("BAD" if self.fatal else "-- ")
+        remedy = f"\n      -> {self.remedy}" if self.remedy else ""
+        return f"  {mark} {self.what:16} {self.state}{remedy}"
+
+
+def diagnose() -> tuple[str, bool]:
+    """The diagnosis as text, and whether everything that is needed works."""
+    sections = {
+        "packages": list(_packages()),
+        "machine": list(_machine()),
+        "data": list(_data()),
+    }
+    lines = []
+    for title, findings in sections.items():
+        lines += [f"{title}:", *map(str, findings)]
+    broken = [f for findings in sections.values() for f in findings if f.fatal and f.remedy]
+    lines.append(
+        f"{len(broken)} thing(s) to mend, marked BAD above."
+        if broken
+        else "Everything needed works."
+    )
+    return "\n".join(lines), not broken
+
+
+def _packages() -> Iterator[Finding]:
+    from cl_strategies.experiment.environment import PACKAGES, package_version
+
+    yield Finding("cl-strategies", __version__)
+    yield Finding("python", platform.python_version())
+    for name in PACKAGES:
+        yield _package(name, package_version(name))
+    ray = package_version("ray")
+    yield Finding("ray", ray or "not installed", "" if ray else "optional: cl-strategies[ray]")
+    patched = compat.patched_operators()
+    yield Finding(
+        "patched",
+        f"torchvision operators {', '.join(patched)}: schemas only, for the compiled ones do not "
+        "load beside this torch; torchvision.io's codecs are not available, Pillow is used"
+        if patched
+        else "nothing",
+    )
+
+
+def _package(name: str, version: str | None) -> Finding:
+    module = {"avalanche-lib": "avalanche", "scikit-learn": "sklearn"}.get(name, name)
+    install = f"pip install -c constraints.txt {name}"
+    if version is None:
+        return Finding(name, "not installed", install, fatal=True)
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # whatever a broken package raises, the user should read
+        return Finding(
+            name, f"{version}, import fails: {error}", f"reinstall it: {install}", fatal=True
+        )
+    return Finding(name, version)
+
+
+def _machine() -> Iterator[Finding]:
+    from cl_strategies.experiment.environment import processor_name, usable_cores
+
+    yield Finding("processor", f"{processor_name()}, {usable_cores()} usable cores")
+    yield _device()
+    for what, folder in (("home", Path.home()), ("here", Path.cwd()), ("temporary", _temporary())):
+        writable = os.access(folder, os.W_OK)
+        yield Finding(
+            what,
+            f"{folder} {'is' if writable else 'is not'} writable",
+            "" if writable else _WRITABLE[what],
+            fatal=what == "temporary" and not writable,
+        )
+
+
+_WRITABLE = {
+    "home": "Avalanche keeps ~/.avalanche/config.json: set HOME to a writable folder",
+    "here": "give run and compare a writable folder with --out",
+    "temporary": "set TMPDIR to a writable folder",
+}
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
+
+
+def _device() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("device", "unknown: torch is missing")
+    if torch.cuda.is_available():
+        return Finding("device", f"cuda ({torch.cuda.get_device_name()})")
+    return Finding("device", "cpu")
+
+
+def _data() -> Iterator[Finding]:
+    from cl_strategies.benchmarks.datasets import check_datasets
+
+    for status in check_datasets():
+        state = f"found in {status.found_at}" if status.present else "not here"
+        yield Finding(status.name, state, "" if status.present else status.how_to_get)

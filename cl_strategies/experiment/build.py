@@ -1,0 +1,66 @@
+"""From a config to the objects of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.config import ExperimentConfig, Named, TrainConfig
+from cl_strategies.experiment.guard import FiniteGuard
+from cl_strategies.plugins.data import ResidentDataPlugin
+from cl_strategies.registry import registry
+
+
+def build_benchmark(benchmark: Named) -> Any:
+    """:raises DataMissingError: if its data set is not on this machine."""
+    return registry("benchmarks")[benchmark.name].load()(**benchmark.options)
+
+
+def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
+    """A freshly initialised model for the stream that ``info`` describes."""
+    _check_scenario("models", config.model.name, info)
+    return registry("models")[config.model.name].load()(
+        input_shape=info.input_shape,
+        n_classes=info.n_classes,
+        scenario=info.scenario,
+        **config.model.options,
+    )
+
+
+def build_strategy(
+    config: ExperimentConfig, info: Any, model: nn.Module, *, device: str, evaluator: Any
+) -> Any:
+    """The strategy with the engine's data path and its guard against divergence."""
+    _check_scenario("strategies", config.strategy.name, info)
+    return registry("strategies")[config.strategy.name].load()(
+        model=model,
+        optimizer=build_optimizer(config.train, model),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=config.train.batch_size,
+        train_epochs=config.train.epochs,
+        eval_mb_size=config.train.eval_batch_size,
+        device=device,
+        plugins=[FiniteGuard(), ResidentDataPlugin()],
+        evaluator=evaluator,
+        **config.strategy.options,
+    )
+
+
+def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    common = {"lr": train.lr, "weight_decay": train.weight_decay}
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=train.momentum, **common)
+    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), **common)
+
+
+def _check_scenario(kind: str, name: str, info: Any) -> None:
+    entry = registry(kind)[name]
+    if info.scenario not in entry.scenarios:
+        raise UserError(
+            f"{name} does not work on {info.name} in its {info.scenario}-incremental form; "
+            f"it supports: {', '.join(entry.scenarios)}"
+        )

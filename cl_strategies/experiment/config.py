@@ -1,0 +1,220 @@
+"""What one run is: benchmark, model, training, strategy and seed, as frozen dataclasses.
+
+TOML tables and dataclasses correspond one to one. Keys are checked, and a key or a value
+that does not fit is a :class:`~cl_strategies.errors.UserError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.registry import checked_type, registry
+
+#: A change of this number makes runs of earlier versions be repeated.
+CONFIG_VERSION = 1
+#: Where things lie, not what is computed: no part of a run's identity.
+_NOT_IDENTITY = (("benchmark", "data_root"),)
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A registry name and the options given with it."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, **self.options}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How every experience is trained.
+
+    :param epochs: passes over each experience.
+    :param batch_size: samples of the current experience per step.
+    :param eval_batch_size: samples per evaluation step; does not change any number.
+    :param optimizer: ``"adam"``, ``"adamw"`` or ``"sgd"``; its state is kept between experiences.
+    :param lr: learning rate.
+    :param momentum: of ``"sgd"``.
+    :param weight_decay: of any optimizer.
+    """
+
+    epochs: int = 1
+    batch_size: int = 64
+    eval_batch_size: int = 512
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "eval_batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"train.{name} is {getattr(self, name)}: give at least 1")
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown_name("optimizer", self.optimizer, OPTIMIZERS)
+        if self.momentum and self.optimizer != "sgd":
+            raise UserError(f"train.momentum is an option of sgd, not of {self.optimizer}")
+        if not 0 < self.lr < float("inf"):
+            raise UserError(f"train.lr is {self.lr}: give a positive number")
+        for name in ("momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"train.{name} is {getattr(self, name)}: give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Seed and machine.
+
+    :param seed: initialisation and data order are drawn from it, each on its own; the task
+        order is ``benchmark.order``.
+    :param device: ``"auto"`` (CUDA where present), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+    :param threads: CPU threads of the run. Sums depend on it in their last bits, so it is
+        part of the run's identity and does not follow the machine.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UserError(f"run.seed is {self.seed}: give 0 or more")
+        if self.threads < 1:
+            raise UserError(f"run.threads is {self.threads}: give at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """One run, completely described."""
+
+    benchmark: Named
+    strategy: Named
+    model: Named = Named("mlp")
+    train: TrainConfig = field(default_factory=TrainConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    @classmethod
+    def from_dict(cls, tables: Mapping[str, Any]) -> ExperimentConfig:
+        """Check ``tables`` and fill in every default, so that equal runs are equal configs.
+
+        :raises UserError: for an unknown table, name, key or value.
+        """
+        for table, content in tables.items():
+            if table not in _TABLES:
+                raise unknown_name("table", table, _TABLES)
+            if not isinstance(content, Mapping):
+                raise UserError(f"{table} must be a table of keys and values, not {content!r}")
+        for table in ("benchmark", "strategy"):
+            if "name" not in tables.get(table, {}):
+                raise UserError(f"the configuration needs a table [{table}] with a name")
+        return cls(
+            benchmark=_named("benchmarks", "benchmark", tables["benchmark"]),
+            strategy=_named("strategies", "strategy", tables["strategy"]),
+            model=_named("models", "model", {"name": "mlp", **tables.get("model", {})}),
+            train=_dataclass(TrainConfig, "train", tables.get("train", {})),
+            run=_dataclass(RunConfig, "run", tables.get("run", {})),
+        )
+
+    @classmethod
+    def from_toml(
+        cls, path: str | Path, overrides: Mapping[str, Any] | None = None
+    ) -> ExperimentConfig:
+        """Read a file; ``overrides`` (``{"train.epochs": 3}``) beat it."""
+        return cls.from_dict(override(read_toml(path), overrides or {}))
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Tables of plain data; :meth:`from_dict` gives an equal config back."""
+        return {
+            "benchmark": self.benchmark.to_dict(),
+            "model": self.model.to_dict(),
+            "train": asdict(self.train),
+            "strategy": self.strategy.to_dict(),
+            "run": asdict(self.run),
+        }
+
+    def with_seed(self, seed: int) -> ExperimentConfig:
+        return replace(self, run=replace(self.run, seed=seed))
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that name this run among all others."""
+        tables = {key: dict(table) for key, table in self.to_dict().items()}
+        for table, key in _NOT_IDENTITY:
+            tables[table].pop(key, None)
+        text = json.dumps([CONFIG_VERSION, tables], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def slug(self) -> str:
+        """Name of the run directory: readable words, then the hash."""
+        return f"{self.strategy.name}-{self.benchmark.name}-s{self.run.seed}-{self.hash}"
+
+
+_TABLES = tuple(f.name for f in fields(ExperimentConfig))
+
+
+def _named(kind: str, table: str, content: Mapping[str, Any]) -> Named:
+    name = content["name"]
+    if not isinstance(name, str):
+        raise UserError(f"{table}.name must be a string, not {name!r}")
+    given = {key: value for key, value in content.items() if key != "name"}
+    return Named(name, registry(kind)[name].resolve_options(given))
+
+
+def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
+    known = {f.name: f.default for f in fields(kind)}
+    values = {}
+    for key, value in content.items():
+        if key not in known:
+            raise unknown_name(f"key of [{table}]", key, known)
+        values[key] = checked_type(f"{table}.{key}", value, known[key])
+    return kind(**values)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """:raises UserError: if the file is missing or is not TOML."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+
+
+def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
+    result = {
+        key: dict(table) if isinstance(table, Mapping) else table for key, table in tables.items()
+    }
+    for key, value in values.items():
+        table, dot, option = key.partition(".")
+        if not dot or table not in _TABLES:
+            raise UserError(
+                f"cannot set {key!r}: write table.key=value with a table among "
+                f"{', '.join(_TABLES)}, for example train.epochs=3"
+            )
+        result.setdefault(table, {})[option] = value
+    return result
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are strings."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"cannot read {text!r}: write key=value, for example train.epochs=3")
+    try:
+        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()

@@ -1,0 +1,82 @@
+"""Where a run took place: versions, machine, device. Recorded beside every result."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("avalanche-lib", "torch", "torchvision", "numpy", "scikit-learn", "matplotlib")
+
+
+def describe_environment(device: str) -> dict[str, Any]:
+    """Plain data about this machine; nothing that names its user or its network."""
+    from cl_strategies import __version__
+
+    return {
+        "cl-strategies": __version__,
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "processor": processor_name(),
+        "cores": usable_cores(),
+        "device": describe_device(device),
+    }
+
+
+def package_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def processor_name() -> str:
+    """The processor's model, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """The cores this process may run on (fewer than the machine has, in a container)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def resolve_device(name: str) -> str:
+    """``"auto"`` -> ``"cuda"`` where there is one, else ``"cpu"``.
+
+    :raises UserError: if the device does not exist here.
+    """
+    import torch
+
+    from cl_strategies.errors import UserError
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"run.device is {name!r}: give auto, cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise UserError(f"run.device is {name!r}: give auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"run.device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    return name
+
+
+def describe_device(name: str) -> str:
+    """The device in words."""
+    import torch
+
+    return torch.cuda.get_device_name(name) if name.startswith("cuda") else "cpu"

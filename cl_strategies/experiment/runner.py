@@ -1,0 +1,211 @@
+"""One run: train experience by experience, record, checkpoint, resume."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from avalanche.training.plugins import EvaluationPlugin
+
+from cl_strategies.errors import DivergedError, UserError
+from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
+from cl_strategies.experiment.checkpoint import load_checkpoint, save_checkpoint
+from cl_strategies.experiment.config import ExperimentConfig
+from cl_strategies.experiment.environment import describe_environment, resolve_device
+from cl_strategies.experiment.rundir import RunDirectory
+from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_everything
+from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
+from cl_strategies.plugins.metrics import AccuracyMatrix, functional, parameter_bytes
+from cl_strategies.reports.schema import RunRecord
+
+logger = logging.getLogger(__name__)
+
+#: Called with (experiences done, experiences in all) at the start and after each experience.
+Progress = Callable[[int, int], None]
+
+
+def run(
+    config: ExperimentConfig, out: str | Path, *, progress: Progress | None = None
+) -> RunRecord:
+    """Do the run that ``config`` describes, or what is left of it.
+
+    A finished run is not repeated, an interrupted one continues after its last finished
+    experience with the same numbers as if it had not been interrupted. A run that diverges or
+    fails is recorded with its reason, and returned like any other.
+
+    :param out: the run directory becomes ``out/runs/<slug>``.
+    :param progress: told after each experience.
+    :raises UserError: for bad input: an option out of range, missing data, a damaged
+        checkpoint, a folder that cannot be written to.
+    """
+    directory = RunDirectory(out, config)
+    with directory.owned():
+        done = directory.outcome()
+        if done is not None:
+            return done
+        training: _Training | None = None
+        error: dict[str, str] | None = None
+        with isolated_rng(), torch_threads(config.run.threads):
+            try:
+                training = _Training(config, directory)
+                training.proceed(progress or (lambda done, total: None))
+            except UserError:
+                raise
+            except DivergedError as reason:
+                error = _describe("diverged", reason)
+            except Exception as reason:
+                error = _describe("error", reason)
+                logger.warning("%s failed: %s", config.slug, error["message"])
+        record = _record(config, training, error)
+        directory.conclude(record)
+    return record
+
+
+class _Training:
+    """The objects of one run and the rows recorded so far."""
+
+    def __init__(self, config: ExperimentConfig, directory: RunDirectory) -> None:
+        self.config = config
+        self.directory = directory
+        device = resolve_device(config.run.device)
+        self.benchmark = build_benchmark(config.benchmark)
+        self.info = self.benchmark.info
+        seed_everything(derive_seed(config.run.seed, "initialisation"))
+        self.matrix = AccuracyMatrix()
+        self.strategy = build_strategy(
+            config,
+            self.info,
+            build_model(config, self.info),
+            device=device,
+            evaluator=EvaluationPlugin(self.matrix, loggers=[]),
+        )
+        self.rows: list[dict[str, Any]] = []
+        directory.describe(describe_environment(device))
+        if directory.checkpoint.exists():
+            self._resume(device)
+        directory.rewrite_metrics(self.rows)
+
+    def _resume(self, device: str) -> None:
+        state = load_checkpoint(self.directory.checkpoint, device=device)
+        if state["config_hash"] != self.config.hash:
+            raise UserError(
+                f"the checkpoint {self.directory.checkpoint} belongs to another configuration: "
+                "delete it, and the run starts again from its first experience"
+            )
+        self.rows = state["rows"]
+        seen = self.benchmark.train_stream[: self.rows[-1]["experience"] + 1]
+        restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
+        self.matrix.load_state_dict(state["accuracy_matrix"])
+
+    def proceed(self, progress: Progress) -> None:
+        """Train and evaluate what is left of the stream."""
+        total = len(self.benchmark.train_stream)
+        start = self.rows[-1]["experience"] + 1 if self.rows else 0
+        progress(start, total)
+        joint = getattr(self.strategy, "trains_jointly", False)
+        for position in [total - 1] if joint and not start else range(start, total):
+            data = self.benchmark.train_stream
+            self._experience(position, list(data) if joint else data[position])
+            progress(position + 1, total)
+
+    def _experience(self, position: int, data: Any) -> None:
+        # Seeded anew, an experience draws the same numbers whether or not the run was
+        # interrupted before it.
+        seed_everything(derive_seed(self.config.run.seed, "experience", position))
+        began = time.perf_counter()
+        self.strategy.train(data)
+        trained = time.perf_counter()
+        self.strategy.eval(self.benchmark.test_stream[: position + 1])
+        row = {
+            "experience": position,
+            "accuracy": [float(value) for value in self.matrix.matrix[-1][: position + 1]],
+            "train_seconds": trained - began,
+            "evaluation_seconds": time.perf_counter() - trained,
+            "parameter_bytes": parameter_bytes(self.strategy.model),
+            "method_state_bytes": state_bytes(self.strategy),
+        }
+        self.rows.append(row)
+        save_checkpoint(
+            self.directory.checkpoint,
+            {
+                "config_hash": self.config.hash,
+                "rows": self.rows,
+                "strategy": capture_state(self.strategy),
+                "accuracy_matrix": self.matrix.state_dict(),
+            },
+        )
+        self.directory.append_metrics(row)
+
+
+_COLUMNS = ("train_seconds", "evaluation_seconds", "parameter_bytes", "method_state_bytes")
+
+
+def _record(
+    config: ExperimentConfig, training: _Training | None, error: dict[str, str] | None
+) -> RunRecord:
+    rows = training.rows if training else []
+    order = list(training.info.task_order) if training else []
+    matrix = np.full((len(order), len(order)), np.nan)
+    for row in rows:
+        matrix[row["experience"], : len(row["accuracy"])] = row["accuracy"]
+    columns = {key: [row[key] for row in rows] for key in _COLUMNS}
+    return RunRecord(
+        status="failed" if error else "finished",
+        error=error,
+        config=config.to_dict(),
+        config_hash=config.hash,
+        task_order=order,
+        accuracy_matrix=[[_number(value) for value in row] for row in matrix],
+        seconds={"train": columns["train_seconds"], "evaluation": columns["evaluation_seconds"]},
+        bytes={
+            "parameters": columns["parameter_bytes"],
+            "method_state": columns["method_state_bytes"],
+        },
+        metrics={} if error else summarise(matrix, columns),
+    )
+
+
+def summarise(matrix: np.ndarray, columns: dict[str, list[float]]) -> dict[str, float | None]:
+    """The numbers of a finished run; ``None`` where a metric is undefined."""
+    values = {
+        "average_accuracy": functional.average_accuracy(matrix),
+        "average_incremental_accuracy": functional.average_incremental_accuracy(matrix),
+        "backward_transfer": functional.backward_transfer(matrix),
+        "forgetting": functional.forgetting(matrix),
+        "relative_forgetting": functional.forgetting(matrix, relative=True),
+        "learning_accuracy": functional.learning_accuracy(matrix),
+        "train_seconds": sum(columns["train_seconds"]),
+        "parameter_bytes": columns["parameter_bytes"][-1],
+        "method_state_bytes": columns["method_state_bytes"][-1],
+    }
+    return {name: _number(value) for name, value in values.items()}
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` CPU threads: sums depend on it in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _describe(kind: str, error: Exception) -> dict[str, str]:
+    return {
+        "kind": kind,
+        "message": f"{type(error).__name__}: {error}" if kind == "error" else str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }

@@ -1,0 +1,88 @@
+"""Many runs, and what became of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cl_strategies.atomic import write_text
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.config import ExperimentConfig
+from cl_strategies.experiment.executors import default_jobs, executor
+from cl_strategies.experiment.rundir import RunDirectory
+from cl_strategies.reports.schema import RunRecord
+
+logger = logging.getLogger(__name__)
+
+#: Called with each config as its run ends, and the problem if it left no result.
+Progress = Callable[[ExperimentConfig, str | None], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The records of the runs that ended, and the problems of those that left none."""
+
+    records: list[RunRecord]
+    problems: dict[str, str]
+
+    @property
+    def failed(self) -> list[RunRecord]:
+        return [record for record in self.records if record.status == "failed"]
+
+
+def compare(
+    configs: Sequence[ExperimentConfig],
+    out: str | Path,
+    *,
+    executor_name: str = "process",
+    jobs: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    progress: Progress | None = None,
+) -> Comparison:
+    """Do every run that is not done yet.
+
+    :param configs: the runs, in the order of the report.
+    :param out: folder of the comparison; ``out/comparison.json`` lists its runs.
+    :param executor_name: ``"process"`` or ``"serial"``.
+    :param jobs: runs at a time; as many as there are cores for, if not given.
+    :param shard: ``(i, n)``: do only every n-th run, from the i-th (from 0).
+    :param progress: told as each run ends, finished ones first.
+    :raises UserError: for bad input that no run could have survived.
+    """
+    start = executor(executor_name)
+    out = Path(out)
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs is {jobs}: give at least 1")
+    index, count = shard
+    if not 0 <= index < count:
+        raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
+    listing = {"runs": [config.slug for config in configs]}
+    write_text(out / "comparison.json", json.dumps(listing, indent=2) + "\n")
+
+    problems: dict[str, str] = {}
+    tell = progress or (lambda config, problem: None)
+    todo = []
+    for config in configs[index::count]:
+        try:
+            done = RunDirectory(out, config).outcome() is not None
+        except UserError as error:
+            problems[config.slug] = str(error)
+            done = True
+        if done:
+            tell(config, problems.get(config.slug))
+        else:
+            todo.append(config)
+
+    if todo:
+        # A run costs seconds at least: never more processes than runs.
+        workers = min(len(todo), jobs or default_jobs(max(c.run.threads for c in todo)))
+        for outcome in start(todo, out, jobs=workers):
+            if outcome.problem is not None:
+                problems[outcome.config.slug] = outcome.problem
+            tell(outcome.config, outcome.problem)
+
+    finished = (RunDirectory(out, c).record() for c in configs if c.slug not in problems)
+    return Comparison([record for record in finished if record is not None], problems)

@@ -1,0 +1,164 @@
+"""Hyper-parameters for every method of a suite from one grid, on seeds and data of their own.
+
+The suite's ``[tuning]`` table::
+
+    [tuning]
+    seeds = [1000, 1001]        # none that the comparison uses
+    validation = 0.2            # part of the training data held out; the test data stay unseen
+    [tuning.grid]
+    "train.lr" = [0.001, 0.003]
+    strength = [0.1, 1.0, 10.0]
+
+Every strategy is tried with every learning rate; one that names its ``strength`` option
+(``strength = "ewc_lambda"`` in its ``[[strategies]]`` table) also with every strength.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from cl_strategies.atomic import write_text
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.experiment.config import ExperimentConfig, override
+from cl_strategies.experiment.rundir import RunDirectory
+from cl_strategies.experiment.suite import Suite, checked_seeds
+from cl_strategies.experiment.sweep import Progress, compare
+
+METRIC = "average_accuracy"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid for one strategy on one benchmark.
+
+    :param settings: dotted keys and values, such as ``{"train.lr": 0.001}``.
+    """
+
+    benchmark: str
+    strategy: str
+    settings: Mapping[str, Any]
+    configs: Sequence[ExperimentConfig]
+
+
+def trials(suite: Suite) -> list[Trial]:
+    """The grid of a suite, written out.
+
+    :raises UserError: if ``[tuning]`` is missing, incomplete or shares seeds with the suite.
+    """
+    seeds, validation, grid = _checked(suite)
+    result = []
+    for benchmark, strategy in itertools.product(suite.benchmarks, suite.strategies):
+        keys = {}
+        for key, values in grid.items():
+            if key != "strength":
+                keys[key] = values
+            elif "strength" in strategy:
+                keys[f"strategy.{strategy['strength']}"] = values
+        for point in itertools.product(*keys.values()):
+            settings = dict(zip(keys, point, strict=True))
+            tables = suite.tables(benchmark, strategy)
+            tables["benchmark"]["validation"] = validation
+            config = ExperimentConfig.from_dict(override(tables, settings))
+            configs = [config.with_seed(seed) for seed in seeds]
+            result.append(Trial(benchmark["name"], strategy["name"], settings, configs))
+    return result
+
+
+def tune(
+    suite: Suite,
+    out: str | Path,
+    *,
+    executor_name: str = "process",
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Run the grid, write ``out/tuning.csv`` and ``out/tuned.toml``; return the latter.
+
+    The best mean final average accuracy on the held-out data wins; the first of equals.
+    A setting with a failed run is not chosen.
+
+    :raises UserError: for a bad suite, or where every setting of a strategy failed.
+    """
+    out = Path(out)
+    grid = trials(suite)
+    compare(
+        [config for trial in grid for config in trial.configs],
+        out,
+        executor_name=executor_name,
+        jobs=jobs,
+        progress=progress,
+    )
+    scored = [(trial, _scores(trial, out)) for trial in grid]
+    write_text(out / "tuning.csv", _table(scored))
+
+    chosen: dict[str, dict[str, Any]] = {}
+    for (benchmark, strategy), group in itertools.groupby(
+        scored, key=lambda pair: (pair[0].benchmark, pair[0].strategy)
+    ):
+        complete = [(t, s) for t, s in group if len(s) == len(t.configs)]
+        if not complete:
+            raise UserError(
+                f"every setting of {strategy} failed on {benchmark}: the reasons are in "
+                f"{out / 'runs'}; change [tuning.grid]"
+            )
+        best, _ = max(complete, key=lambda pair: statistics.mean(pair[1]))
+        chosen.setdefault(benchmark, {})[strategy] = _nested(best.settings)
+    rows = [
+        {"name": benchmark, "strategies": strategies} for benchmark, strategies in chosen.items()
+    ]
+    write_text(out / "tuned.toml", tomli_w.dumps({"benchmarks": rows}))
+    return out / "tuned.toml"
+
+
+def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:
+    tuning = suite.tuning
+    if not tuning:
+        raise UserError(f"the suite {suite.name} has no [tuning] table: give seeds and a grid")
+    for key in tuning:
+        if key not in {"seeds", "validation", "grid"}:
+            raise unknown_name("key of [tuning]", key, ["seeds", "validation", "grid"])
+    seeds = checked_seeds("tuning.seeds", tuning.get("seeds", []))
+    if not seeds or set(seeds) & set(suite.seeds):
+        raise UserError(
+            f"tuning.seeds is {seeds}, suite.seeds is {list(suite.seeds)}: "
+            "tune on at least one seed, and on none that the comparison uses"
+        )
+    grid = tuning.get("grid", {})
+    if not grid or not all(isinstance(values, list) and values for values in grid.values()):
+        raise UserError('[tuning.grid] needs lists of values, such as "train.lr" = [0.001, 0.01]')
+    return seeds, float(tuning.get("validation", 0.2)), dict(grid)
+
+
+def _scores(trial: Trial, out: Path) -> list[float]:
+    records = [RunDirectory(out, config).record() for config in trial.configs]
+    return [float(r.metrics[METRIC]) for r in records if r and r.status == "finished"]
+
+
+def _table(scored: Sequence[tuple[Trial, list[float]]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["benchmark", "strategy", "settings", f"mean_{METRIC}", "std", "n"])
+    for trial, scores in scored:
+        settings = " ".join(f"{key}={value}" for key, value in trial.settings.items())
+        mean = statistics.mean(scores) if scores else ""
+        spread = statistics.stdev(scores) if len(scores) > 1 else ""
+        writer.writerow([trial.benchmark, trial.strategy, settings, mean, spread, len(scores)])
+    return text.getvalue()
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"train.lr": 1, "strategy.c": 2}`` -> ``{"c": 2, "train": {"lr": 1}}``."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        table, _, option = key.partition(".")
+        (nested if table == "strategy" else nested.setdefault(table, {}))[option] = value
+    return nested

@@ -1,0 +1,107 @@
+"""From one file to many configs."""
+
+import pytest
+import tomli_w
+
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.suite import Suite, recipes
+from cl_strategies.experiment.tuning import trials
+
+TABLES = {
+    "suite": {"name": "small", "seeds": [0, 1]},
+    "train": {"epochs": 2, "lr": 0.01},
+    "benchmarks": [
+        {
+            "name": "permuted-digits",
+            "n_experiences": 3,
+            "train": {"epochs": 4},
+            "strategies": {"si": {"c": 30.0, "train": {"lr": 0.5}}},
+        },
+        {"name": "split-digits"},
+    ],
+    "strategies": [{"name": "naive"}, {"name": "si", "c": 3.0, "strength": "c"}],
+    "tuning": {
+        "seeds": [7],
+        "validation": 0.2,
+        "grid": {"train.lr": [0.1, 0.2], "strength": [1.0, 2.0, 3.0]},
+    },
+}
+
+
+def suite(tmp_path, **changes):
+    path = tmp_path / "suite.toml"
+    path.write_text(tomli_w.dumps({**TABLES, **changes}))
+    return Suite.from_toml(path)
+
+
+def test_a_suite_is_the_product_of_benchmarks_strategies_and_seeds(tmp_path):
+    configs = suite(tmp_path).configs()
+    assert len(configs) == len({c.hash for c in configs}) == 2 * 2 * 2
+    assert {c.run.seed for c in configs} == {0, 1}
+
+
+def test_the_more_special_table_wins(tmp_path):
+    configs = {(c.benchmark.name, c.strategy.name): c for c in suite(tmp_path).configs()}
+    special = configs["permuted-digits", "si"]
+    assert (special.strategy.options["c"], special.train.lr, special.train.epochs) == (30.0, 0.5, 4)
+    general = configs["split-digits", "si"]
+    assert (general.strategy.options["c"], general.train.lr, general.train.epochs) == (3.0, 0.01, 2)
+    assert configs["permuted-digits", "naive"].train.lr == 0.01
+
+
+def test_overrides_beat_every_table(tmp_path):
+    configs = suite(tmp_path).configs({"train.epochs": 9})
+    assert {c.train.epochs for c in configs} == {9}
+
+
+def test_orders_multiply_the_runs(tmp_path):
+    changed = {**TABLES["suite"], "orders": [0, 1, 2]}
+    configs = suite(tmp_path, suite=changed).configs()
+    assert len(configs) == 2 * 2 * 2 * 3
+    assert {c.benchmark.options["order"] for c in configs} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategies": []}, r"at least one \[\[strategies\]\]"),
+        ({"strategies": [{"c": 1}]}, "needs a name"),
+        ({"strategies": [{"name": "si"}, {"name": "si"}]}, "stands twice"),
+        ({"suite": {"seed": [1]}}, "did you mean seeds"),
+        ({"suite": {"seeds": [1, 1]}}, "different integers"),
+        ({"suite": {"seeds": ["a"]}}, "different integers"),
+        ({"bench": {}}, "unknown table"),
+    ],
+)
+def test_a_wrong_suite_is_answered_with_what_was_expected(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        suite(tmp_path, **changes)
+
+
+def test_recipes_are_found_by_name_and_are_valid():
+    assert "quickstart" in recipes()
+    for name in recipes():
+        assert Suite.from_toml(name).configs()
+
+
+def test_a_misspelt_recipe_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean quickstart"):
+        Suite.from_toml("quickstar")
+
+
+def test_tuning_tries_the_same_grid_for_every_method_on_other_seeds_and_data(tmp_path):
+    grid = trials(suite(tmp_path))
+    settings = [
+        dict(t.settings) for t in grid if (t.benchmark, t.strategy) == ("split-digits", "si")
+    ]
+    assert len(settings) == 2 * 3
+    assert {"train.lr": 0.2, "strategy.c": 3.0} in settings
+    assert sum(t.strategy == "naive" for t in grid) == 2 * 2
+    for trial in grid:
+        assert [c.run.seed for c in trial.configs] == [7]
+        assert all(c.benchmark.options["validation"] == 0.2 for c in trial.configs)
+
+
+def test_tuning_refuses_the_seeds_of_the_comparison(tmp_path):
+    with pytest.raises(UserError, match="none that the comparison uses"):
+        trials(suite(tmp_path, tuning={**TABLES["tuning"], "seeds": [1, 7]}))

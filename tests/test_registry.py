@@ -1,0 +1,68 @@
+"""Names, options and their types."""
+
+import json
+
+import pytest
+
+from cl_strategies.errors import UserError
+from cl_strategies.registry import KINDS, Entry, Registry, checked_type, registry
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_factory_loads_and_has_describable_options(kind):
+    for entry in registry(kind):
+        assert entry.summary, entry.name
+        json.dumps(entry.resolve_options({}))
+        assert entry.describe()["name"] == entry.name
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean alasso"):
+        registry("strategies")["alaso"]
+
+
+def test_an_unknown_option_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="unknown option of ewc 'ewc_lamda'.*ewc_lambda"):
+        registry("strategies")["ewc"].resolve_options({"ewc_lamda": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "result"), [(1, 0.5, 1.0), (True, False, True), ((1, 2), (3,), [1, 2])]
+)
+def test_values_take_the_type_of_the_default(value, default, result):
+    assert checked_type("x", value, default) == result
+    assert type(checked_type("x", value, default)) is type(result)
+
+
+@pytest.mark.parametrize(
+    ("value", "default"), [("1", 0.5), (True, 1.0), (0.5, 1), (1, "a"), (1, True)]
+)
+def test_values_of_another_type_are_refused(value, default):
+    with pytest.raises(UserError, match="give a"):
+        checked_type("x", value, default)
+
+
+def test_a_name_cannot_be_registered_twice():
+    own = Registry("models")
+    entry = Entry(name="mlp", factory="somewhere:else", summary="a second mlp")
+    with pytest.raises(UserError, match="registered twice"):
+        own.add(entry)
+
+
+def test_third_parties_register_through_entry_points(monkeypatch):
+    entry = Entry(name="their-model", factory="collections:OrderedDict", summary="from outside")
+
+    class Point:
+        def load(self):
+            return entry
+
+    monkeypatch.setattr(
+        "cl_strategies.registry.entry_points",
+        lambda group: [Point()] if group == "cl_strategies.models" else [],
+    )
+    assert Registry("models")["their-model"] is entry
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(UserError, match="did you mean strategies"):
+        registry("strategy")
