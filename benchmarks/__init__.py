@@ -1,1 +1,55 @@
-""""""
+"""Benchmark streams under one contract, and the data sets behind them.
+
+>>> from cl_strategies.benchmarks import load
+>>> benchmark = load("split-digits", n_experiences=5, scenario="class")
+>>> benchmark.info.n_classes
+10
+"""
+
+from typing import TYPE_CHECKING
+
+from cl_strategies._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cl_strategies.benchmarks.builder import build_benchmark as build_benchmark
+    from cl_strategies.benchmarks.classic import permuted_mnist as permuted_mnist
+    from cl_strategies.benchmarks.classic import split_cifar10 as split_cifar10
+    from cl_strategies.benchmarks.classic import split_cifar10_100 as split_cifar10_100
+    from cl_strategies.benchmarks.classic import split_cifar100 as split_cifar100
+    from cl_strategies.benchmarks.classic import split_mnist as split_mnist
+    from cl_strategies.benchmarks.classic import split_tiny_imagenet as split_tiny_imagenet
+    from cl_strategies.benchmarks.contract import StreamInfo as StreamInfo
+    from cl_strategies.benchmarks.contract import contract_violations as contract_violations
+    from cl_strategies.benchmarks.datasets import DatasetStatus as DatasetStatus
+    from cl_strategies.benchmarks.datasets import check_dataset as check_dataset
+    from cl_strategies.benchmarks.datasets import check_datasets as check_datasets
+    from cl_strategies.benchmarks.datasets import download as download
+    from cl_strategies.benchmarks.loading import load as load
+    from cl_strategies.benchmarks.permuted import permuted_digits as permuted_digits
+    from cl_strategies.benchmarks.permuted import permuted_fashion_mnist as permuted_fashion_mnist
+    from cl_strategies.benchmarks.rotated import rotated_digits as rotated_digits
+    from cl_strategies.benchmarks.split import split_digits as split_digits
+    from cl_strategies.benchmarks.split import split_fashion_mnist as split_fashion_mnist
+
+_MODULES = {
+    "builder": ("build_benchmark",),
+    "classic": (
+        "permuted_mnist",
+        "split_cifar10",
+        "split_cifar100",
+        "split_cifar10_100",
+        "split_mnist",
+        "split_tiny_imagenet",
+    ),
+    "contract": ("StreamInfo", "contract_violations"),
+    "datasets": ("DatasetStatus", "check_dataset", "check_datasets", "download"),
+    "loading": ("load",),
+    "permuted": ("permuted_digits", "permuted_fashion_mnist"),
+    "rotated": ("rotated_digits",),
+    "split": ("split_digits", "split_fashion_mnist"),
+}
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names},
+)

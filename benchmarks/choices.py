@@ -1,0 +1,151 @@
+"""The options that every stream shares, checked and turned into choices.
+
+All randomness is drawn from ``numpy.random.RandomState``, whose streams NumPy has frozen: the
+same seed gives the same stream on every machine, and no global generator is touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+
+from cl_strategies.errors import UserError
+
+Scenario = Literal["class", "task", "domain"]
+Order = int | Sequence[int] | None
+
+_SUBSET = 1  # first word of the seed, so that no two purposes share a stream of numbers
+_TEST_SPLIT = 2
+_SEEDS = 2**32
+
+
+def check_scenario(scenario: str, supported: Sequence[str]) -> None:
+    """:raises UserError: if ``scenario`` is not one of ``supported``."""
+    if scenario not in supported:
+        raise UserError(f"scenario is {scenario!r}: give one of {', '.join(supported)}")
+
+
+def check_integer(what: str, value: Any, *, minimum: int, maximum: int | None = None) -> int:
+    """:raises UserError: unless ``value`` is an integer in ``[minimum, maximum]``."""
+    if not _is_integer(value) or value < minimum or (maximum is not None and value > maximum):
+        limit = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise UserError(f"{what} is {value!r}: give an integer {limit}")
+    return int(value)
+
+
+def check_share(what: str, value: Any, *, zero: bool) -> float:
+    """:raises UserError: unless ``value`` is in ``[0, 1)`` (``zero``) or in ``(0, 1]``."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not (0 <= value < 1 if zero else 0 < value <= 1):
+        limit = "from 0 up to, but not including, 1" if zero else "above 0 and up to 1"
+        raise UserError(f"{what} is {value!r}: give a number {limit}")
+    return float(value)
+
+
+def check_seed(what: str, value: Any) -> int:
+    """:raises UserError: unless ``value`` is an integer that ``RandomState`` takes."""
+    return check_integer(what, value, minimum=0, maximum=_SEEDS - 1)
+
+
+def permutation(what: str, given: Order, size: int) -> tuple[int, ...]:
+    """A permutation of ``range(size)``.
+
+    :param what: name of the option, for messages.
+    :param given: ``None``: natural order; an integer: the seed of a random permutation; a
+        list: the permutation itself.
+    :raises UserError: for anything else.
+    """
+    if given is None:
+        return tuple(range(size))
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        if not all(map(_is_integer, given)) or sorted(given) != list(range(size)):
+            raise UserError(
+                f"{what} is {list(given)!r}: a list must hold each of 0..{size - 1} exactly once"
+            )
+        return tuple(int(item) for item in given)
+    if not _is_integer(given) or not 0 <= given < _SEEDS:
+        raise UserError(
+            f"{what} is {given!r}: give a seed (an integer from 0 to {_SEEDS - 1}), "
+            f"a list that permutes 0..{size - 1}, or nothing for the natural order"
+        )
+    return tuple(np.random.RandomState(given).permutation(size).tolist())
+
+
+def partition(items: Sequence[int], n_parts: int) -> list[tuple[int, ...]]:
+    """Cut ``items`` into consecutive parts; the first ones are larger by one where need be.
+
+    :raises UserError: if a part would be empty.
+
+    >>> partition(range(10), 3)
+    [(0, 1, 2, 3), (4, 5, 6), (7, 8, 9)]
+    """
+    check_integer("n_experiences", n_parts, minimum=1)
+    if n_parts > len(items):
+        raise UserError(
+            f"n_experiences is {n_parts}, but there are only {len(items)} classes to split: "
+            f"give at most {len(items)}"
+        )
+    small, larger = divmod(len(items), n_parts)
+    ends = np.cumsum([0] + [small + (part < larger) for part in range(n_parts)]).tolist()
+    return [tuple(items[start:end]) for start, end in pairwise(ends)]
+
+
+def stratified_rows(
+    labels: np.ndarray, classes: Sequence[int], *, fraction: float, validation: float, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose rows class by class, in one fixed random order per class.
+
+    A class keeps the first ``fraction`` of its order (at least one sample), so that smaller
+    fractions are contained in larger ones; the last ``validation`` of what is kept is held
+    out (at least one sample).
+
+    :param labels: ``(N,)`` class ids.
+    :param classes: the classes to choose from.
+    :param where: name of the stream, for messages.
+    :returns: rows to train on and rows held out, ascending.
+    :raises UserError: if a class has too few samples.
+    """
+    training: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
+    held_out = list(training)
+    for label in classes:
+        rows = _shuffled_rows(labels, label, _SUBSET)
+        if not rows.size:
+            raise UserError(f"{where}: class {label} has no training sample")
+        rows = rows[: max(1, _nearest(fraction * rows.size))]
+        keep = rows.size - (max(1, _nearest(validation * rows.size)) if validation else 0)
+        if keep < 1:
+            raise UserError(
+                f"{where}: class {label} has {rows.size} training sample(s) at fraction "
+                f"{fraction:g}, too few to hold out {validation:g} of them: "
+                "lower validation or raise fraction"
+            )
+        training.append(rows[:keep])
+        held_out.append(rows[keep:])
+    return np.sort(np.concatenate(training)), np.sort(np.concatenate(held_out))
+
+
+def train_test_rows(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training and testing of a data set that comes without a split, ascending."""
+    test = np.concatenate(
+        [
+            (rows := _shuffled_rows(labels, label, _TEST_SPLIT))[: _nearest(share * rows.size)]
+            for label in np.unique(labels).tolist()
+        ]
+    )
+    return np.setdiff1d(np.arange(len(labels)), test), np.sort(test)
+
+
+def _shuffled_rows(labels: np.ndarray, label: int, purpose: int) -> np.ndarray:
+    return np.random.RandomState([purpose, label]).permutation(np.flatnonzero(labels == label))
+
+
+def _nearest(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -1,0 +1,274 @@
+"""Where data sets live, whether they are there, and how to get them.
+
+Nothing is ever downloaded unless :func:`download` is called. Each data set is looked for in its
+published layout, in this order: the folder given as ``data_root``; the folder that the environment
+variable ``CL_STRATEGIES_DATA`` names; the folder of a system package; Avalanche's data folder.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cl_strategies.errors import DataMissingError, UserError, unknown_name
+
+ENVIRONMENT_VARIABLE = "CL_STRATEGIES_DATA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSource:
+    """Where one data set may be.
+
+    :param name: kebab-case name.
+    :param title: what people call it.
+    :param avalanche_folder: its folder in Avalanche's data folder.
+    :param layout: its folder below a root, as torchvision or its authors lay it out.
+    :param files: files or folders it needs there; each may also end in ``.gz`` if ``gzip``.
+    :param gzip: whether compressed files are read as well.
+    :param system: folders that system packages install.
+    :param alternative: another way to get it than :func:`download`.
+    """
+
+    name: str
+    title: str
+    avalanche_folder: str = ""
+    layout: str = ""
+    files: tuple[str, ...] = ()
+    gzip: bool = False
+    system: tuple[str, ...] = ()
+    alternative: str = ""
+
+    def candidates(self, data_root: str | Path | None) -> Iterator[Path]:
+        """Folders to look in, best first."""
+        for root in _roots(data_root):
+            yield root / self.layout
+            yield root / self.avalanche_folder / self.layout
+            if self.system:
+                yield root / self.name
+        yield from map(Path, self.system)
+        yield _avalanche_root() / self.avalanche_folder / self.layout
+
+    def missing_files(self, folder: Path) -> list[str]:
+        return [
+            name
+            for name in self.files
+            if not (folder / name).exists() and not (self.gzip and (folder / f"{name}.gz").exists())
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStatus:
+    """Whether a data set is there.
+
+    :param name: kebab-case name.
+    :param present: whether all its files are there; their contents are not read.
+    :param looked_in: folders, in the order in which they were looked in.
+    :param found_at: the folder it was found in.
+    :param problem: what is incomplete, if a folder holds only some of the files.
+    :param how_to_get: a command, for people.
+    """
+
+    name: str
+    present: bool
+    looked_in: tuple[str, ...]
+    found_at: str | None
+    problem: str | None
+    how_to_get: str
+
+    def message(self) -> str:
+        """What a person needs to know, in a few lines."""
+        if self.present:
+            return f"{self.name}: found in {self.found_at}"
+        lines = [f"{self.name}: not on this machine; looked in:"]
+        lines += [f"  {folder}" for folder in self.looked_in]
+        lines += [self.problem] if self.problem else []
+        return "\n".join([*lines, f"get it with: {self.how_to_get}"])
+
+
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+SOURCES: dict[str, DatasetSource] = {
+    source.name: source
+    for source in (
+        DatasetSource(name="digits", title="scikit-learn digits"),
+        DatasetSource(
+            name="fashion-mnist",
+            title="Fashion-MNIST",
+            avalanche_folder="fashionmnist",
+            layout="FashionMNIST/raw",
+            files=_IDX_FILES,
+            gzip=True,
+            system=("/usr/share/datasets/fashion-mnist",),
+            alternative="on Debian and Ubuntu: apt install dataset-fashion-mnist",
+        ),
+        DatasetSource(
+            name="mnist",
+            title="MNIST",
+            avalanche_folder="mnist",
+            layout="MNIST/raw",
+            files=_IDX_FILES,
+            gzip=True,
+        ),
+        DatasetSource(
+            name="cifar10",
+            title="CIFAR-10",
+            avalanche_folder="cifar10",
+            layout="cifar-10-batches-py",
+            files=("batches.meta", *(f"data_batch_{i}" for i in range(1, 6)), "test_batch"),
+        ),
+        DatasetSource(
+            name="cifar100",
+            title="CIFAR-100",
+            avalanche_folder="cifar100",
+            layout="cifar-100-python",
+            files=("meta", "train", "test"),
+        ),
+        DatasetSource(
+            name="tiny-imagenet",
+            title="Tiny ImageNet",
+            avalanche_folder="tinyimagenet",
+            layout="tiny-imagenet-200",
+            files=("wnids.txt", "train", "val/val_annotations.txt", "val/images"),
+        ),
+    )
+}
+
+
+def check_dataset(name: str, data_root: str | Path | None = None) -> DatasetStatus:
+    """Whether one data set is on this machine.
+
+    :param name: a key of :data:`SOURCES`.
+    :param data_root: folder to look in first.
+    :raises UserError: for an unknown name, or if ``data_root`` is not a folder.
+    """
+    if name not in SOURCES:
+        raise unknown_name("data set", name, SOURCES)
+    source = SOURCES[name]
+    if not source.files:
+        found = importlib.util.find_spec("sklearn") is not None
+        return DatasetStatus(
+            name=name,
+            present=found,
+            looked_in=("the installed package scikit-learn",),
+            found_at="the installed package scikit-learn" if found else None,
+            problem=None,
+            how_to_get="pip install scikit-learn",
+        )
+    folders = list(dict.fromkeys(source.candidates(data_root)))
+    problem = None
+    for folder in folders:
+        missing = source.missing_files(folder)
+        if not missing:
+            return _status(source, folders, data_root, found_at=folder)
+        if len(missing) < len(source.files) and problem is None:
+            problem = f"{folder} is incomplete: it lacks {', '.join(missing)}"
+    return _status(source, folders, data_root, problem=problem)
+
+
+def check_datasets(data_root: str | Path | None = None) -> list[DatasetStatus]:
+    """:func:`check_dataset` for every data set."""
+    return [check_dataset(name, data_root) for name in SOURCES]
+
+
+def locate(name: str, data_root: str | Path | None = None) -> Path:
+    """The folder that holds a data set's files.
+
+    :raises DataMissingError: with the folders looked in and the command that fetches it.
+    """
+    status = check_dataset(name, data_root)
+    if status.found_at is None:
+        raise DataMissingError(status.message())
+    return Path(status.found_at)
+
+
+def download(name: str, data_root: str | Path | None = None) -> Path:
+    """Fetch a data set from where its authors or torchvision publish it, unless it is there.
+
+    :param data_root: folder to put it in; ``None``: the folder that ``CL_STRATEGIES_DATA`` names,
+        or else Avalanche's data folder.
+    :returns: the folder that holds its files.
+    :raises UserError: if it cannot be fetched.
+    """
+    status = check_dataset(name, data_root)
+    source = SOURCES[name]
+    if status.present or not source.files:
+        return Path(status.found_at or ".")
+    explicit = data_root or os.environ.get(ENVIRONMENT_VARIABLE)
+    root = Path(explicit).expanduser() if explicit else _avalanche_root() / source.avalanche_folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _fetch(name, root)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{source.title} could not be fetched into {root} ({error}): check the connection, "
+            f"or put its files in {root / source.layout} by hand"
+        ) from error
+    return locate(name, root)
+
+
+def _fetch(name: str, root: Path) -> None:
+    from torchvision import datasets
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    if name == "tiny-imagenet":
+        from avalanche.benchmarks.datasets import TinyImagenet
+
+        download_and_extract_archive(TinyImagenet.filename[1], str(root), md5=TinyImagenet.md5)
+        return
+    kind = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}.get(name, name.upper())
+    getattr(datasets, kind)(str(root), download=True)
+
+
+def _status(
+    source: DatasetSource,
+    folders: list[Path],
+    data_root: str | Path | None,
+    *,
+    found_at: Path | None = None,
+    problem: str | None = None,
+) -> DatasetStatus:
+    command = f"cl-strategies datasets fetch {source.name}"
+    if data_root is not None:
+        command += f" --data-root {data_root}"
+    return DatasetStatus(
+        name=source.name,
+        present=found_at is not None,
+        looked_in=tuple(map(str, folders)),
+        found_at=None if found_at is None else str(found_at),
+        problem=problem,
+        how_to_get=f"{command} ({source.alternative})" if source.alternative else command,
+    )
+
+
+def _roots(data_root: str | Path | None) -> Iterator[Path]:
+    if data_root is not None:
+        if not isinstance(data_root, str | Path):
+            raise UserError(f"data_root is {data_root!r}: give the path of a folder")
+        root = Path(data_root).expanduser()
+        if root.exists() and not root.is_dir():
+            raise UserError(f"data_root {root} is not a folder: give the folder that holds data")
+        yield root
+    if os.environ.get(ENVIRONMENT_VARIABLE):
+        yield Path(os.environ[ENVIRONMENT_VARIABLE]).expanduser()
+
+
+def _avalanche_root() -> Path:
+    """Avalanche's data folder, without importing Avalanche, which would create its config file."""
+    module = sys.modules.get("avalanche.benchmarks.datasets.dataset_utils")
+    if module is not None:
+        return Path(module.AVALANCHE_CONFIG["dataset_location"]).expanduser()
+    home = Path("~/.avalanche").expanduser()
+    try:
+        return Path(json.loads((home / "config.json").read_text())["dataset_location"]).expanduser()
+    except (OSError, ValueError, KeyError, TypeError):
+        return home / "data"

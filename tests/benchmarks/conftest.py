@@ -1,0 +1,183 @@
+"""Small data sets in the real on-disk formats, so that every loader runs without a network."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pickle
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import cl_strategies  # noqa: F401  mends torchvision before anything imports it
+
+WNIDS = 200
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    raw = header + array.astype(np.uint8).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def write_mnist_like(folder: Path, *, seed: int, ending: str = "", per_class: int = 8) -> None:
+    generator = np.random.RandomState(seed)
+    for prefix, count in (("train", per_class), ("t10k", 3)):
+        labels = generator.permutation(np.repeat(np.arange(10), count))
+        images = generator.randint(0, 256, (len(labels), 28, 28))
+        write_idx(folder / f"{prefix}-images-idx3-ubyte{ending}", images)
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte{ending}", labels)
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes what Python 2 wrote: byte strings, and numpy under its old module name."""
+
+    dispatch: ClassVar[dict[type, Any]] = dict(pickle._Pickler.dispatch)
+
+    def save_string(self, text: Any) -> None:
+        raw = text.encode("latin1") if isinstance(text, str) else text
+        self.write(pickle.BINSTRING + struct.pack("<i", len(raw)) + raw)
+        self.memoize(text)
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        module = "numpy.core.multiarray" if obj.__name__ == "_reconstruct" else obj.__module__
+        self.write(f"c{module}\n{obj.__name__}\n".encode())
+        self.memoize(obj)
+
+    dispatch[bytes] = save_string
+    dispatch[str] = save_string
+    dispatch[type] = save_global
+    dispatch[type(write_idx)] = save_global
+    dispatch[type(len)] = save_global
+
+
+def write_python2_pickle(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        Python2Pickler(file, 2).dump(value)
+
+
+def write_cifar(root: Path, *, seed: int = 5) -> None:
+    generator = np.random.RandomState(seed)
+
+    def batch(labels: np.ndarray, key: str) -> dict[str, Any]:
+        images = generator.randint(0, 256, (len(labels), 3072)).astype(np.uint8)
+        return {"data": images, key: generator.permutation(labels).tolist()}
+
+    ten = root / "cifar-10-batches-py"
+    for number in range(1, 6):
+        labels = np.repeat(np.arange(10), 1 + number % 2)
+        write_python2_pickle(ten / f"data_batch_{number}", batch(labels, "labels"))
+    write_python2_pickle(ten / "test_batch", batch(np.arange(10), "labels"))
+    write_python2_pickle(ten / "batches.meta", {"label_names": [f"ten{i}" for i in range(10)]})
+    hundred = root / "cifar-100-python"
+    write_python2_pickle(hundred / "train", batch(np.repeat(np.arange(100), 3), "fine_labels"))
+    write_python2_pickle(hundred / "test", batch(np.arange(100), "fine_labels"))
+    names = [f"hundred{i}" for i in range(100)]
+    write_python2_pickle(hundred / "meta", {"fine_label_names": names})
+
+
+def write_tiny_imagenet(root: Path, *, seed: int = 6) -> None:
+    generator = np.random.RandomState(seed)
+    folder = root / "tiny-imagenet-200"
+    names = [f"n{number:08d}" for number in generator.permutation(WNIDS)]
+    (folder / "val" / "images").mkdir(parents=True)
+    (folder / "wnids.txt").write_text("\n".join(names) + "\n")
+
+    def image(path: Path) -> None:
+        pixels = generator.randint(0, 256, (64, 64, 3)).astype(np.uint8)
+        Image.fromarray(pixels if generator.rand() < 0.9 else pixels[..., 0]).save(path, "JPEG")
+
+    lines = []
+    for index, name in enumerate(names):
+        images = folder / "train" / name / "images"
+        images.mkdir(parents=True)
+        for number in (1, 0):  # written in another order than they sort
+            image(images / f"{name}_{number}.JPEG")
+        image(folder / "val" / "images" / f"val_{index}.JPEG")
+        lines.append(f"val_{index}.JPEG\t{name}\t0\t0\t63\t63\n")
+    (folder / "val" / "val_annotations.txt").write_text("".join(reversed(lines)))
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that holds a small version of every data set."""
+    root = tmp_path_factory.mktemp("data")
+    write_mnist_like(root / "MNIST" / "raw", seed=3)
+    write_mnist_like(root / "fashion-mnist", seed=4, ending=".gz")
+    write_cifar(root)
+    write_tiny_imagenet(root)
+    return str(root)
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without data sets, whose home folder is returned."""
+    from cl_strategies.benchmarks import datasets
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(datasets.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.delitem(
+        datasets.sys.modules, "avalanche.benchmarks.datasets.dataset_utils", raising=False
+    )
+    fashion = datasets.SOURCES["fashion-mnist"]
+    object_fields = {**vars(fashion), "system": (str(tmp_path / "system" / "fashion-mnist"),)}
+    monkeypatch.setitem(datasets.SOURCES, "fashion-mnist", datasets.DatasetSource(**object_fields))
+    return tmp_path
+
+
+@pytest.fixture
+def write_fashion() -> Callable[[Path], None]:
+    return lambda folder: write_mnist_like(folder, seed=9, ending=".gz", per_class=2)
+
+
+@pytest.fixture
+def digest() -> Callable[[Any], str]:
+    """A hash of everything that makes a stream: evaluated samples, labels and sample ids."""
+
+    def of(benchmark: Any) -> str:
+        state = hashlib.sha256()
+        for stream in (benchmark.train_stream, benchmark.test_stream):
+            for experience in stream:
+                data = experience.dataset.eval()
+                for x, y, label in (data[index] for index in range(len(data))):
+                    state.update(x.numpy().tobytes() + struct.pack("<2q", int(y), int(label)))
+                state.update(np.asarray(list(data.sample_ids), dtype="<i8").tobytes())
+        return state.hexdigest()
+
+    return of
+
+
+@pytest.fixture
+def global_rngs() -> Callable[[], tuple[Any, ...]]:
+    """The states of the global random generators."""
+    return lambda: (
+        random.getstate(),
+        np.random.get_state()[1].tobytes(),
+        np.random.get_state()[2:],
+        bytes(torch.get_rng_state().tolist()),
+    )
+
+
+@pytest.fixture
+def refuse_network(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """No connection succeeds; calling the fixture tells how many were tried."""
+    tried: list[Any] = []
+
+    def refuse(*arguments: Any, **_: Any) -> None:
+        tried.append(arguments)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+    return lambda: len(tried)
