@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,14 +26,20 @@ def permuted_digits(
     scenario: Scenario = "domain",
     stream_seed: int = 0,
     identity_first: bool = True,
+    image_size: int = 8,
     order: Order = None,
     fraction: float = 1.0,
     validation: float = 0.0,
     data_root: str | None = None,
 ) -> StreamBenchmark:
-    """scikit-learn's 8x8 digits, permuted; see :func:`permuted_stream` for the options."""
+    """scikit-learn's 8x8 digits, permuted; see :func:`permuted_stream` for the other options.
+
+    :param image_size: side of the images in pixels; above 8 they are enlarged (bilinearly) before
+        their pixels are permuted. 64 pixels give a network few ways to tell tasks apart.
+    """
+    choices.check_integer("image_size", image_size, minimum=8)
     return permuted_stream(
-        load_dataset("digits", data_root),
+        _enlarged(load_dataset("digits", data_root), image_size),
         name="permuted-digits",
         n_experiences=n_experiences,
         scenario=scenario,
@@ -120,6 +127,15 @@ def permuted_stream(
         validation=validation,
         class_names=data.class_names,
     )
+
+
+def _enlarged(data: LoadedDataset, size: int) -> LoadedDataset:
+    def enlarge(samples: object) -> TensorSamples:
+        small = tensors(samples, "permuted-digits")
+        x = torch.nn.functional.interpolate(small.x, size=(size, size), mode="bilinear")
+        return TensorSamples(x, small.labels)
+
+    return replace(data, train=enlarge(data.train), test=enlarge(data.test))
 
 
 def tensors(samples: object, name: str) -> TensorSamples:

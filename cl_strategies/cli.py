@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cl-strategies",
         description="Compare continual-learning strategies on Avalanche's benchmark streams.",
-        epilog="First steps:  cl-strategies compare quickstart    cl-strategies list strategies",
+        epilog="first steps:\n  cl-strategies compare quickstart\n  cl-strategies show alasso",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"cl-strategies {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -292,11 +293,13 @@ def _write_report(folder: Path, out: Path, title: str | None) -> None:
     from cl_strategies.reports import write_report
 
     paths = write_report(folder, out, title=title)
-    print(paths.terminal_table)
+    print(paths.table)
     print(f"report: {paths.html}")
 
 
 def _datasets(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from cl_strategies.benchmarks import datasets
 
     if options.action == "fetch":
@@ -304,11 +307,12 @@ def _datasets(options: argparse.Namespace) -> int:
             raise UserError("name the data set to fetch; `cl-strategies datasets check` lists them")
         print(datasets.download(options.name, options.data_root))
         return EXIT_OK
-    statuses = datasets.check_datasets(options.data_root, names=_names(options.name))
+    names = [options.name] if options.name else list(datasets.SOURCES)
+    statuses = [datasets.check_dataset(name, options.data_root) for name in names]
     if options.json:
-        print(json.dumps([status.to_dict() for status in statuses], indent=2))
+        print(json.dumps([asdict(status) for status in statuses], indent=2))
     else:
-        print("\n".join(status.describe() for status in statuses))
+        print("\n".join(status.message() for status in statuses))
     missing = options.name and not all(status.present for status in statuses)
     return EXIT_BAD_INPUT if missing else EXIT_OK
 

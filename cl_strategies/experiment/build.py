@@ -10,7 +10,7 @@ from torch import nn
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig, Named, TrainConfig
 from cl_strategies.experiment.guard import FiniteGuard
-from cl_strategies.plugins.data import ResidentDataPlugin
+from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.registry import registry
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from avalanche.training.plugins import EvaluationPlugin
 
 from cl_strategies.errors import DivergedError, UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
@@ -22,7 +22,9 @@ from cl_strategies.experiment.environment import describe_environment, resolve_d
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_everything
 from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
-from cl_strategies.plugins.metrics import AccuracyMatrix, functional, parameter_bytes
+from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
+from cl_strategies.plugins.metrics import functional
+from cl_strategies.plugins.metrics.resources import parameter_bytes
 from cl_strategies.reports.schema import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ class _Training:
             self.info,
             build_model(config, self.info),
             device=device,
-            evaluator=EvaluationPlugin(self.matrix, loggers=[]),
+            evaluator=_quiet_evaluator(self.matrix),
         )
         self.rows: list[dict[str, Any]] = []
         directory.describe(describe_environment(device))
@@ -142,6 +144,12 @@ class _Training:
             },
         )
         self.directory.append_metrics(row)
+
+
+def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No loggers specified")
+        return LeanEvaluationPlugin(matrix)
 
 
 _COLUMNS = ("train_seconds", "evaluation_seconds", "parameter_bytes", "method_state_bytes")

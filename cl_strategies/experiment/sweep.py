@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.executors import default_jobs, executor
@@ -45,7 +43,7 @@ def compare(
     """Do every run that is not done yet.
 
     :param configs: the runs, in the order of the report.
-    :param out: folder of the comparison; ``out/comparison.json`` lists its runs.
+    :param out: folder of the comparison; runs go to ``out/runs``.
     :param executor_name: ``"process"`` or ``"serial"``.
     :param jobs: runs at a time; as many as there are cores for, if not given.
     :param shard: ``(i, n)``: do only every n-th run, from the i-th (from 0).
@@ -59,8 +57,6 @@ def compare(
     index, count = shard
     if not 0 <= index < count:
         raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
-    listing = {"runs": [config.slug for config in configs]}
-    write_text(out / "comparison.json", json.dumps(listing, indent=2) + "\n")
 
     problems: dict[str, str] = {}
     tell = progress or (lambda config, problem: None)

@@ -1,0 +1,26 @@
+"""JSON that people can read and compare line by line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def json_lines(data: dict[str, Any]) -> str:
+    """``data`` as JSON with a line for each field of the object, and for each element of a field
+    that is a list of lists or of objects.
+
+    :raises ValueError: for NaN or infinity, which JSON does not have.
+    """
+
+    def dense(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+    fields = []
+    for key, value in data.items():
+        if isinstance(value, list) and value and all(isinstance(v, list | dict) for v in value):
+            elements = ",\n  ".join(dense(element) for element in value)
+            fields.append(f"{dense(key)}: [\n  {elements}\n ]")
+        else:
+            fields.append(f"{dense(key)}: {dense(value)}")
+    return "{\n " + ",\n ".join(fields) + "\n}\n"

@@ -1,0 +1,119 @@
+"""The self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+import cl_strategies
+from cl_strategies.reports import figures
+from cl_strategies.reports.collection import Collection
+from cl_strategies.reports.configuration import (
+    environment_table,
+    full_configuration,
+    hyperparameters,
+    shared_settings,
+)
+from cl_strategies.reports.explain import METRICS, REFERENCE_STRATEGIES, describe
+from cl_strategies.reports.findings import findings, notices
+from cl_strategies.reports.formatting import count, show, show_with_spread
+from cl_strategies.reports.grouping import Group
+from cl_strategies.reports.layout import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.palette import ROLES, Style, assign_styles
+from cl_strategies.reports.plot_matrices import scale_svg
+from cl_strategies.reports.tables import SummaryRow
+
+
+def html_text(
+    collection: Collection, groups: Sequence[Group], rows: Sequence[SummaryRow], title: str
+) -> str:
+    """The page as text; everything that comes from runs is escaped.
+
+    :param collection: what was found on disk.
+    :param groups: its runs as groups of repetitions.
+    :param rows: the summary of ``groups``.
+    :param title: heading of the page.
+    """
+    names = {group.strategy: group.records[0].strategy for group in groups}
+    styles = assign_styles(names)
+    benchmarks = benchmarks_of(rows)
+    matrices = figures.matrix_figures(groups)
+    return _template().render(
+        title=title,
+        version=cl_strategies.__version__,
+        css=Markup(_asset("report.css")),
+        variables=Markup(_variables(styles)),
+        counts=counts(collection, groups),
+        findings=[(name, findings(rows, name)) for name in benchmarks],
+        notices=notices(collection, groups),
+        tables=[summary_table(rows, name) for name in benchmarks],
+        rows=[row for row in rows if row.n],
+        runs=[run for run in collection.runs],
+        curves=figures.curve_figures(groups, rows, styles),
+        matrices=matrices,
+        scale=scale_svg("scale") if matrices else "",
+        forgetting=figures.forgetting_figures(rows, styles),
+        costs=figures.cost_figures(rows, styles),
+        failed=[run for run in collection.runs if not run.record.finished],
+        unfinished=collection.unfinished,
+        problems=collection.problems,
+        hyperparameters=hyperparameters(groups),
+        shared=shared_settings(groups),
+        configurations=[(group, full_configuration(group)) for group in groups],
+        environment=environment_table(run.environment for run in collection.runs),
+        metrics=[METRICS[name] for name in METRICS if any(r.metric == name for r in rows)],
+        references=sorted(set(names.values()) & REFERENCE_STRATEGIES),
+        styles=styles,
+        marks=MARKS,
+    )
+
+
+def counts(collection: Collection, groups: Sequence[Group]) -> list[str]:
+    """How much there is, for the line below the title."""
+    failed = sum(group.n_failed for group in groups)
+    parts = [
+        count(len({group.strategy for group in groups}), "strategy", "strategies"),
+        count(len({group.benchmark for group in groups}), "benchmark"),
+        count(len(collection.runs) - failed, "finished run"),
+    ]
+    if failed:
+        parts.append(f"{failed} failed")
+    if collection.unfinished:
+        parts.append(f"{len(collection.unfinished)} unfinished")
+    if collection.problems:
+        parts.append(count(len(collection.problems), "damaged file"))
+    return parts
+
+
+def _variables(styles: Mapping[str, Style]) -> str:
+    """CSS variables of all colours, for light and for dark screens."""
+    colours = dict(ROLES)
+    for style in styles.values():
+        colours[style.variable] = (style.light, style.dark)
+    light = " ".join(f"--{name}: {pair[0]};" for name, pair in colours.items())
+    dark = " ".join(f"--{name}: {pair[1]};" for name, pair in colours.items())
+    return (
+        f":root {{ {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("cl_strategies.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["svg"] = Markup  # matplotlib escapes the text inside
+    environment.filters["describe"] = describe
+    environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
+    environment.globals["show"] = show
+    environment.globals["show_with_spread"] = show_with_spread
+    return environment.from_string(_asset("report.html.j2"))

@@ -1,0 +1,95 @@
+"""From run directories to the files of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cl_strategies.atomic import write_text
+from cl_strategies.reports.collection import Collection, collect
+from cl_strategies.reports.grouping import group_records
+from cl_strategies.reports.jsontext import json_lines
+from cl_strategies.reports.markdown import markdown_text
+from cl_strategies.reports.page import html_text
+from cl_strategies.reports.tables import SummaryRow, csv_text, summarise
+from cl_strategies.reports.terminal import render_terminal_table
+
+TITLE = "Continual-learning comparison"
+SUMMARY_SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportPaths:
+    """Where the files of a report are, and its summary for a terminal."""
+
+    csv: Path
+    json: Path
+    markdown: Path
+    html: Path
+    table: str
+
+
+def write_report(
+    source_dir: Path | str, out_dir: Path | str | None = None, title: str | None = None
+) -> ReportPaths:
+    """Read ``source_dir/runs`` and write ``summary.csv``, ``summary.json``, ``report.md`` and
+    ``report.html``.
+
+    The same runs give the same bytes. Nothing is written unless all four could be made, and
+    each file appears whole.
+
+    :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
+    :param out_dir: where to write; ``source_dir`` when left out. It is made if it is missing.
+    :param title: heading of the report.
+    :raises UserError: if there are no runs in ``source_dir``, or ``out_dir`` cannot be written to.
+    """
+    collection = collect(source_dir)
+    groups = group_records(run.record for run in collection.runs)
+    rows = summarise(groups)
+    heading = title or TITLE
+    out = Path(source_dir if out_dir is None else out_dir)
+    paths = ReportPaths(
+        csv=out / "summary.csv",
+        json=out / "summary.json",
+        markdown=out / "report.md",
+        html=out / "report.html",
+        table=render_terminal_table(rows),
+    )
+    texts = {
+        paths.csv: csv_text(rows),
+        paths.json: json_text(collection, rows),
+        paths.markdown: markdown_text(collection, groups, rows, heading),
+        paths.html: html_text(collection, groups, rows, heading),
+    }
+    for path, text in texts.items():
+        write_text(path, text)
+    return paths
+
+
+def json_text(collection: Collection, rows: Sequence[SummaryRow]) -> str:
+    """``summary.json``: every row, every run with its configuration, and what is missing."""
+    data: dict[str, Any] = {
+        "schema": SUMMARY_SCHEMA,
+        "rows": [_plain(asdict(row)) for row in rows],
+        "runs": [
+            {
+                "directory": run.directory,
+                **run.record.to_dict(),
+                "environment": dict(run.environment),
+            }
+            for run in collection.runs
+        ],
+        "damaged": [asdict(problem) for problem in collection.problems],
+        "unfinished": list(collection.unfinished),
+    }
+    return json_lines(data)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in row.items()
+    }

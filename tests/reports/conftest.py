@@ -1,0 +1,103 @@
+"""Synthetic runs: the numbers are made up, no strategy was trained."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cl_strategies.plugins.metrics import functional
+from cl_strategies.reports.schema import RunRecord, write_result
+
+MakeRecord = Callable[..., RunRecord]
+
+
+def _optional(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _matrix(tasks: int, keep: float) -> list[list[float | None]]:
+    return [[0.9 * keep ** (t - i) if i <= t else None for i in range(tasks)] for t in range(tasks)]
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    """A factory of valid records."""
+
+    def make(
+        strategy: str = "synthetic-a",
+        *,
+        benchmark: str = "synthetic-stream",
+        seed: int = 0,
+        tasks: int = 3,
+        keep: float = 0.8,
+        matrix: Sequence[Sequence[float | None]] | None = None,
+        order: Sequence[int] | None = None,
+        options: dict[str, Any] | None = None,
+        benchmark_options: dict[str, Any] | None = None,
+        train: dict[str, Any] | None = None,
+        metrics: dict[str, float | None] | None = None,
+        failed: bool = False,
+        message: str = "the loss is nan",
+    ) -> RunRecord:
+        rows = [list(row) for row in (matrix or _matrix(tasks, keep))]
+        tasks = len(rows)
+        computed = {
+            "average_accuracy": functional.average_accuracy(rows),
+            "average_incremental_accuracy": functional.average_incremental_accuracy(rows),
+            "backward_transfer": functional.backward_transfer(rows),
+            "forgetting": functional.forgetting(rows),
+            "relative_forgetting": functional.forgetting(rows, relative=True),
+            "learning_accuracy": functional.learning_accuracy(rows),
+            "train_seconds": 1.5 * tasks + seed,
+            "parameter_bytes": 4096.0,
+            "method_state_bytes": 1024.0 * tasks,
+        }
+        recorded = {name: _optional(value) for name, value in computed.items()} | (metrics or {})
+        return RunRecord(
+            status="failed" if failed else "finished",
+            error={"kind": "diverged", "message": message, "traceback": "Traceback (synthetic)"}
+            if failed
+            else None,
+            config={
+                "benchmark": {"name": benchmark, "order": None, **(benchmark_options or {})},
+                "model": {"name": "mlp"},
+                "train": {"epochs": 1, **(train or {})},
+                "strategy": {"name": strategy, **(options or {})},
+                "run": {"seed": seed, "device": "cpu"},
+            },
+            config_hash=f"{seed:08x}",
+            task_order=list(range(tasks)) if order is None else list(order),
+            accuracy_matrix=rows[:1] if failed else rows,
+            seconds={"train": [1.5] * tasks, "evaluation": [0.25] * tasks},
+            bytes={"parameters": [4096] * tasks, "method_state": [1024] * tasks},
+            metrics={} if failed else recorded,
+        )
+
+    return make
+
+
+@pytest.fixture
+def joint_matrix() -> list[list[float | None]]:
+    """Joint training: nothing but the last row is measured."""
+    return [[None] * 3, [None] * 3, [0.95, 0.9, 0.85]]
+
+
+@pytest.fixture
+def write_runs(tmp_path: Path) -> Callable[..., Path]:
+    """Write records as run directories below a fresh directory and return it."""
+
+    def write(records: Sequence[RunRecord], environment: dict[str, Any] | None = None) -> Path:
+        for k, record in enumerate(records):
+            directory = tmp_path / "runs" / f"run-{k:03d}"
+            directory.mkdir(parents=True)
+            write_result(directory / "result.json", record)
+            if environment is not None:
+                (directory / "environment.json").write_text(json.dumps(environment))
+        return tmp_path
+
+    return write

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from cl_strategies.reports.collection import Collection, Run
+from cl_strategies.reports.findings import findings, notices
+from cl_strategies.reports.grouping import group_records
+from cl_strategies.reports.tables import aggregate
+
+
+def _sentences(records) -> list[str]:
+    found = findings(aggregate(records), "synthetic-stream")
+    return [f"{item.name} {item.text}".replace("\u00a0", " ").strip() for item in found]
+
+
+def _notices(records, environments=None) -> list[str]:
+    environments = environments or [{}] * len(records)
+    runs = tuple(
+        Run(directory=f"run-{k}", record=record, environment=environment)
+        for k, (record, environment) in enumerate(zip(records, environments, strict=True))
+    )
+    return notices(Collection(runs=runs), group_records(records))
+
+
+def test_the_leader_and_those_level_with_it_are_named(make_record) -> None:
+    values = {"a": (0.80, 0.82), "b": (0.79, 0.81), "c": (0.5, 0.52)}
+    sentences = _sentences(
+        make_record(name, seed=seed, metrics={"average_accuracy": value, "forgetting": drop})
+        for (name, pair), drop in zip(values.items(), (0.3, 0.2, 0.1), strict=True)
+        for seed, value in enumerate(pair)
+    )
+    assert sentences[0] == (
+        "a has the highest average accuracy, 81.0 ± 1.4 %; b (80.0 %) cannot be told apart from "
+        "it at this spread."
+    )
+    assert sentences[1] == ("c forgets least, 10.0 ± 0.0 %. Its average accuracy is 51.0 ± 1.4 %.")
+
+
+def test_a_reference_is_reported_but_not_ranked(make_record, joint_matrix) -> None:
+    sentences = _sentences(
+        [make_record("joint", matrix=joint_matrix), make_record("a"), make_record("b", keep=0.5)]
+    )
+    assert sentences[0].startswith("a has the highest average accuracy")
+    assert "joint (a reference, not ranked) reaches 90.0 %." in sentences
+
+
+def test_a_single_strategy_is_not_called_best(make_record) -> None:
+    (sentence, warning) = _sentences([make_record()])
+    assert "highest" not in sentence
+    assert "run once" in warning
+
+
+def test_a_tie_is_called_a_tie(make_record) -> None:
+    sentences = _sentences([make_record("a"), make_record("b"), make_record("c", keep=0.5)])
+    assert sentences[0].startswith("a and b have the highest average accuracy, ")
+    assert sentences[1].startswith("a and b forget least, ")
+    sentences = _sentences([make_record("a"), make_record("b")])
+    assert sentences[0].startswith("All strategies have the same average accuracy, ")
+
+
+def test_no_finished_run(make_record) -> None:
+    assert _sentences([make_record(failed=True)]) == ["No run on this benchmark finished."]
+
+
+def test_unequal_comparisons_are_announced(make_record) -> None:
+    text = " ".join(
+        _notices(
+            [
+                make_record("a"),
+                make_record("a", seed=1),
+                make_record("b", train={"epochs": 5}),
+                make_record("b", seed=1, failed=True, train={"epochs": 5}),
+            ]
+        )
+    )
+    assert "1 run failed" in text
+    assert "b lacks some" in text
+    assert "differ in train.epochs" in text
+
+
+def test_mixed_machines_are_announced(make_record) -> None:
+    records = [make_record("a"), make_record("b")]
+    assert _notices(records, [{"processor": "x"}, {"processor": "x", "python": "y"}]) == []
+    (notice,) = _notices(records, [{"processor": "x"}, {"processor": "y"}])
+    assert "training times" in notice
+
+
+def test_a_fair_comparison_has_no_notice(make_record) -> None:
+    assert _notices([make_record(name, seed=seed) for name in "ab" for seed in (0, 1)]) == []

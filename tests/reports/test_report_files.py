@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from cl_strategies.errors import UserError
+from cl_strategies.reports import write_report
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks nesting and gathers what a page refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), f"event handler {name}"
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href", "xlink:href", "data", "action", "srcset"):
+                self.links.append(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def comparison(make_record, write_runs, joint_matrix) -> Path:
+    records = [
+        make_record(name, seed=seed, keep=keep + 0.02 * seed)
+        for name, keep in (("naive", 0.5), ("synthetic-a", 0.8), ("synthetic-b", 0.79))
+        for seed in range(2)
+    ]
+    records += [
+        make_record("joint", matrix=joint_matrix),
+        make_record("synthetic-a", benchmark="other-stream", tasks=12),
+        make_record("synthetic-c", benchmark="other-stream", tasks=12, failed=True),
+    ]
+    out = write_runs(records, {"versions": {"torch": "0.0.synthetic"}, "device": "cpu"})
+    (out / "runs" / "damaged").mkdir()
+    (out / "runs" / "damaged" / "result.json").write_text("{")
+    (out / "runs" / "interrupted").mkdir()
+    return out
+
+
+def test_all_files_are_written_beside_the_runs(comparison: Path) -> None:
+    paths = write_report(comparison)
+    names = {paths.csv.name, paths.json.name, paths.markdown.name, paths.html.name}
+    assert names == {"summary.csv", "summary.json", "report.md", "report.html"}
+    assert {path.name for path in comparison.iterdir()} == names | {"runs"}
+    assert "synthetic-b" in paths.table
+
+
+def test_the_same_runs_give_the_same_bytes(comparison: Path, tmp_path_factory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
+    shutil.copytree(comparison, elsewhere)
+    first = write_report(comparison)
+    second = write_report(elsewhere, elsewhere / "new" / "folder")
+    for kind in ("csv", "json", "markdown", "html"):
+        assert getattr(first, kind).read_bytes() == getattr(second, kind).read_bytes()
+
+
+def test_the_page_is_well_formed_and_self_contained(comparison: Path) -> None:
+    text = write_report(comparison).html.read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert "@import" not in text
+    assert {reference[0] for reference in re.findall(r"url\(([^)]*)\)", text)} == {"#"}
+    assert {name[1:] for name in re.findall(r"url\((#[^)]*)\)", text)} <= set(page.ids)
+    assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}  # XML namespaces
+
+
+def test_the_page_shows_everything(comparison: Path) -> None:
+    page = Page(write_report(comparison, title="My comparison").html.read_text(encoding="utf-8"))
+    for expected in (
+        "My comparison",
+        "synthetic-b",
+        "other-stream",
+        "the loss is nan",
+        "Traceback (synthetic)",
+        "runs/damaged/result.json",
+        "interrupted",
+        "0.0.synthetic",
+        "epochs",
+        "mean over i of A[T, i]",
+    ):
+        assert expected in page.text
+    # per benchmark: curves, bars, cost, memory; a heat map for each finished strategy; the scale
+    assert page.tags.count("svg") == 2 * 4 + (4 + 1) + 1
+    assert page.tags.count("table") == 2 + 2 + 2 + 1
+
+
+def test_the_markdown_shows_what_is_missing(comparison: Path) -> None:
+    text = write_report(comparison).markdown.read_text(encoding="utf-8")
+    assert "the loss is nan" in text
+    assert "runs/damaged/result.json" in text
+    assert "Unfinished: interrupted" in text
+    assert "| *joint* |" in text
+
+
+def test_the_json_holds_rows_runs_and_ruins(comparison: Path) -> None:
+    text = write_report(comparison).json.read_text(encoding="utf-8")
+    data = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert len(data["runs"]) == 9
+    assert data["runs"][0]["environment"]["device"] == "cpu"
+    assert data["unfinished"] == ["interrupted"]
+    assert [item["file"] for item in data["damaged"]] == ["runs/damaged/result.json"]
+    row = next(row for row in data["rows"] if row["strategy"] == "joint")
+    assert {"benchmark", "strategy", "metric", "mean", "std", "n", "values"} <= set(row)
+
+
+NASTY = "<script>alert(1)</script> & \"q\" 'p' $x_1$ {{ 7 * 7 }} |*`"
+
+
+def test_names_and_values_from_runs_are_escaped(make_record, write_runs) -> None:
+    records = [
+        make_record(NASTY, benchmark=f"b {NASTY}", options={"o": NASTY}),
+        make_record(NASTY, benchmark=f"b {NASTY}", seed=1, options={"o": NASTY}),
+        make_record("b", benchmark=f"b {NASTY}", failed=True, message=NASTY),
+    ]
+    out = write_runs(records, {NASTY: NASTY})
+    (out / "runs" / "<b>bold").mkdir()
+    paths = write_report(out, title=NASTY)
+    text = paths.html.read_text(encoding="utf-8")
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert "{{ 7 * 7 }}" in page.text
+    markdown = paths.markdown.read_text(encoding="utf-8")
+    assert "<script" not in markdown
+    assert "<b>" not in markdown
+
+
+def test_one_seed_one_task_and_a_hundred_tasks(make_record, write_runs) -> None:
+    records = [
+        make_record("synthetic-a", benchmark="one", tasks=1),
+        make_record("synthetic-b", benchmark="one", tasks=1, keep=0.5),
+        make_record("synthetic-a", benchmark="hundred", tasks=100, keep=0.99),
+    ]
+    html = write_report(write_runs(records)).html
+    page = Page(html.read_text(encoding="utf-8"))
+    assert any(link.startswith("data:image/png") for link in page.links)
+    assert html.stat().st_size < 400_000
+
+
+def test_all_runs_failed(make_record, write_runs) -> None:
+    paths = write_report(write_runs([make_record(failed=True), make_record("b", failed=True)]))
+    page = Page(paths.html.read_text(encoding="utf-8"))
+    assert "svg" not in page.tags
+    assert "No run on this benchmark finished." in page.text
+    assert "failure_rate,1.0" in paths.csv.read_text()
+
+
+def test_nothing_but_an_interrupted_run(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "started").mkdir(parents=True)
+    page = Page(write_report(tmp_path).html.read_text(encoding="utf-8"))
+    assert "started" in page.text
+
+
+def test_a_large_comparison_stays_below_three_megabytes(make_record, write_runs) -> None:
+    records = [
+        make_record(f"synthetic-{k:02d}", benchmark=f"stream-{b}", tasks=10, keep=0.6 + 0.03 * k)
+        for k in range(9)
+        for b in range(2)
+    ]
+    assert write_report(write_runs(records)).html.stat().st_size < 3_000_000
+
+
+def test_an_empty_directory_leaves_no_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no runs found"):
+        write_report(tmp_path, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import pytest
+
+from cl_strategies.reports.tables import CSV_COLUMNS, SummaryRow, aggregate, csv_text
+
+
+def _row(rows: list[SummaryRow], metric: str, strategy: str = "synthetic-a") -> SummaryRow:
+    (row,) = [row for row in rows if row.metric == metric and row.strategy == strategy]
+    return row
+
+
+def _with(make_record, strategy: str, *accuracies: float) -> list:
+    return [
+        make_record(strategy, seed=seed, metrics={"average_accuracy": value})
+        for seed, value in enumerate(accuracies)
+    ]
+
+
+def test_mean_and_sample_deviation_by_hand(make_record) -> None:
+    rows = aggregate(_with(make_record, "synthetic-a", 0.70, 0.80, 0.75))
+    row = _row(rows, "average_accuracy")
+    assert row.mean == pytest.approx(0.75, abs=1e-15)
+    assert row.std == pytest.approx(0.05, abs=1e-15)  # sqrt((.05^2 + .05^2) / 2)
+    assert (row.n, row.n_failed, row.values) == (3, 0, (0.70, 0.80, 0.75))
+
+
+def test_a_single_run_has_no_spread(make_record) -> None:
+    row = _row(aggregate([make_record()]), "forgetting")
+    assert row.n == 1
+    assert math.isnan(row.std)
+
+
+def test_failed_runs_are_counted_and_not_averaged(make_record) -> None:
+    records = [*_with(make_record, "synthetic-a", 0.5, 0.7), make_record(seed=2, failed=True)]
+    rows = aggregate(records)
+    assert _row(rows, "average_accuracy").mean == pytest.approx(0.6)
+    assert _row(rows, "average_accuracy").n == 2
+    assert _row(rows, "average_accuracy").n_failed == 1
+    assert _row(rows, "failure_rate").mean == pytest.approx(1 / 3)
+    assert _row(rows, "failure_rate").n == 3
+
+
+def test_all_runs_failed(make_record) -> None:
+    rows = aggregate([make_record(failed=True)])
+    assert _row(rows, "average_accuracy").n == 0
+    lines = list(csv.DictReader(io.StringIO(csv_text(rows))))
+    assert [(line["metric"], line["mean"]) for line in lines] == [("failure_rate", "1.0")]
+
+
+def test_undefined_metrics_have_no_line_in_the_csv(make_record, joint_matrix) -> None:
+    rows = aggregate([make_record("joint", matrix=joint_matrix)])
+    metrics = {line["metric"] for line in csv.DictReader(io.StringIO(csv_text(rows)))}
+    assert "average_accuracy" in metrics
+    assert "forgetting" not in metrics
+    assert _row(rows, "forgetting", "joint").n == 0
+
+
+def test_csv_has_the_promised_columns_in_full_precision(make_record) -> None:
+    value = 0.1 + 0.2  # 0.30000000000000004
+    rows = aggregate(_with(make_record, "synthetic-a", value, value))
+    text = csv_text(rows)
+    assert text.splitlines()[0] == "benchmark,strategy,metric,mean,std,n" == ",".join(CSV_COLUMNS)
+    assert "synthetic-stream,synthetic-a,average_accuracy,0.30000000000000004,0.0,2\n" in text
+
+
+def test_csv_keeps_odd_names_in_one_field(make_record) -> None:
+    text = csv_text(aggregate([make_record('a,"b"\nc')]))
+    assert {line["strategy"] for line in csv.DictReader(io.StringIO(text))} == {'a,"b"\nc'}
+
+
+def test_the_best_and_what_is_level_with_it(make_record) -> None:
+    rows = aggregate(
+        [
+            *_with(make_record, "best", 0.80, 0.82),  # std 0.01414
+            *_with(make_record, "level", 0.79, 0.81),  # gap 0.01 <= pooled 0.01414
+            *_with(make_record, "worse", 0.70, 0.72),
+            *_with(make_record, "joint", 0.99, 0.99),
+        ]
+    )
+    marks = {row.strategy: row.mark for row in rows if row.metric == "average_accuracy"}
+    assert marks == {"best": "best", "level": "level", "worse": "", "joint": ""}
+
+
+def test_less_is_better_for_forgetting(make_record) -> None:
+    rows = aggregate([make_record("keeps", keep=0.9), make_record("loses", keep=0.5)])
+    assert _row(rows, "forgetting", "keeps").mark == "best"
+    assert _row(rows, "backward_transfer", "keeps").mark == "best"
+    assert _row(rows, "forgetting", "loses").mark == ""
+
+
+def test_without_a_known_spread_only_an_exact_tie_counts(make_record) -> None:
+    rows = aggregate(
+        [
+            *_with(make_record, "a", 0.8),
+            *_with(make_record, "b", 0.8),
+            *_with(make_record, "c", 0.7999),
+        ]
+    )
+    marks = {row.strategy: row.mark for row in rows if row.metric == "average_accuracy"}
+    assert marks == {"a": "best", "b": "best", "c": ""}
+
+
+def test_nothing_is_best_where_all_are_equal_or_alone(make_record) -> None:
+    rows = aggregate([make_record("a", keep=0.9), make_record("b")])
+    assert {row.mark for row in rows if row.metric == "parameter_bytes"} == {""}
+    assert {row.mark for row in aggregate([make_record()])} == {""}
+
+
+def test_other_references_can_be_named(make_record) -> None:
+    rows = aggregate(
+        [make_record("a", keep=0.9), make_record("b"), make_record("c", keep=0.5)],
+        references=frozenset({"a"}),
+    )
+    assert _row(rows, "average_accuracy", "b").mark == "best"
+
+
+def test_order_disparity_follows_the_original_task(make_record) -> None:
+    first = [[0.9, None], [0.6, 0.9]]  # order 0, 1: task 0 ends at 0.6, task 1 at 0.9
+    second = [[0.9, None], [0.8, 0.7]]  # order 1, 0: task 1 ends at 0.8, task 0 at 0.7
+    rows = aggregate(
+        [make_record(matrix=first, order=[0, 1]), make_record(matrix=second, order=[1, 0])]
+    )
+    assert _row(rows, "max_order_disparity").mean == pytest.approx(0.1)
+    assert _row(rows, "average_order_disparity").mean == pytest.approx(0.1)
+    assert _row(rows, "max_order_disparity").n == 2
+
+
+def test_one_order_has_no_disparity(make_record) -> None:
+    rows = aggregate([make_record(), make_record(seed=1)])
+    assert not [row for row in rows if "disparity" in row.metric]
+
+
+def test_metrics_of_third_parties_are_kept(make_record) -> None:
+    row = _row(aggregate([make_record(metrics={"joules": 2.5})]), "joules")
+    assert (row.mean, row.mark) == (2.5, "")
