@@ -1,1 +1,29 @@
-""""""
+"""Avalanche plugins; imported when they are first used."""
+
+from typing import TYPE_CHECKING
+
+from cl_strategies._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cl_strategies.plugins.data.plugin import ResidentDataPlugin as ResidentDataPlugin
+    from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix as AccuracyMatrix
+    from cl_strategies.plugins.metrics.accuracy_matrix import cl_metrics as cl_metrics
+    from cl_strategies.plugins.metrics.evaluation import (
+        LeanEvaluationPlugin as LeanEvaluationPlugin,
+    )
+    from cl_strategies.plugins.regularization.alasso import ALASSOPlugin as ALASSOPlugin
+    from cl_strategies.plugins.regularization.l2 import L2Plugin as L2Plugin
+    from cl_strategies.plugins.regularization.si import SIPlugin as SIPlugin
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "AccuracyMatrix": "cl_strategies.plugins.metrics.accuracy_matrix",
+        "LeanEvaluationPlugin": "cl_strategies.plugins.metrics.evaluation",
+        "ResidentDataPlugin": "cl_strategies.plugins.data.plugin",
+        "cl_metrics": "cl_strategies.plugins.metrics.accuracy_matrix",
+        "ALASSOPlugin": "cl_strategies.plugins.regularization.alasso",
+        "L2Plugin": "cl_strategies.plugins.regularization.l2",
+        "SIPlugin": "cl_strategies.plugins.regularization.si",
+    },
+)

@@ -85,6 +85,7 @@ class RunDirectory:
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    def conclude(self, record: RunRecord) -> None:
-        """Write result.json, atomically."""
+    def conclude(self, record: RunRecord) -> RunRecord:
+        """Write result.json, atomically, and return it as the next reader will see it."""
         write_result(self.result, record)
+        return load_result(self.result)

@@ -65,9 +65,7 @@ def run(
             except Exception as reason:
                 error = _describe("error", reason)
                 logger.warning("%s failed: %s", config.slug, error["message"])
-        record = _record(config, training, error)
-        directory.conclude(record)
-    return record
+        return directory.conclude(_record(config, training, error))
 
 
 class _Training:

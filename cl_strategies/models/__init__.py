@@ -1,1 +1,27 @@
-""""""
+"""Backbones and heads, imported when first used."""
+
+from typing import TYPE_CHECKING
+
+from cl_strategies._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cl_strategies.models.convnets import cnn as cnn
+    from cl_strategies.models.convnets import lenet as lenet
+    from cl_strategies.models.heads import GrowingClassifier as GrowingClassifier
+    from cl_strategies.models.heads import MultiHead as MultiHead
+    from cl_strategies.models.heads import MultiHeadModel as MultiHeadModel
+    from cl_strategies.models.heads import SingleHeadModel as SingleHeadModel
+    from cl_strategies.models.resnets import slim_resnet18 as slim_resnet18
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "GrowingClassifier": "cl_strategies.models.heads",
+        "MultiHead": "cl_strategies.models.heads",
+        "MultiHeadModel": "cl_strategies.models.heads",
+        "SingleHeadModel": "cl_strategies.models.heads",
+        "cnn": "cl_strategies.models.convnets",
+        "lenet": "cl_strategies.models.convnets",
+        "slim_resnet18": "cl_strategies.models.resnets",
+    },
+)

@@ -1,1 +1,45 @@
-""""""
+"""Strategies: Avalanche templates with one method each, imported when first used."""
+
+from typing import TYPE_CHECKING
+
+from cl_strategies._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cl_strategies.strategies.agem import AGEM as AGEM
+    from cl_strategies.strategies.alasso import ALASSO as ALASSO
+    from cl_strategies.strategies.base import Strategy as Strategy
+    from cl_strategies.strategies.cumulative import Cumulative as Cumulative
+    from cl_strategies.strategies.dark_er import DarkER as DarkER
+    from cl_strategies.strategies.ewc import EWC as EWC
+    from cl_strategies.strategies.gdumb import GDumb as GDumb
+    from cl_strategies.strategies.joint import Joint as Joint
+    from cl_strategies.strategies.l2 import L2 as L2
+    from cl_strategies.strategies.lwf import LwF as LwF
+    from cl_strategies.strategies.mas import MAS as MAS
+    from cl_strategies.strategies.naive import Naive as Naive
+    from cl_strategies.strategies.replay import Replay as Replay
+    from cl_strategies.strategies.rwalk import RWalk as RWalk
+    from cl_strategies.strategies.si import SI as SI
+    from cl_strategies.strategies.single_task import SingleTask as SingleTask
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "AGEM": "cl_strategies.strategies.agem",
+        "ALASSO": "cl_strategies.strategies.alasso",
+        "Cumulative": "cl_strategies.strategies.cumulative",
+        "DarkER": "cl_strategies.strategies.dark_er",
+        "EWC": "cl_strategies.strategies.ewc",
+        "GDumb": "cl_strategies.strategies.gdumb",
+        "Joint": "cl_strategies.strategies.joint",
+        "L2": "cl_strategies.strategies.l2",
+        "LwF": "cl_strategies.strategies.lwf",
+        "MAS": "cl_strategies.strategies.mas",
+        "Naive": "cl_strategies.strategies.naive",
+        "RWalk": "cl_strategies.strategies.rwalk",
+        "Replay": "cl_strategies.strategies.replay",
+        "SI": "cl_strategies.strategies.si",
+        "SingleTask": "cl_strategies.strategies.single_task",
+        "Strategy": "cl_strategies.strategies.base",
+    },
+)

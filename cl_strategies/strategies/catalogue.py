@@ -2,4 +2,125 @@
 
 from cl_strategies.registry import Entry
 
-ENTRIES: tuple[Entry, ...] = ()
+#: What the engine supplies to every strategy.
+TEMPLATE = frozenset(
+    {
+        "model",
+        "optimizer",
+        "criterion",
+        "train_mb_size",
+        "train_epochs",
+        "eval_mb_size",
+        "device",
+        "plugins",
+        "method",
+        "evaluator",
+        "eval_every",
+        "peval_mode",
+    }
+)
+
+
+def _entry(
+    name: str, factory: str, summary: str, paper: str = "", needs: tuple[str, ...] = ()
+) -> Entry:
+    return Entry(
+        name=name,
+        factory=f"cl_strategies.strategies.{factory}",
+        summary=summary,
+        paper=paper,
+        needs=needs,
+        fixed=TEMPLATE,
+    )
+
+
+ENTRIES: tuple[Entry, ...] = (
+    _entry("naive", "naive:Naive", "Train on each experience as it comes: the lower bound."),
+    _entry(
+        "joint",
+        "joint:Joint",
+        "Train once on the whole stream: the upper bound without a stream.",
+        needs=("the whole stream at once",),
+    ),
+    _entry(
+        "cumulative",
+        "cumulative:Cumulative",
+        "Train on all data seen so far, experience after experience.",
+        needs=("all past data",),
+    ),
+    _entry(
+        "single-task",
+        "single_task:SingleTask",
+        "A model of its own for each experience: no transfer, no forgetting.",
+        needs=("the identity of the experience at evaluation", "one model per experience"),
+    ),
+    _entry(
+        "ewc",
+        "ewc:EWC",
+        "Quadratic penalty weighted by the Fisher information.",
+        "Kirkpatrick et al., Overcoming catastrophic forgetting in neural networks, PNAS 2017",
+    ),
+    _entry(
+        "mas",
+        "mas:MAS",
+        "Quadratic penalty weighted by the sensitivity of the output.",
+        "Aljundi et al., Memory aware synapses: learning what (not) to forget, ECCV 2018",
+    ),
+    _entry(
+        "rwalk",
+        "rwalk:RWalk",
+        "Quadratic penalty weighted by Fisher information and path scores.",
+        "Chaudhry et al., Riemannian walk for incremental learning, ECCV 2018",
+        needs=("an extra backward pass per step",),
+    ),
+    _entry(
+        "lwf",
+        "lwf:LwF",
+        "Distillation from the model as it was before the experience.",
+        "Li and Hoiem, Learning without forgetting, ECCV 2016",
+        needs=("a copy of the model",),
+    ),
+    _entry(
+        "replay",
+        "replay:Replay",
+        "Joins samples from a memory to every mini-batch.",
+        "Chaudhry et al., On tiny episodic memories in continual learning, 2019",
+        needs=("a replay memory",),
+    ),
+    _entry(
+        "agem",
+        "agem:AGEM",
+        "Projects gradients that would raise the loss on a memory.",
+        "Chaudhry et al., Efficient lifelong learning with A-GEM, ICLR 2019",
+        needs=("a replay memory",),
+    ),
+    _entry(
+        "gdumb",
+        "gdumb:GDumb",
+        "Trains from scratch on a class-balanced memory at each experience.",
+        "Prabhu et al., GDumb: a simple approach that questions our progress in continual "
+        "learning, ECCV 2020",
+        needs=("a replay memory",),
+    ),
+    _entry(
+        "dark-er",
+        "dark_er:DarkER",
+        "Dark experience replay: samples with the logits they had (DER, DER++).",
+        "Buzzega et al., Dark experience for general continual learning, NeurIPS 2020",
+        needs=("a replay memory",),
+    ),
+    _entry("l2", "l2:L2", "Quadratic penalty that weighs every parameter alike."),
+    _entry(
+        "si",
+        "si:SI",
+        "Quadratic penalty weighted by each parameter's share in the loss decrease.",
+        "Zenke et al., Continual learning through synaptic intelligence, ICML 2017",
+    ),
+    _entry(
+        "alasso",
+        "alasso:ALASSO",
+        "Asymmetric quadratic surrogate of the past losses.",
+        "Park et al., Continual learning by asymmetric loss approximation with single-side "
+        "overestimation, ICCV 2019",
+    ),
+)

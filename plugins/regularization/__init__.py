@@ -1,1 +1,1 @@
-""""""
+"""Quadratic surrogates of past losses: L2, SI and ALASSO."""

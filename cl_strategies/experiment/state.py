@@ -1,0 +1,173 @@
+"""The whole training state of a strategy as tensors and plain data.
+
+:func:`capture_state` after an experience and :func:`restore_state` on a freshly built strategy
+continue a run with bit-identical results, provided that the random generators are seeded at the
+start of each experience. Nothing is pickled but tensors and plain data, so that a checkpoint
+loads with ``torch.load(weights_only=True)``.
+
+What is captured: the model; the optimizer; each plugin, through ``state_dict()`` and
+``load_state_dict()`` if it has both, else attribute by attribute
+(:mod:`cl_strategies.experiment.state_codecs` says which types); and what the strategy has beyond
+Avalanche's template, attribute by attribute or through ``method_state_dict()`` and
+``load_method_state_dict(state, experiences)``. Exemplars are captured by the ``sample_ids`` of
+the stream: a plugin that changes the samples it stores must have a ``state_dict()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.state_codecs import CODECS
+from cl_strategies.experiment.state_data import payload_bytes
+from cl_strategies.experiment.state_objects import decode_attributes, encode_attributes, is_stateful
+from cl_strategies.experiment.state_optimizer import capture_optimizer, restore_optimizer
+from cl_strategies.experiment.state_walk import Walker, is_transient
+
+FORMAT = 1
+
+#: What Avalanche's template itself keeps: configuration, what this module treats by name, and
+#: what is empty between experiences.
+TEMPLATE_ATTRIBUTES = frozenset(
+    {
+        "_criterion",
+        "_distributed_check",
+        "_eval_streams",
+        "_stop_training",
+        "adapted_dataset",
+        "clock",
+        "current_eval_stream",
+        "dataloader",
+        "device",
+        "eval_every",
+        "eval_mb_size",
+        "evaluator",
+        "experience",
+        "is_training",
+        "loss",
+        "mb_output",
+        "mbatch",
+        "model",
+        "optimized_param_id",
+        "optimizer",
+        "plugins",
+        "retain_graph",
+        "train_epochs",
+        "train_mb_size",
+    }
+)
+
+
+def capture_state(strategy: Any) -> dict[str, Any]:
+    """The state of ``strategy`` between two experiences; later training does not change it.
+
+    :raises UserError: in the middle of an experience, and for state that is neither tensors nor
+        plain data, naming the attribute.
+    """
+    if strategy.experience is not None:
+        raise UserError("a strategy can be captured between two experiences, not within one")
+    walker = Walker(strategy, CODECS)
+    return {
+        "format": FORMAT,
+        "strategy": type(strategy).__name__,
+        "device": strategy.device.type,
+        "model": walker.encode_module(strategy.model, "model"),
+        "optimizer": capture_optimizer(strategy, walker),
+        **_capture_method(strategy, walker),
+    }
+
+
+def restore_state(
+    strategy: Any, state: Mapping[str, Any], *, experiences_seen: Sequence[Any]
+) -> None:
+    """Bring a freshly built strategy to ``state``.
+
+    :param strategy: of the same configuration as the captured one, never trained.
+    :param state: what :func:`capture_state` returned.
+    :param experiences_seen: the train experiences up to then, in the order of training.
+    :raises UserError: if ``state`` is of another configuration.
+    """
+    _check(strategy, state)
+    walker = Walker(strategy, CODECS, experiences_seen)
+    with torch.random.fork_rng(devices=[]):  # new heads draw weights that are then replaced
+        _rebuild_model(strategy, state, walker, experiences_seen)
+    walker.refresh_landmarks()
+    walker.decode_module(state["model"], strategy.model, "model")
+    restore_optimizer(strategy, state["optimizer"], walker)
+    for plugin, saved in zip(_stateful_plugins(strategy), state["plugins"], strict=True):
+        if "state" in saved:
+            plugin.load_state_dict(walker.decode(saved["state"]))
+        else:
+            decode_attributes(plugin, saved["attributes"], walker)
+    if "attributes" in state:
+        decode_attributes(strategy, state["attributes"], walker)
+
+
+def state_bytes(strategy: Any) -> int:
+    """Bytes that the method carries to the next experience.
+
+    Counted: tensors and arrays of plugins and strategy (importances, anchors), copies of the
+    model (teachers, the models of single-task), and stored exemplars at the size of the stored
+    image plus 8 bytes for the label. Not counted: the model, the optimizer, random generators,
+    numbers and indices.
+    """
+    walker = Walker(strategy, CODECS)
+    _capture_method(strategy, walker)
+    return walker.bytes + sum(payload_bytes(dataset) for dataset in walker.datasets)
+
+
+def _capture_method(strategy: Any, walker: Walker) -> dict[str, Any]:
+    plugins = []
+    for plugin in _stateful_plugins(strategy):
+        name = type(plugin).__name__
+        if is_stateful(plugin):
+            saved = {"state": walker.encode(plugin.state_dict(), f"{name}.state_dict()")}
+        else:
+            saved = {"attributes": encode_attributes(plugin, walker, name)}
+        plugins.append({"class": name, **saved})
+    name = type(strategy).__name__
+    if hasattr(strategy, "method_state_dict"):
+        method = walker.encode(strategy.method_state_dict(), f"{name}.method_state_dict()")
+        return {"plugins": plugins, "method": method}
+    attributes = encode_attributes(strategy, walker, name, skip=TEMPLATE_ATTRIBUTES)
+    return {"plugins": plugins, "attributes": attributes}
+
+
+def _stateful_plugins(strategy: Any) -> list[Any]:
+    """All plugins but the evaluator, which belongs to the caller."""
+    return [plugin for plugin in strategy.plugins if not is_transient(plugin)]
+
+
+def _rebuild_model(
+    strategy: Any, state: Mapping[str, Any], walker: Walker, experiences: Sequence[Any]
+) -> None:
+    """Give the model the heads and units that it had; their values come later."""
+    strategy.model.to(strategy.device)
+    if "method" in state:
+        strategy.load_method_state_dict(walker.decode(state["method"]), experiences)
+        return
+    strategy.is_training = True
+    strategy.model.train()
+    for strategy.experience in experiences:
+        strategy.model = strategy.model_adaptation()
+    strategy.is_training, strategy.experience = False, None
+
+
+def _check(strategy: Any, state: Mapping[str, Any]) -> None:
+    plugins = [type(plugin).__name__ for plugin in _stateful_plugins(strategy)]
+    found = {
+        "format": FORMAT,
+        "strategy": type(strategy).__name__,
+        "device": strategy.device.type,
+        "plugins": plugins,
+    }
+    saved = {**state, "plugins": [entry["class"] for entry in state["plugins"]]}
+    for key, value in found.items():
+        if saved[key] != value:
+            raise UserError(
+                f"the state was captured with the {key} {saved[key]}, but this strategy has "
+                f"{value}: build it from the configuration that made the state"
+            )

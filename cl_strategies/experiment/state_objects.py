@@ -1,0 +1,196 @@
+"""Objects in a state: copies of the model, data sets, and the helpers that plugins keep."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Collection
+from typing import Any
+
+from avalanche.benchmarks.scenarios import CLExperience
+from avalanche.benchmarks.utils.data import AvalancheDataset
+from avalanche.benchmarks.utils.data_attribute import DataAttribute
+from avalanche.training.utils import ParamData
+from torch import nn
+from torch.utils.data import Dataset
+
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.state_data import (
+    extra_attributes,
+    sample_ids,
+    transform_group,
+    with_attribute,
+)
+from cl_strategies.experiment.state_walk import LEFT_OUT, Codec, Walker, fits
+
+#: Packages whose objects are walked attribute by attribute.
+WALKED = ("avalanche", "cl_strategies")
+
+
+def encode_attributes(
+    owner: Any, walker: Walker, path: str, *, skip: Collection[str] = ()
+) -> dict[str, Any]:
+    """The attributes of ``owner`` but those that are left out of a state."""
+    nodes = {
+        name: walker.encode(value, f"{path}.{name}")
+        for name, value in vars(owner).items()
+        if name not in skip
+    }
+    return {name: node for name, node in nodes.items() if node is not LEFT_OUT}
+
+
+def decode_attributes(owner: Any, nodes: dict[str, Any], walker: Walker) -> None:
+    """Set the attributes of ``owner``; those that were left out stay as they are."""
+    for name, node in nodes.items():
+        vars(owner)[name] = walker.decode(node, vars(owner).get(name))
+
+
+def is_stateful(value: Any) -> bool:
+    """Whether ``value`` says itself what its state is."""
+    return all(callable(getattr(value, name, None)) for name in ("state_dict", "load_state_dict"))
+
+
+def _encode_dataset(dataset: Any, walker: Walker, path: str) -> dict[str, Any]:
+    ids = sample_ids(dataset, path)
+    walker.datasets.append(dataset)
+    extras = extra_attributes(dataset) if len(dataset) else {}
+    return {
+        "ids": ids,
+        "group": transform_group(dataset),
+        "extras": [
+            [name, value.use_in_getitem, walker.encode(list(value), f"{path}.{name}")]
+            for name, value in extras.items()
+        ],
+    }
+
+
+def _decode_dataset(node: dict[str, Any], walker: Walker, live: Any) -> Any:
+    dataset = walker.samples.subset(node["ids"].tolist())
+    if transform_group(dataset) != node["group"]:
+        dataset = dataset.with_transforms(node["group"])
+    for name, in_samples, values in node["extras"]:
+        dataset = with_attribute(dataset, name, walker.decode(values), in_samples)
+    return dataset
+
+
+def _decode_param_data(node: dict[str, Any], walker: Walker, live: Any) -> ParamData:
+    data = walker.decode(node["data"])
+    return ParamData(node["name"], init_tensor=data, device=data.device)
+
+
+def _encode_module(module: nn.Module, walker: Walker, path: str) -> dict[str, Any]:
+    return walker.encode_module(module, path)
+
+
+def _decode_module(node: dict[str, Any], walker: Walker, live: Any) -> nn.Module:
+    """Into the module that is there, or into a copy of the model, which has the same heads."""
+    name, weights, model = node["class"], walker.decode(node["weights"]), walker.strategy.model
+    if type(live).__name__ == name and fits(live, weights):
+        module = live
+    elif type(model).__name__ == name:
+        module = copy.deepcopy(model)
+    else:
+        raise UserError(
+            f"the state holds a {name}, but the strategy has none in its place, and its model is "
+            f"a {type(model).__name__}: give the plugin a state_dict() and a load_state_dict()"
+        )
+    walker.decode_module(node, module, name)
+    return module
+
+
+def _encode_stateful(value: Any, walker: Walker, path: str) -> dict[str, Any]:
+    state = walker.encode(value.state_dict(), f"{path}.state_dict()")
+    return {"class": type(value).__name__, "state": state}
+
+
+def _decode_stateful(node: dict[str, Any], walker: Walker, live: Any) -> Any:
+    if type(live).__name__ != node["class"]:
+        raise UserError(
+            f"the state of a {node['class']} cannot be restored, because a freshly built "
+            "strategy has none in its place: create it in the constructor"
+        )
+    live.load_state_dict(walker.decode(node["state"]))
+    return live
+
+
+def _is_train_experience(value: Any) -> bool:
+    return isinstance(value, CLExperience) and (
+        getattr(value._origin_stream, "name", None) == "train"
+    )
+
+
+def _is_walked(value: Any) -> bool:
+    package = type(value).__module__.partition(".")[0]
+    return (
+        package in WALKED
+        and hasattr(value, "__dict__")
+        and not isinstance(value, Dataset | CLExperience | DataAttribute)
+    )
+
+
+def _encode_object(value: Any, walker: Walker, path: str) -> dict[str, Any]:
+    number = walker.numbers.get(id(value))
+    if number is not None:
+        return {"number": number, "attributes": None}
+    number = walker.numbers[id(value)] = len(walker.numbers)
+    walker.objects[number] = value
+    kind = type(value)
+    return {
+        "number": number,
+        "class": f"{kind.__module__}:{kind.__qualname__}",
+        "attributes": encode_attributes(value, walker, path),
+    }
+
+
+def _decode_object(node: dict[str, Any], walker: Walker, live: Any) -> Any:
+    if node["attributes"] is None:
+        return walker.objects[node["number"]]
+    module, _, name = node["class"].partition(":")
+    if live is None or f"{type(live).__module__}:{type(live).__qualname__}" != node["class"]:
+        live = _empty(module, name)
+    walker.objects[node["number"]] = live
+    decode_attributes(live, node["attributes"], walker)
+    return live
+
+
+def _empty(module: str, name: str) -> Any:
+    """An object without attributes.
+
+    :raises UserError: for a class of another package: a checkpoint must not import at will.
+    """
+    if module.partition(".")[0] not in WALKED:
+        raise UserError(f"the state holds a {module}.{name}, of a package it may not import")
+    kind: Any = importlib.import_module(module)
+    for part in name.split("."):
+        kind = getattr(kind, part, None)
+    if not isinstance(kind, type):
+        raise UserError(f"the state holds a {module}.{name}, but there is no such class")
+    return object.__new__(kind)
+
+
+OBJECT_CODECS: tuple[Codec, ...] = (
+    Codec(
+        "dataset",
+        lambda value: isinstance(value, AvalancheDataset),
+        _encode_dataset,
+        _decode_dataset,
+    ),
+    Codec(
+        "experience",
+        _is_train_experience,
+        lambda value, walker, path: {"position": value.logging().current_experience},
+        lambda node, walker, live: walker.samples.experience(node["position"]),
+    ),
+    Codec(
+        "param_data",
+        lambda value: type(value) is ParamData,
+        lambda value, walker, path: {
+            "name": value.name,
+            "data": walker.encode(value.data, f"{path}.data"),
+        },
+        _decode_param_data,
+    ),
+    Codec("module", lambda value: isinstance(value, nn.Module), _encode_module, _decode_module),
+    Codec("stateful", is_stateful, _encode_stateful, _decode_stateful),
+    Codec("object", _is_walked, _encode_object, _decode_object),
+)

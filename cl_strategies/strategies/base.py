@@ -1,0 +1,83 @@
+"""What the strategies here share: Avalanche's template and a method made of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from avalanche.core import BasePlugin, SupervisedPlugin
+from avalanche.training.plugins.evaluation import default_evaluator
+from avalanche.training.templates import SupervisedTemplate
+from torch import nn
+
+from cl_strategies.errors import UserError
+
+
+class Strategy(SupervisedTemplate):
+    """Avalanche's template with the plugins of one method.
+
+    Subclasses take their hyper-parameters by name and hand everything else on; every keyword
+    argument of Avalanche's ``SupervisedTemplate`` is understood (``model``, ``optimizer``,
+    ``train_mb_size``, ``train_epochs``, ``device``, ``eval_every``...).
+
+    :param method: the plugins of the method, made for this strategy alone. They run before
+        the user's, which therefore see its penalties, projections and data loaders.
+    :param plugins: the user's plugins; the list is copied and never changed.
+    :param criterion: loss of logits and labels; cross-entropy if ``None``.
+    :param eval_mb_size: batch size of the evaluation.
+    :param evaluator: Avalanche evaluation plugin, or ``None`` for no metrics; Avalanche's default
+        prints accuracies.
+    """
+
+    #: True for a method that is trained once, on the whole stream.
+    trains_jointly: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        method: Sequence[SupervisedPlugin] = (),
+        plugins: Sequence[BasePlugin] | None = None,
+        criterion: Callable[[Any, Any], torch.Tensor] | None = None,
+        eval_mb_size: int = 256,
+        evaluator: Any = default_evaluator,
+        **template: Any,
+    ) -> None:
+        super().__init__(
+            plugins=[*method, *(plugins or ())],
+            criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
+            eval_mb_size=eval_mb_size,
+            evaluator=evaluator,
+            **template,
+        )
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """As Avalanche's, which divides each mini-batch between the tasks in the data.
+
+        :raises UserError: if there is nothing to train on, or fewer samples in a mini-batch
+            than tasks in the data.
+        """
+        if not len(self.adapted_dataset):
+            raise UserError("there is no sample to train on in this experience")
+        aware = hasattr(self.experience, "task_labels")
+        tasks = len(self.adapted_dataset.targets_task_labels.uniques) if aware else 1
+        if self.train_mb_size < tasks:
+            raise UserError(
+                f"mini-batches of {self.train_mb_size} cannot be divided between the {tasks} "
+                f"tasks to train on: set the training batch size to {tasks} or more"
+            )
+        super().make_train_dataloader(**kwargs)
+
+
+def positive(**values: float) -> None:
+    """:raises UserError: for a value that is not above zero."""
+    for name, value in values.items():
+        if not value > 0:
+            raise UserError(f"{name} is {value}: give a number above 0")
+
+
+def not_negative(**values: float) -> None:
+    """:raises UserError: for a value below zero."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise UserError(f"{name} is {value}: give 0 or more")

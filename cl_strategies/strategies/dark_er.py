@@ -1,0 +1,121 @@
+"""Dark experience replay, DER and DER++."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from avalanche.benchmarks.utils.data_attribute import DataAttribute
+from avalanche.benchmarks.utils.flat_data import FlatData
+from avalanche.models import avalanche_forward
+from avalanche.training.utils import cycle
+from torch import Tensor
+from torch.nn.functional import mse_loss
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, default_collate
+
+from cl_strategies.strategies.base import Strategy, not_negative, positive
+from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
+
+
+class DarkER(Strategy):
+    """Replay of stored samples with the logits they had (Buzzega et al., NeurIPS 2020).
+
+    Computes what Avalanche's ``DER`` computes, and more: the criterion of the strategy is used
+    throughout, heads may grow or be one per task, and a memory that holds fewer samples than a
+    replay batch is replayed rather than ignored.
+
+    :param mem_size: samples in the memory.
+    :param batch_size_mem: samples replayed per step; 0 for as many as the training batch size.
+    :param alpha: weight of the squared error to the stored logits.
+    :param beta: weight of the criterion on the replayed samples; above 0 this is DER++.
+    :raises UserError: for an option out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        mem_size: int = 200,
+        batch_size_mem: int = 0,
+        alpha: float = 0.1,
+        beta: float = 0.5,
+        **template: Any,
+    ) -> None:
+        positive(mem_size=mem_size)
+        not_negative(batch_size_mem=batch_size_mem, alpha=alpha, beta=beta)
+        super().__init__(**template)
+        self.batch_size_mem = batch_size_mem or self.train_mb_size
+        self.alpha = alpha
+        self.beta = beta
+        self.storage_policy = LogitsBuffer(mem_size)
+        self._replay: Iterator[list[Tensor]] | None = None
+        self._replayed_logits: Tensor | None = None
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        memory = self.storage_policy.buffer
+        if len(memory):
+            loader = DataLoader(
+                memory,
+                batch_size=min(self.batch_size_mem, len(memory)),
+                shuffle=True,
+                drop_last=True,
+                collate_fn=_collate_with_logits,
+                num_workers=kwargs.get("num_workers", 0),
+            )
+            self._replay = cycle(loader)
+        super()._before_training_exp(**kwargs)
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        self._replay, self._replayed_logits = None, None
+        self.storage_policy.post_adapt(self, self.experience)
+        super()._after_training_exp(**kwargs)
+
+    def _before_forward(self, **kwargs: Any) -> None:
+        super()._before_forward(**kwargs)
+        if self._replay is not None:
+            *replayed, logits = (part.to(self.device) for part in next(self._replay))
+            for index, part in enumerate(replayed):
+                self.mbatch[index] = torch.cat([part, self.mbatch[index]])
+            self._replayed_logits = logits
+
+    def criterion(self) -> Tensor:
+        """The criterion on the current samples, and DER's two terms on the replayed ones."""
+        if not self.is_training or self._replayed_logits is None:
+            return super().criterion()
+        stored = self._replayed_logits
+        n = len(stored)
+        then = ~stored.isnan()  # units that the model had when the logits were stored
+        now = self.mb_output[:n, : stored.shape[1]]
+        loss = self._criterion(self.mb_output[n:], self.mb_y[n:])
+        loss = loss + self.alpha * mse_loss(now[then], stored[then])
+        return loss + self.beta * self._criterion(self.mb_output[:n], self.mb_y[:n])
+
+
+class LogitsBuffer(OrderedClassBalancedBuffer):
+    """A class-balanced reservoir whose samples carry the logits of the model that stored them."""
+
+    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+        logits = FlatData([_logits(agent_state, exp.dataset)], discard_elements_not_in_indices=True)
+        attribute = DataAttribute(logits, "logits", use_in_getitem=True)
+        self.update_from_dataset(exp.dataset.update_data_attribute("logits", attribute))
+
+
+@torch.no_grad()
+def _logits(strategy: Any, dataset: Any) -> list[Tensor]:
+    model = strategy.model
+    training = model.training
+    model.eval()
+    rows: list[Tensor] = []
+    for x, _, task in DataLoader(dataset.eval(), batch_size=strategy.train_mb_size):
+        output = avalanche_forward(model, x.to(strategy.device), task)
+        rows += [row.clone() for row in output.cpu()]
+    model.train(training)
+    return rows
+
+
+def _collate_with_logits(batch: list[Any]) -> list[Tensor]:
+    """Stack samples; logits of a smaller head are padded with NaN."""
+    *rest, logits = zip(*batch, strict=True)
+    padded = pad_sequence(list(logits), batch_first=True, padding_value=float("nan"))
+    return [*(default_collate(list(part)) for part in rest), padded]

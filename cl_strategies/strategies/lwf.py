@@ -1,0 +1,46 @@
+"""Learning without forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from avalanche.training.plugins import LwFPlugin
+from avalanche.training.regularization import LearningWithoutForgetting
+from torch import Tensor
+
+from cl_strategies.strategies.base import Strategy, not_negative, positive
+
+
+class LwF(Strategy):
+    """LwF (Li and Hoiem, ECCV 2016).
+
+    :param alpha: weight of the distillation loss.
+    :param temperature: softmax temperature of the distillation.
+    :raises UserError: for an option out of its range.
+    """
+
+    def __init__(self, *, alpha: float = 1.0, temperature: float = 2.0, **template: Any) -> None:
+        not_negative(alpha=alpha)
+        positive(temperature=temperature)
+        plugin = LwFPlugin(alpha, temperature)
+        plugin.lwf = FrozenTeacherLwF(alpha, temperature)
+        super().__init__(method=[plugin], **template)
+
+
+class FrozenTeacherLwF(LearningWithoutForgetting):
+    """Avalanche's LwF with a teacher in evaluation mode.
+
+    Avalanche's teacher stays in training mode: its dropout is active and its batch statistics
+    drift with every mini-batch of the new task. Old classes are also taken in the order of
+    their ids, so that sums do not depend on how a ``set`` came about.
+    """
+
+    def post_adapt(self, agent: Any, exp: Any) -> None:
+        super().post_adapt(agent, exp)
+        self.prev_model.eval().requires_grad_(False)
+
+    def _distillation_loss(
+        self, out: Tensor, prev_out: Tensor, active_units: Iterable[int]
+    ) -> Tensor:
+        return super()._distillation_loss(out, prev_out, sorted(active_units))

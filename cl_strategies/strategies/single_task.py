@@ -1,0 +1,75 @@
+"""One independent model per experience: no transfer and no forgetting."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avalanche.models.dynamic_modules import avalanche_model_adaptation
+from torch import nn
+
+from cl_strategies.strategies.base import Strategy
+
+
+class SingleTask(Strategy):
+    """Train a fresh copy of the initial weights on each experience, and keep every copy.
+
+    An experience is evaluated with the model that was trained on the experience of the same
+    position; one that was not trained yet, with the latest model. The identity of the
+    experience is thus used at evaluation, in every scenario.
+    """
+
+    def __init__(self, **template: Any) -> None:
+        super().__init__(**template)
+        self.initial: nn.Module = copy.deepcopy(self.model)
+        self.models: dict[int, nn.Module] = {}
+        self._latest: nn.Module = self.model
+
+    def check_model_and_optimizer(self, **kwargs: Any) -> None:
+        if self.models:
+            self.model = copy.deepcopy(self.initial).train().to(self.device)
+        super().check_model_and_optimizer(**kwargs)
+        self._latest = self.model
+
+    def make_optimizer(self, **kwargs: Any) -> None:
+        """A fresh optimizer state for a fresh model."""
+        super().make_optimizer(**{**kwargs, "reset_optimizer_state": True, "remove_params": True})
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        self.models[self.experience.current_experience] = self.model
+        super()._after_training_exp(**kwargs)
+
+    def _before_eval_exp(self, **kwargs: Any) -> None:
+        self.model = self.models.get(self.experience.current_experience, self._latest).eval()
+        super()._before_eval_exp(**kwargs)
+
+    def _eval_cleanup(self) -> None:
+        super()._eval_cleanup()
+        self.model = self._latest
+
+    def method_state_dict(self) -> dict[str, Any]:
+        """The initial weights and the weights of every model but the latest.
+
+        The latest is ``strategy.model``, which a checkpoint holds already.
+        """
+        return {
+            "initial": self.initial.state_dict(),
+            "models": [
+                [position, None if model is self._latest else model.state_dict()]
+                for position, model in self.models.items()
+            ],
+        }
+
+    def load_method_state_dict(self, state: Mapping[str, Any], experiences: Sequence[Any]) -> None:
+        """Rebuild the models of ``experiences`` (all that were trained on)."""
+        self.initial.load_state_dict(state["initial"])
+        by_position = {experience.current_experience: experience for experience in experiences}
+        for position, weights in state["models"]:
+            model = copy.deepcopy(self.initial).train()
+            avalanche_model_adaptation(model, by_position[position])
+            if weights is None:
+                self.model = self._latest = model
+            else:
+                model.load_state_dict(weights)
+            self.models[position] = model.to(self.device)

@@ -1,0 +1,135 @@
+"""What a method costs: seconds per experience, bytes of the model, bytes of its own state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
+from avalanche.evaluation.metric_utils import get_metric_name
+from torch import Tensor, nn
+
+
+def parameter_bytes(model: nn.Module) -> int:
+    """Bytes that must be stored to use ``model``: its parameters and persistent buffers.
+
+    Buffers count because a network with BatchNorm or learned quantisation ranges is not the same
+    network without them; non-persistent buffers, which ``state_dict`` leaves out, do not. Tied
+    parameters share memory and count once.
+
+    :param model: any module; a parameter stored in another type counts with that type's size.
+    """
+    return tensor_bytes(model.state_dict(keep_vars=True).values())
+
+
+def tensor_bytes(tensors: Any) -> int:
+    """Bytes of the distinct memory behind ``tensors``; what is not a tensor is ignored."""
+    sizes: dict[tuple[Any, ...], int] = {}
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            size = tensor.numel() * tensor.element_size()
+            start = (tensor.device, tensor.data_ptr())
+            sizes[start] = max(sizes.get(start, 0), size)
+    return sum(sizes.values())
+
+
+class ExperienceMetric(PluginMetric[float]):
+    """One number for every experience trained, recorded when its training ends.
+
+    :ivar values: the numbers so far, one for each trained experience.
+    """
+
+    name = "Metric"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[float] = []
+
+    def measure(self, strategy: Any) -> float:
+        """The number for the experience that ``strategy`` has just finished."""
+        raise NotImplementedError
+
+    def result(self) -> float:
+        """The latest value; NaN before the first."""
+        return self.values[-1] if self.values else float("nan")
+
+    def reset(self) -> None:
+        """Forget all values."""
+        self.values = []
+
+    def after_training_exp(self, strategy: Any) -> MetricValue:
+        self.values.append(self.measure(strategy))
+        name = get_metric_name(self, strategy, add_experience=True, add_task=False)
+        return MetricValue(self, name, self.values[-1], strategy.clock.train_iterations)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The values so far, as plain data."""
+        return {"values": list(self.values)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.values = list(state["values"])
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TrainSeconds(ExperienceMetric):
+    """Wall-clock seconds of training one experience.
+
+    From the adaptation of the data set to the end of ``after_training_exp``, so that what a
+    method does before and after its epochs counts; evaluations in between do not.
+    """
+
+    name = "Train_Seconds"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = 0.0
+        self._evaluating = 0.0
+
+    def before_train_dataset_adaptation(self, strategy: Any) -> None:
+        self._start = _now(strategy.device)
+
+    def before_eval(self, strategy: Any) -> None:
+        self._evaluating = _now(strategy.device)
+
+    def after_eval(self, strategy: Any) -> None:
+        self._start += _now(strategy.device) - self._evaluating
+
+    def measure(self, strategy: Any) -> float:
+        return _now(strategy.device) - self._start
+
+
+class ParameterBytes(ExperienceMetric):
+    """:func:`parameter_bytes` of the strategy's model after each experience."""
+
+    name = "Parameter_Bytes"
+
+    def measure(self, strategy: Any) -> int:
+        return parameter_bytes(strategy.model)
+
+
+class MethodStateBytes(ExperienceMetric):
+    """Bytes that a method keeps between experiences besides the model (buffers, importances...).
+
+    :param function: strategy -> bytes.
+    """
+
+    name = "Method_State_Bytes"
+
+    def __init__(self, function: Callable[[Any], int]) -> None:
+        super().__init__()
+        self.function = function
+
+    def measure(self, strategy: Any) -> int:
+        return int(self.function(strategy))
+
+
+def _now(device: torch.device) -> float:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

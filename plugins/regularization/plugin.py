@@ -1,0 +1,66 @@
+"""The Avalanche side of a :class:`QuadraticSurrogate`: which callback does what."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from avalanche.training.plugins import SupervisedPlugin
+from torch import nn
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
+
+
+class SurrogatePlugin(SupervisedPlugin):
+    """Trains each experience after the first with the penalty of ``surrogate``.
+
+    The penalty enters as a gradient right after the backward pass. What is in ``strategy.loss``,
+    including what other plugins add to it (LwF, EWC, replay), is the task loss of the paper;
+    what changes gradients before the step (clipping) sees the sum, and the path integral still
+    uses the task gradient. Put the plugin before others that change gradients in
+    ``after_backward``. ``strategy.loss`` does not contain the penalty: see :meth:`value`.
+
+    A plugin belongs to one strategy.
+
+    :param surrogate: the method.
+    """
+
+    def __init__(self, surrogate: QuadraticSurrogate) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the optimizer evaluates the loss itself, as LBFGS does."""
+        closure = inspect.signature(type(strategy.optimizer).step).parameters.get("closure")
+        if closure is not None and closure.default is inspect.Parameter.empty:
+            raise UserError(
+                f"{type(strategy.optimizer).__name__} evaluates the loss several times in a step, "
+                f"which {type(self).__name__} cannot follow: use SGD, Adam or the like"
+            )
+        self.surrogate.begin_experience(strategy.model)
+
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.surrogate.after_backward()
+
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.surrogate.after_update()
+
+    def after_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.surrogate.refresh(strategy.model)
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.surrogate.end_experience()
+
+    def value(self, model: nn.Module) -> float:
+        """The penalty at the parameters of ``model``, in units of the loss."""
+        return self.surrogate.value(model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State between two experiences: tensors and plain data."""
+        return self.surrogate.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """:raises UserError: if another method made ``state``."""
+        self.surrogate.load_state_dict(state)
