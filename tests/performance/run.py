@@ -1,0 +1,102 @@
+"""Measure the speed of this package against Avalanche's stock path and a hand-written loop.
+
+    python tests/performance/run.py --out reports/published/performance
+
+Every figure is a ratio within one process: in each round the contenders of a case run one after
+the other, and the median of the rounds' ratios is reported, so that a machine that is slow for a
+while is slow for all of them. No case is timed before it has computed what it must.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cl_strategies  # noqa: F401  (mends torchvision before anything below imports it)
+
+# isort: split
+import loops
+import torch
+from cases import Case, cases
+from loops import Data
+from report import write
+
+from cl_strategies.experiment.environment import describe_environment, usable_cores
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default 7)")
+    parser.add_argument("--images", type=int, default=60_000, help="training images")
+    parser.add_argument("--threads", type=int, default=usable_cores(), help="threads of PyTorch")
+    parser.add_argument("--only", nargs="*", help="names of cases (default: all)")
+    options = parser.parse_args(arguments)
+    warnings.simplefilter("ignore")  # Avalanche warns in every run about its own deprecations
+    torch.set_num_threads(options.threads)
+    data = loops.load(options.images)
+    chosen = [case for case in cases() if not options.only or case.name in options.only]
+    rows = []
+    for case in chosen:
+        rows.append(measure(case, data, options.rounds))
+        print(f"{case.name}: {rows[-1]['ours / raw']:.2f}x raw", flush=True)
+    environment = describe_environment("cpu")
+    setting = {
+        "data": data.name,
+        "training images": options.images,
+        "batch size": loops.BATCH,
+        "evaluation batch size": loops.EVAL_BATCH,
+        "network": f"784-{loops.HIDDEN}-10, SGD",
+        "rounds": options.rounds,
+        "threads": options.threads,
+    }
+    print(write(options.out, rows, setting, environment))
+    return 0
+
+
+def measure(case: Case, data: Data, rounds: int) -> dict[str, Any]:
+    """One row: proofs first (they warm up, too), then the timed rounds."""
+    difference = {
+        name: distance(case.ours(data)[1], other(data)[1]) for name, other in case.proof.items()
+    }
+    for name, value in difference.items():
+        if not value <= case.tolerance:
+            raise SystemExit(f"{case.name}: the result differs from {name} by {value}")
+    seconds: dict[str, list[float]] = {"raw": [], "stock": [], "ours": []}
+    for _ in range(rounds):
+        for key, times in seconds.items():
+            gc.collect()
+            times.append(getattr(case, key)(data)[0])
+    to_raw = ratios(seconds["ours"], seconds["raw"])
+    to_ours = ratios(seconds["stock"], seconds["ours"])
+    return {
+        "name": case.name,
+        "title": case.title,
+        "seconds": seconds,
+        "median seconds": {key: statistics.median(times) for key, times in seconds.items()},
+        "ours / raw": statistics.median(to_raw),
+        "stock / ours": statistics.median(to_ours),
+        "stock / raw": statistics.median(ratios(seconds["stock"], seconds["raw"])),
+        "range of ours / raw": [min(to_raw), max(to_raw)],
+        "range of stock / ours": [min(to_ours), max(to_ours)],
+        "at most": case.most,
+        "at least": case.least,
+        "largest difference": difference,
+    }
+
+
+def ratios(numerators: list[float], denominators: list[float]) -> list[float]:
+    return [a / b for a, b in zip(numerators, denominators, strict=True)]
+
+
+def distance(a: loops.Result, b: loops.Result) -> float:
+    return max(float((p.double() - q.double()).abs().max()) for p, q in zip(a, b, strict=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The targets of docs/performance.md, measured; run by ``make bench``.
+
+``BENCH_OUT`` names a folder that keeps the report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAMES = ("naive", "naive-lean", "metrics", "si", "alasso", "replay", "evaluation", "augmented")
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Every case by name, measured in one fresh process."""
+    out = Path(os.environ.get("BENCH_OUT") or tmp_path_factory.mktemp("performance"))
+    script = Path(__file__).with_name("run.py")
+    subprocess.run([sys.executable, str(script), "--out", str(out)], check=True)
+    content = json.loads((out / "performance.json").read_text(encoding="utf-8"))
+    return {row["name"]: row for row in content["cases"]}
+
+
+def test_every_case_is_measured(rows: dict[str, dict]) -> None:
+    assert tuple(rows) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_overhead_over_a_raw_loop_is_within_its_limit(rows: dict[str, dict], name: str) -> None:
+    row = rows[name]
+    assert row["at most"] is None or row["ours / raw"] <= row["at most"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_faster_than_avalanche_by_its_factor(rows: dict[str, dict], name: str) -> None:
+    row = rows[name]
+    assert row["stock / ours"] >= row["at least"]
