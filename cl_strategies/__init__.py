@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cl_strategies.strategies.alasso import ALASSO as ALASSO
+    from cl_strategies.strategies.halrp import HALRP as HALRP
     from cl_strategies.strategies.l2 import L2 as L2
     from cl_strategies.strategies.si import SI as SI
 
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "ALASSO": "cl_strategies.strategies.alasso",
+        "HALRP": "cl_strategies.strategies.halrp",
         "L2": "cl_strategies.strategies.l2",
         "SI": "cl_strategies.strategies.si",
     },

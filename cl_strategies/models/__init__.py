@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 from cl_strategies._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from cl_strategies.models.alexnet import small_alexnet as small_alexnet
     from cl_strategies.models.convnets import cnn as cnn
     from cl_strategies.models.convnets import lenet as lenet
     from cl_strategies.models.heads import GrowingClassifier as GrowingClassifier
     from cl_strategies.models.heads import MultiHead as MultiHead
     from cl_strategies.models.heads import MultiHeadModel as MultiHeadModel
     from cl_strategies.models.heads import SingleHeadModel as SingleHeadModel
+    from cl_strategies.models.lenet import omniglot_lenet as omniglot_lenet
+    from cl_strategies.models.lenet import wide_lenet as wide_lenet
+    from cl_strategies.models.reduced_resnet import reduced_resnet18 as reduced_resnet18
     from cl_strategies.models.resnets import slim_resnet18 as slim_resnet18
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -22,6 +26,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "SingleHeadModel": "cl_strategies.models.heads",
         "cnn": "cl_strategies.models.convnets",
         "lenet": "cl_strategies.models.convnets",
+        "omniglot_lenet": "cl_strategies.models.lenet",
+        "reduced_resnet18": "cl_strategies.models.reduced_resnet",
         "slim_resnet18": "cl_strategies.models.resnets",
+        "small_alexnet": "cl_strategies.models.alexnet",
+        "wide_lenet": "cl_strategies.models.lenet",
     },
 )

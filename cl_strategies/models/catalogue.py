@@ -3,6 +3,7 @@
 from cl_strategies.registry import Entry
 
 _FIXED = frozenset({"input_shape", "n_classes", "scenario"})
+_HALRP = "Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning, F.2"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -33,6 +34,38 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Lopez-Paz and Ranzato, Gradient episodic memory for continual learning, "
         "NeurIPS 2017",
         needs=("images of shape 3x32x32",),
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="wide-lenet",
+        factory="cl_strategies.models.lenet:wide_lenet",
+        summary="LeNet 20-50-800-500 with BatchNorm.",
+        paper=_HALRP,
+        needs=("images of at least 4x4 pixels",),
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="omniglot-lenet",
+        factory="cl_strategies.models.lenet:omniglot_lenet",
+        summary="LeNet 64-128-2500-1500 with BatchNorm.",
+        paper=_HALRP,
+        needs=("images of at least 4x4 pixels",),
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="small-alexnet",
+        factory="cl_strategies.models.alexnet:small_alexnet",
+        summary="Three convolutions and two layers of 2048 units, BatchNorm and dropout.",
+        paper=_HALRP,
+        needs=("images of at least 19x19 pixels",),
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="reduced-resnet18",
+        factory="cl_strategies.models.reduced_resnet:reduced_resnet18",
+        summary="ResNet-18 with 32 channels in its first stage and biases.",
+        paper=_HALRP,
+        needs=("images of at least 9x9 pixels",),
         fixed=_FIXED,
     ),
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cl_strategies.strategies.dark_er import DarkER as DarkER
     from cl_strategies.strategies.ewc import EWC as EWC
     from cl_strategies.strategies.gdumb import GDumb as GDumb
+    from cl_strategies.strategies.halrp import HALRP as HALRP
     from cl_strategies.strategies.joint import Joint as Joint
     from cl_strategies.strategies.l2 import L2 as L2
     from cl_strategies.strategies.lwf import LwF as LwF
@@ -31,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "DarkER": "cl_strategies.strategies.dark_er",
         "EWC": "cl_strategies.strategies.ewc",
         "GDumb": "cl_strategies.strategies.gdumb",
+        "HALRP": "cl_strategies.strategies.halrp",
         "Joint": "cl_strategies.strategies.joint",
         "L2": "cl_strategies.strategies.l2",
         "LwF": "cl_strategies.strategies.lwf",

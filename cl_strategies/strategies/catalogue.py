@@ -123,4 +123,13 @@ ENTRIES: tuple[Entry, ...] = (
         "Park et al., Continual learning by asymmetric loss approximation with single-side "
         "overestimation, ICCV 2019",
     ),
+    Entry(
+        name="halrp",
+        factory="cl_strategies.strategies.halrp:HALRP",
+        summary="A frozen base network; scales and a low-rank residual per task.",
+        paper="Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning",
+        scenarios=("task",),
+        needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
+        fixed=TEMPLATE,
+    ),
 )

@@ -58,7 +58,8 @@ def test_a_task_model_is_its_backbone_and_the_heads_of_the_tasks_seen(
 
 
 def test_every_model_builds_from_its_registered_defaults():
-    shapes = {"lenet": MNIST, "slim-resnet18": CIFAR}
+    colour = ("slim-resnet18", "small-alexnet", "reduced-resnet18")
+    shapes = {"lenet": MNIST, **dict.fromkeys(colour, CIFAR)}
     for entry in registry("models"):
         options = entry.resolve_options({})
         model = build(entry.name, shapes.get(entry.name, DIGIT), **options)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.alexnet import small_alexnet
@@ -99,6 +100,17 @@ def test_other_images_work_and_one_is_enough(factory, input_shape):
     assert together.shape == (5, 4)
     alone = torch.cat([model(image[None]) for image in x])
     torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("factory", [wide_lenet, small_alexnet])
+def test_last_mini_batch_of_one_sample_does_not_end_training(factory):
+    model = factory(input_shape=(1, 28, 28), n_classes=4, scenario="domain").train()
+    statistics = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d)]
+    model(torch.randn(6, 1, 28, 28))
+    before = [m.running_mean.clone() for m in statistics]
+    model(torch.randn(1, 1, 28, 28)).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert all(torch.equal(m.running_mean, b) for m, b in zip(statistics, before, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,186 @@
+"""HALRP (Li, Lai, Wang, Shui, Sahoo, Ling, Yang, Wang, Gagné, Zhou, "Hessian Aware Low-Rank
+Perturbation for Order-Robust Continual Learning", 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
+from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.strategies.base import Strategy
+
+
+class HALRP(Strategy):
+    """A frozen base network, and per task row and column scales plus a low-rank residual.
+
+    The first experience trains the network as it is. A later one trains a copy of the base
+    weights for ``warmup_epochs``, decomposes it, gives every layer a rank by how much the loss
+    depends on it, and fine-tunes the factors, biases, normalisations and head of the task for
+    the remaining epochs. Nothing that belongs to an old task changes afterwards, unless
+    ``prune_old_tasks`` is set.
+
+    ``strategy.model`` is a :class:`~cl_strategies.plugins.low_rank.model.HALRPModel` around
+    ``model``, which is changed in place. The optimizer is kept, but its parameters are those of
+    the phase in training and nothing else, with fresh moments and the initial options in each
+    phase; between experiences it holds none. The gradient of the regulariser is added after the
+    backward pass: ``strategy.loss`` is the task loss.
+
+    :param model: Linear, Conv2d and normalisation layers below a multi-head classifier.
+    :param optimizer: with one group of parameters; the authors use Adam with a rate of 1e-3.
+    :param alpha: loss approximation rate: the fraction of the estimated effect on the loss that
+        the chosen ranks keep (Eq. 11).
+    :param warmup_epochs: epochs of free training of a new task, n_r in the paper; the rest of
+        ``train_epochs`` fine-tunes.
+    :param l1: weight of the L1 norm of the low-rank factors, lambda_0 in Eq. 12.
+    :param l2: weight of the squared norm of scales and factors, lambda_1 in Eq. 12. The authors'
+        code halves it.
+    :param importance: importance of a layer: ``"grad_norm"``, the squared norm of its gradient
+        (Eq. 11), or ``"fisher_mean"``, the mean squared entry as in the authors' code.
+    :param selection: ``"hessian"`` (Eq. 11), or for ablations ``"unweighted"`` or ``"random"``.
+    :param max_rank: largest rank of a layer; the authors' code uses 100.
+    :param max_growth: largest size of the low-rank factors of one task relative to the base
+        network; the least important components are given up before fine-tuning. ``inf`` for no
+        limit.
+    :param pruning: after a task: ``"none"``, ``"absolute"`` (entries up to ``threshold``),
+        ``"percentile"`` (all but the largest ``gamma`` of the entries), ``"mixed"`` (both), or
+        ``"budget"`` (exactly so many that the growth of the whole model is at most ``gamma``).
+    :param threshold: absolute threshold of the pruning.
+    :param gamma: fraction of entries to keep, or allowed growth for ``"budget"``.
+    :param prune_old_tasks: prune all tasks together, as in the paper; it makes old tasks forget.
+    :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
+    :raises UserError: for a model that cannot be perturbed, an optimizer with several groups,
+        fewer epochs than the warm-up takes, or a hyper-parameter out of range.
+    """
+
+    model: HALRPModel
+    dataloader: Any
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: Optimizer,
+        alpha: float = 0.9,
+        warmup_epochs: int = 1,
+        l1: float = 1e-4,
+        l2: float = 1e-4,
+        importance: str = "grad_norm",
+        selection: str = "hessian",
+        max_rank: int | None = None,
+        max_growth: float = 0.05,
+        pruning: str = "absolute",
+        threshold: float = 1e-5,
+        gamma: float = 0.2,
+        prune_old_tasks: bool = False,
+        **template: Any,
+    ) -> None:
+        self.algorithm = LowRankPerturbation(
+            alpha=alpha,
+            l1=l1,
+            l2=l2,
+            importance=importance,
+            selection=selection,
+            max_rank=max_rank,
+            max_growth=max_growth,
+            pruning=pruning,
+            threshold=threshold,
+            gamma=gamma,
+            prune_old_tasks=prune_old_tasks,
+        )
+        if len(optimizer.param_groups) != 1:
+            raise UserError(
+                f"the optimizer has {len(optimizer.param_groups)} groups of parameters, but HALRP "
+                "makes the parameters of every task anew and cannot tell their group: give one"
+            )
+        self.warmup_epochs = warmup_epochs
+        self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+        if not isinstance(model, HALRPModel):
+            model = HALRPModel(model)
+        super().__init__(model=model, optimizer=optimizer, **template)
+        if not 1 <= warmup_epochs <= self.train_epochs:
+            raise UserError(
+                f"warmup_epochs is {warmup_epochs} of {self.train_epochs} epochs in all: give at "
+                "least 1, and train_epochs above it to leave some for fine-tuning"
+            )
+
+    # ------------------------------------------------------------------ phases of a task
+
+    def check_model_and_optimizer(self, **kwargs: Any) -> None:
+        """Begin the task of the experience."""
+        self.model = self.model_adaptation()
+        self.make_optimizer()
+
+    def make_optimizer(self, **kwargs: Any) -> None:
+        """Let the optimizer hold what is being trained, with its initial options."""
+        task = self.model.current
+        group = self.optimizer.param_groups[0]
+        group.update(self._options)
+        group["params"] = [] if task is None else self.model.parameters_of(task)
+        self.optimizer.state.clear()
+
+    def _before_training_epoch(self, **kwargs: Any) -> None:
+        if self.model.warming_up and self.clock.train_exp_epochs >= self.warmup_epochs:
+            self._decompose()
+        super()._before_training_epoch(**kwargs)
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        if self.model.warming_up:  # stopped early, or no epoch left to fine-tune
+            self._decompose()
+        self.algorithm.prune(self.model)
+        self.model.finish()
+        self.make_optimizer()
+        super()._after_training_exp(**kwargs)
+
+    def _decompose(self) -> None:
+        self.algorithm.decompose(self.model, self._task_batches(), self._criterion)
+        self.make_optimizer()
+
+    def _task_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The data of the experience once, in order and without augmentation."""
+        dataset = self.experience.dataset.eval()
+        collate = getattr(dataset, "collate_fn", None)
+        training = self.dataloader
+        self.dataloader = DataLoader(dataset, batch_size=self.train_mb_size, collate_fn=collate)
+        for plugin in self.plugins:
+            if isinstance(plugin, ResidentDataPlugin):
+                plugin.before_eval_exp(self)
+        batches, self.dataloader = self.dataloader, training
+        for batch in batches:
+            yield batch[0].to(self.device), batch[1].to(self.device)
+
+    def backward(self) -> None:
+        """Gradients of the task loss, and of the regulariser while fine-tuning."""
+        super().backward()
+        self.algorithm.add_regulariser_gradient(self.model)
+
+    # ------------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """State between two experiences: tensors and plain data."""
+        return {**self.method_state_dict(), "model": self.model.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from ``state``.
+
+        :raises UserError: if the model has learned tasks before.
+        """
+        self.load_method_state_dict(state)
+        self.model.load_state_dict(state["model"])
+
+    def method_state_dict(self) -> dict[str, Any]:
+        """Which tasks the model has and with which ranks; their tensors are the model's own."""
+        return {"structure": self.model.structure()}
+
+    def load_method_state_dict(
+        self, state: Mapping[str, Any], experiences: Sequence[Any] = ()
+    ) -> None:
+        """Give the model the tasks of ``state``, so that their tensors can be loaded."""
+        self.model.restore_structure(state["structure"])
+        self.make_optimizer()

@@ -1,0 +1,1 @@
+"""Low-rank perturbation of a frozen base network (HALRP)."""

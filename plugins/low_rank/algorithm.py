@@ -1,0 +1,242 @@
+"""HALRP (Li et al., "Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning"):
+what is done to a model between and during its epochs, without Avalanche."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.plugins.low_rank.decomposition import least_squares_scales, residual
+from cl_strategies.plugins.low_rank.layers import Factors
+from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.plugins.low_rank.penalty import add_regulariser_gradient_, regulariser
+from cl_strategies.plugins.low_rank.pruning import (
+    mixed_threshold,
+    percentile_threshold,
+    prune_below_,
+    prune_to_budget_,
+)
+from cl_strategies.plugins.low_rank.ranks import limit_ranks, random_components, select_ranks
+from cl_strategies.plugins.low_rank.spectrum import Spectrum
+
+IMPORTANCES = ("grad_norm", "fisher_mean")
+SELECTIONS = ("hessian", "unweighted", "random")
+PRUNINGS = ("none", "absolute", "percentile", "mixed", "budget")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowRankPerturbation:
+    """HALRP's steps on a :class:`~cl_strategies.plugins.low_rank.model.HALRPModel`.
+
+    It has hyper-parameters and no state: all state is in the model.
+
+    :param alpha: loss approximation rate of the rank selection (Eq. 11).
+    :param l1: lambda_0 of the regulariser (Eq. 12).
+    :param l2: lambda_1 of the regulariser (Eq. 12).
+    :param importance: ``"grad_norm"`` (paper) or ``"fisher_mean"`` (released code).
+    :param selection: ``"hessian"`` (Eq. 11), or an ablation of Table 6: ``"unweighted"``, all
+        layers equally important; ``"random"``, components drawn at random at the size of Eq. 11.
+    :param max_rank: largest rank of a layer, ``None`` for no limit.
+    :param max_growth: largest size of a task's low-rank factors relative to the base network;
+        the least important components are given up before fine-tuning.
+    :param pruning: ``"none"``; ``"absolute"``, ``"percentile"``, ``"mixed"`` (section 4.4); or
+        ``"budget"``: exactly as many entries as keep all growth below ``gamma``.
+    :param threshold: absolute threshold.
+    :param gamma: fraction of low-rank entries to keep, or allowed growth for ``"budget"``.
+    :param prune_old_tasks: prune the factors of all tasks together, as in the paper, which
+        changes the outputs of old tasks; else those of the newest task alone.
+    :raises UserError: for a value out of range or an unknown name.
+    """
+
+    alpha: float = 0.9
+    l1: float = 1e-4
+    l2: float = 1e-4
+    importance: str = "grad_norm"
+    selection: str = "hessian"
+    max_rank: int | None = None
+    max_growth: float = 0.05
+    pruning: str = "absolute"
+    threshold: float = 1e-5
+    gamma: float = 0.2
+    prune_old_tasks: bool = False
+
+    def __post_init__(self) -> None:
+        for what, known in (
+            ("importance", IMPORTANCES),
+            ("selection", SELECTIONS),
+            ("pruning", PRUNINGS),
+        ):
+            if getattr(self, what) not in known:
+                raise unknown_name(what, getattr(self, what), known)
+        limits = {"alpha": 1.0, "gamma": math.inf if self.pruning == "budget" else 1.0}
+        for name in ("alpha", "gamma", "l1", "l2", "max_growth", "threshold"):
+            value, limit = getattr(self, name), limits.get(name, math.inf)
+            if not 0 <= value <= limit:
+                allowed = "0 or more" if limit == math.inf else f"a number from 0 to {limit:g}"
+                raise UserError(f"{name} is {value}: give {allowed}")
+        if self.max_rank is not None and self.max_rank < 0:
+            raise UserError(f"max_rank is {self.max_rank}: give 0 or more, or leave it out")
+
+    # ------------------------------------------------------------------ after the warm-up
+
+    def decompose(
+        self,
+        model: HALRPModel,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        criterion: Callable[[Any, Any], Tensor],
+    ) -> list[int]:
+        """Replace the free weights of the current task by scales and a low-rank part.
+
+        :param model: whose current task is warming up.
+        :param batches: inputs and targets of the task, on the device of the model; read only if
+            the selection needs the importance of layers.
+        :param criterion: mean loss of logits and targets.
+        :returns: the rank of each layer, in the order of ``model.layers``.
+        :raises UserError: if no task is warming up, there is no batch, or the training diverged.
+        """
+        task = model.current
+        if task is None or not model.warming_up:
+            raise UserError("no task is warming up: there are no free weights to decompose")
+        layers, free = model.layers, model.entries(task)
+        importance = torch.ones(len(layers), dtype=torch.float64)
+        if self.selection != "unweighted":
+            importance = self.layer_importance(model, batches, criterion)
+        area = torch.tensor([layer.weight[0, 0].numel() for layer in layers.values()])
+        scales, spectra = [], []
+        with torch.no_grad():
+            for name, layer in layers.items():
+                f, b = free[name].weight.double(), layer.weight.double()
+                row, column = least_squares_scales(f, b)
+                scales.append((row, column))
+                spectra.append(Spectrum(residual(f, b, row, column)))
+            components = self._select(model, spectra, importance * area)
+            kept = [s.factors(index) for s, index in zip(spectra, components, strict=True)]
+            model.set_factors(
+                {
+                    name: [t.to(layer.weight.dtype) for t in (*scales[n], *kept[n])]
+                    for n, (name, layer) in enumerate(layers.items())
+                }
+            )
+        return [factors.rank for factors in model.factors(task).values()]
+
+    def _select(
+        self, model: HALRPModel, spectra: Sequence[Spectrum], importance: Tensor
+    ) -> list[Any]:
+        """How many, or which, components to keep in each layer."""
+        values = [spectrum.values.cpu() for spectrum in spectra]
+        costs = [sum(spectrum.matrix.shape) for spectrum in spectra]
+        ranks = select_ranks(values, importance, alpha=self.alpha, max_rank=self.max_rank)
+        budget = self.max_growth * model.base_size()
+        ranks = limit_ranks(ranks, values, importance, costs=costs, budget=budget)
+        if self.selection != "random":
+            return ranks
+        return [
+            index.to(spectrum.values.device)
+            for index, spectrum in zip(
+                random_components(ranks, [len(v) for v in values], costs=costs),
+                spectra,
+                strict=True,
+            )
+        ]
+
+    def layer_importance(
+        self,
+        model: HALRPModel,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        criterion: Callable[[Any, Any], Tensor],
+    ) -> Tensor:
+        """How much the loss depends on each layer's free weights, at the end of the warm-up.
+
+        Gradients are those of the loss without regulariser, with the model in evaluation mode.
+        For a convolution the selection multiplies by the area of the kernel, since a component
+        changes the weights at each of its positions.
+
+        :returns: ``(layers,)``, float64, on the CPU.
+        :raises UserError: if there is no batch.
+        """
+        task = model.current
+        if task is None or not model.warming_up:
+            raise UserError("no task is warming up: there are no free weights to measure")
+        weights = [entry.weight for entry in model.entries(task).values()]
+        sums = [torch.zeros_like(weight, dtype=torch.float64) for weight in weights]
+        fisher = torch.zeros(len(weights), dtype=torch.float64, device=weights[0].device)
+        samples = count = 0
+        training = model.training
+        model.eval()
+        with torch.enable_grad():
+            for x, y in batches:
+                loss = criterion(model.forward_single_task(x, task.label), y)
+                gradients = torch.autograd.grad(loss, weights)
+                samples, count = samples + len(x), count + 1
+                for total, gradient in zip(sums, gradients, strict=True):
+                    total.add_(gradient, alpha=len(x))
+                fisher += len(x) * torch.stack([g.double().square().mean() for g in gradients])
+        model.train(training)
+        if not count:
+            raise UserError("there is no data to measure the importance of layers on")
+        if self.importance == "fisher_mean":
+            return (fisher / count).cpu()
+        return torch.stack([(total / samples).square().sum() for total in sums]).cpu()
+
+    # ------------------------------------------------------------------ fine-tuning
+
+    def regulariser(self, model: HALRPModel) -> Tensor:
+        """Eq. 12 for the current task; zero while there is nothing to regularise."""
+        scales, factors = _regularised(model)
+        if not scales:
+            return torch.zeros(())
+        return regulariser(scales, factors, l1=self.l1, l2=self.l2)
+
+    def add_regulariser_gradient(self, model: HALRPModel) -> None:
+        """Add the gradient of :meth:`regulariser` to the gradients of the current task."""
+        scales, factors = _regularised(model)
+        add_regulariser_gradient_(scales, factors, l1=self.l1, l2=self.l2)
+
+    # ------------------------------------------------------------------ after a task
+
+    def prune(self, model: HALRPModel) -> None:
+        """Zero small entries of the low-rank factors (section 4.4)."""
+        tasks = model.tasks if self.prune_old_tasks else model.tasks[-1:]
+        factors = [
+            tensor
+            for task in tasks
+            for entry in model.factors(task).values()
+            for tensor in (entry.left, entry.right)
+        ]
+        if not factors or self.pruning == "none":
+            return
+        if self.pruning == "budget":
+            own = sum(int(torch.count_nonzero(factor)) for factor in factors)
+            others = sum(size.total for size in model.sizes().values()) - own
+            allowed = int(self.gamma * model.base_size()) - others
+            if allowed < 0:
+                raise UserError(
+                    f"gamma={self.gamma} allows no low-rank entry: scales, biases, normalisations "
+                    f"and heads have grown to {others / model.base_size():.3f} of the base "
+                    "network. Give a larger gamma, or prune_old_tasks=True"
+                )
+            prune_to_budget_(factors, allowed)
+            return
+        if self.pruning == "absolute":
+            threshold = self.threshold
+        elif self.pruning == "percentile":
+            threshold = percentile_threshold(factors, self.gamma)
+        else:
+            threshold = mixed_threshold(factors, self.gamma, self.threshold)
+        prune_below_(factors, threshold)
+
+
+def _regularised(model: HALRPModel) -> tuple[list[Tensor], list[Tensor]]:
+    """Scales and low-rank factors of the current task."""
+    task = model.current
+    entries: list[Factors] = list(model.factors(task).values()) if task is not None else []
+    return (
+        [t for entry in entries for t in (entry.row, entry.column)],
+        [t for entry in entries for t in (entry.left, entry.right)],
+    )

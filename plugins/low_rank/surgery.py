@@ -1,0 +1,149 @@
+"""Giving an ordinary multi-head network weights per task, or saying why that cannot be done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from avalanche.models import DynamicModule, MultiTaskModule
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.low_rank.layers import (
+    PerTask,
+    Perturbed,
+    PerturbedConv2d,
+    PerturbedLinear,
+    Switch,
+)
+
+_LAYERS = {nn.Linear: PerturbedLinear, nn.Conv2d: PerturbedConv2d}
+_PER_TASK = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
+
+
+@dataclass
+class Parts:
+    """What was found in a network and changed: names are those of the modules in it.
+
+    :param head: the multi-head classifier, unchanged.
+    :param layers: linear and convolutional layers below it, in the order of definition.
+    :param norms: normalisations below it.
+    """
+
+    head: nn.Module
+    layers: dict[str, Perturbed]
+    norms: dict[str, PerTask]
+
+
+def perturb(network: nn.Module, switch: Switch) -> Parts:
+    """Replace, in place, what is below the heads by modules with weights per task.
+
+    :param network: Linear, Conv2d, normalisation layers (each its own for every task), modules
+        without parameters, and one multi-head classifier.
+    :param switch: will say which task to compute.
+    :raises UserError: if the network is none of that, with the reason; it is then unchanged.
+    """
+    if any(isinstance(m, PerTask | PerturbedLinear | PerturbedConv2d) for m in network.modules()):
+        raise UserError(
+            "the model was already given weights per task, by another HALRP strategy: build a "
+            "new one"
+        )
+    head = _find_head(network)
+    layers, norms = _below(network, head)
+    _check_shared(network)
+    if not layers:
+        raise UserError(
+            f"HALRP perturbs Linear and Conv2d layers, and {type(network).__name__} has none "
+            "below its heads: use a model with at least one hidden layer"
+        )
+    new_layers = {name: _LAYERS[type(layer)](layer, switch) for name, layer in layers.items()}
+    new_norms = {name: PerTask(norm, switch) for name, norm in norms.items()}
+    for name, module in (*new_layers.items(), *new_norms.items()):
+        module.training = network.training
+        path, _, attribute = name.rpartition(".")
+        setattr(network.get_submodule(path), attribute, module)
+    for module in network.modules():
+        if isinstance(module, DynamicModule):
+            module._auto_adapt = False  # HALRPModel adapts the heads, in training only
+    return Parts(head, new_layers, new_norms)
+
+
+def head_modules(head: nn.Module, task: str) -> list[nn.Module]:
+    """The modules that ``task`` alone uses in a multi-head classifier.
+
+    :raises UserError: if the classifier keeps its heads elsewhere than in a ``ModuleDict`` by
+        task label, as those of Avalanche and of this package do.
+    """
+    groups = [m for m in head.children() if isinstance(m, nn.ModuleDict) and task in m]
+    if len(groups) != 1:
+        raise UserError(
+            f"HALRP cannot tell which parameters of {type(head).__name__} belong to task {task}: "
+            "use cl_strategies.models.MultiHead or avalanche.models.MultiHeadClassifier"
+        )
+    return [groups[0][task]]
+
+
+def _find_head(network: nn.Module) -> nn.Module:
+    multi = [m for m in network.modules() if isinstance(m, MultiTaskModule)]
+    leaves = [m for m in multi if not any(isinstance(c, MultiTaskModule) for c in _inside(m))]
+    if len(leaves) != 1 or leaves[0] is network:
+        found = "none below its layers" if len(leaves) < 2 else f"{len(leaves)} of them"
+        raise UserError(
+            "HALRP needs a multi-head classifier, one head per task, and "
+            f"{type(network).__name__} has {found}: build it with scenario='task', or with "
+            "avalanche.models.as_multitask(model, 'classifier')"
+        )
+    return leaves[0]
+
+
+def _inside(module: nn.Module) -> list[nn.Module]:
+    return [m for m in module.modules() if m is not module]
+
+
+def _below(
+    network: nn.Module, head: nn.Module
+) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """The layers and the normalisations outside the head, by name."""
+    ours = {id(m) for m in head.modules()}
+    layers: dict[str, nn.Module] = {}
+    norms: dict[str, nn.Module] = {}
+    for name, module in network.named_modules():
+        if id(module) in ours:
+            continue
+        parameters = list(module.parameters(recurse=False))
+        if type(module) in _LAYERS:
+            layers[name] = module
+        elif isinstance(module, _PER_TASK):
+            _check_statistics(name, module)
+            if parameters or list(module.buffers(recurse=False)):
+                norms[name] = module
+        elif parameters:
+            raise UserError(
+                f"{name or type(network).__name__} is a {type(module).__name__} with parameters "
+                "of its own, which HALRP cannot perturb: it handles Linear, Conv2d and "
+                "normalisation layers"
+            )
+    return layers, norms
+
+
+def _check_statistics(name: str, norm: nn.Module) -> None:
+    batch_norm = isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
+    if batch_norm and not norm.track_running_stats:
+        raise UserError(
+            f"{name} is a {type(norm).__name__} without running statistics, so that predictions "
+            "depend on the other samples of the batch and a batch of one fails: build it with "
+            "track_running_stats=True"
+        )
+
+
+def _check_shared(network: nn.Module) -> None:
+    names = defaultdict(list)
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names[id(parameter)].append(name)
+    shared = next((group for group in names.values() if len(group) > 1), None)
+    if shared:
+        raise UserError(
+            f"{' and '.join(shared)} are the same parameter, and HALRP gives each layer its own "
+            "scales and low-rank part: give them separate weights"
+        )
