@@ -50,11 +50,12 @@ def build_strategy(
 
 
 def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    common = {"lr": train.lr, "weight_decay": train.weight_decay}
+    """The optimizer that ``train`` names, over all parameters of ``model``."""
+    parameters, lr, decay = model.parameters(), train.lr, train.weight_decay
     if train.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=train.momentum, **common)
+        return torch.optim.SGD(parameters, lr=lr, momentum=train.momentum, weight_decay=decay)
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), **common)
+    return kind(parameters, lr=lr, weight_decay=decay)
 
 
 def _check_scenario(kind: str, name: str, info: Any) -> None:

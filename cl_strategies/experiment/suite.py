@@ -76,9 +76,10 @@ class Suite:
         :raises UserError: for anything that does not fit, before a single run has started.
         """
         configs = {}
+        orders: list[int | None] = [*self.orders] or [None]
         for benchmark in self.benchmarks:
             for seed in self.seeds:
-                for order in self.orders or [None]:
+                for order in orders:
                     for strategy in self.strategies:
                         tables = self.tables(benchmark, strategy)
                         tables.setdefault("run", {})["seed"] = seed

@@ -78,6 +78,7 @@ def tune(
     out: str | Path,
     *,
     executor_name: str = "process",
+    executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -94,6 +95,7 @@ def tune(
         [config for trial in grid for config in trial.configs],
         out,
         executor_name=executor_name,
+        executor_options=executor_options,
         jobs=jobs,
         progress=progress,
     )
@@ -140,7 +142,7 @@ def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:
 
 def _scores(trial: Trial, out: Path) -> list[float]:
     records = [RunDirectory(out, config).record() for config in trial.configs]
-    return [float(r.metrics[METRIC]) for r in records if r and r.status == "finished"]
+    return [record.metric(METRIC) for record in records if record and record.finished]
 
 
 def _table(scored: Sequence[tuple[Trial, list[float]]]) -> str:
