@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from cl_strategies.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)  # what some network file systems answer
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path``; on success sync it and rename it to ``path``.
 
-    :raises UserError: if the folder cannot be written to.
+    :raises UserError: if it cannot be written: no right to, no room, no such folder. ``path``
+        is then as it was.
     """
+    name = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; choose another folder or free this one"
-        ) from error
-    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name))
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -33,8 +34,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         os.chmod(name, 0o644)
         os.replace(name, path)
         _sync_folder(path.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+    except BaseException as error:
+        if name:
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
         raise
 
 
@@ -44,10 +49,28 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def temporary_prefix(name: str) -> str:
+    """How the temporary files of ``name`` begin; a process that is killed leaves one behind."""
+    return f".{name}."
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The same thing said to a person."""
+    remedy = (
+        "make room, and the same command continues"
+        if error.errno in _FULL
+        else "choose another folder or free this one"
+    )
+    return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+
+
 def _sync_folder(folder: Path) -> None:
     if hasattr(os, "O_DIRECTORY"):  # a rename is lasting once its folder is synced
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(descriptor)

@@ -124,8 +124,20 @@ def _add_common(sub: argparse.ArgumentParser, out: str) -> None:
 
 
 def _add_executor(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--executor", metavar="NAME", default="process", help="process or serial")
+    sub.add_argument(
+        "--executor", metavar="NAME", default="process", help="process, serial or ray"
+    )
     sub.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: cores)")
+    sub.add_argument(
+        "--address", metavar="HOST:PORT", help="Ray cluster (default: Ray on this machine)"
+    )
+    sub.add_argument(
+        "--gpus-per-run", type=float, metavar="X", help="with ray on GPUs: 1, or a share like 0.25"
+    )
+
+
+def _executor_options(options: argparse.Namespace) -> dict[str, Any]:
+    return {"address": options.address, "gpus": options.gpus_per_run}
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -208,7 +220,7 @@ def _compare(options: argparse.Namespace) -> int:
     configs = suite.configs(_overrides(options))
     out = Path(options.out or Path("comparison") / suite.name)
     _say(f"{suite.name}: {len(configs)} runs in {out}")
-    check_configs(configs)
+    check_configs(configs, device=options.address is None)
     with _bar("runs", total=len(configs)) as bar:
 
         def progress(config: ExperimentConfig, problem: str | None) -> None:
@@ -219,6 +231,7 @@ def _compare(options: argparse.Namespace) -> int:
             configs,
             out,
             executor_name=options.executor,
+            executor_options=_executor_options(options),
             jobs=options.jobs,
             shard=_shard(options.shard),
             progress=progress,
@@ -235,19 +248,16 @@ def _compare(options: argparse.Namespace) -> int:
 def _suite(options: argparse.Namespace) -> Suite:
     from dataclasses import replace
 
-    from cl_strategies.errors import unknown_name
     from cl_strategies.experiment.suite import Suite
 
     benchmarks, strategies = _names(options.benchmark), _names(options.strategies)
     if options.suite:
         suite = Suite.from_toml(options.suite)
-        for field, wanted in (("benchmarks", benchmarks), ("strategies", strategies)):
-            rows = {row["name"]: row for row in getattr(suite, field)}
-            for name in wanted:
-                if name not in rows:
-                    raise unknown_name(f"name among the suite's {field}", name, rows)
-            if wanted:
-                suite = replace(suite, **{field: [r for r in rows.values() if r["name"] in wanted]})
+        suite = replace(
+            suite,
+            benchmarks=_chosen("benchmarks", suite.benchmarks, benchmarks),
+            strategies=_chosen("strategies", suite.strategies, strategies),
+        )
     elif benchmarks and strategies:
         suite = Suite(
             benchmarks=[{"name": name} for name in benchmarks],
@@ -265,6 +275,17 @@ def _suite(options: argparse.Namespace) -> Suite:
     return suite
 
 
+def _chosen(kind: str, rows: Sequence[Any], names: list[str]) -> list[Any]:
+    """The rows of a suite that ``names`` names; all if it is empty."""
+    from cl_strategies.errors import unknown_name
+
+    known = {row["name"] for row in rows}
+    for name in names:
+        if name not in known:
+            raise unknown_name(f"name among the suite's {kind}", name, known)
+    return [row for row in rows if not names or row["name"] in names]
+
+
 def _tune(options: argparse.Namespace) -> int:
     from cl_strategies.experiment.suite import Suite
     from cl_strategies.experiment.tuning import trials, tune
@@ -276,6 +297,7 @@ def _tune(options: argparse.Namespace) -> int:
             suite,
             options.out or Path("tuning") / suite.name,
             executor_name=options.executor,
+            executor_options=_executor_options(options),
             jobs=options.jobs,
             progress=lambda config, problem: bar.update() and None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -13,12 +14,16 @@ from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
 
 FORMAT = 1
+REMEDY = "delete it, and the run starts again from its first experience"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain data) to ``path``, atomically."""
+    # By way of memory: torch's own writer does not survive a file that cannot grow.
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
     with atomic_write(path) as file:
-        torch.save({"format": FORMAT, **state}, file)
+        file.write(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -26,22 +31,29 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
 
     :raises UserError: if the file is damaged, of another format, or holds objects.
     """
-    remedy = "delete it, and the run starts again from its first experience"
     try:
-        with zipfile.ZipFile(path) as archive:  # every record carries a CRC-32
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise UserError(f"the checkpoint {path} is damaged (in {damaged}): {remedy}")
+        _check_archive(path)
         state = torch.load(path, map_location=device, weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"the checkpoint {path} cannot be read ({error}): {remedy}") from error
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(
             f"the checkpoint {path} holds something other than tensors and plain data, "
-            f"and was not loaded: {remedy}"
+            f"and was not loaded: {REMEDY}"
         ) from error
+    except Exception as error:  # a broken archive raises almost anything
+        what = str(error) or type(error).__name__
+        raise UserError(f"the checkpoint {path} cannot be read ({what}): {REMEDY}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"the checkpoint {path} was written by another version: {remedy}")
+        raise UserError(f"the checkpoint {path} was written by another version: {REMEDY}")
     return state
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        # torch compresses nothing; what is compressed could unpack to more than the memory.
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise UserError(f"the checkpoint {path} was not written by cl-strategies: {REMEDY}")
+        damaged = archive.testzip()  # every record carries a CRC-32
+    if damaged is not None:
+        raise UserError(f"the checkpoint {path} is damaged (in {damaged}): {REMEDY}")

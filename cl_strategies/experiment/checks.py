@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import resolve_device
 from cl_strategies.experiment.seeding import isolated_rng
 
 
-def check_configs(configs: Sequence[ExperimentConfig]) -> None:
+def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -> None:
     """Build each distinct benchmark, model and strategy once, and throw them away.
 
-    :raises UserError: for the first that cannot be built: missing data, an option out of
-        range, a strategy that does not support the scenario, a device that is not here.
+    Data that only some of the benchmarks lack stop nothing: those runs fail, and say so.
+
+    :param device: whether the runs take place here, and their devices must be here.
+    :raises UserError: for the first that cannot be built: an option out of range, a strategy
+        that does not support the scenario, a device that is not here; or if the data of every
+        benchmark are missing.
     """
     streams: dict[str, Any] = {}
+    missing: dict[str, DataMissingError] = {}
     seen = set()
     with isolated_rng():
         for config in configs:
@@ -26,12 +33,31 @@ def check_configs(configs: Sequence[ExperimentConfig]) -> None:
                 continue
             seen.add(key)
             stream = json.dumps(config.benchmark.to_dict(), sort_keys=True)
-            if stream not in streams:
-                streams[stream] = build_benchmark(config.benchmark).info
-            info = streams[stream]
-            model = build_model(config, info)
-            device = resolve_device(config.run.device)
-            build_strategy(config, info, model, device=device, evaluator=None)
+            if stream in missing:
+                continue
+            try:
+                if stream not in streams:
+                    streams[stream] = build_benchmark(config.benchmark).info
+                _build(config, streams[stream], device)
+            except DataMissingError as error:
+                missing[stream] = error
+            except UserError:
+                raise
+            except Exception as error:  # of a factory that does not check its options itself
+                raise UserError(
+                    f"{config.strategy.name} on {config.benchmark.name} with {config.model.name} "
+                    f"cannot be built ({type(error).__name__}: {error}): change its options"
+                ) from error
+    if missing and not streams:
+        raise next(iter(missing.values()))
+
+
+def _build(config: ExperimentConfig, info: Any, device: bool) -> None:
+    model = build_model(config, info)
+    where = resolve_device(config.run.device) if device else "cpu"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No loggers specified")
+        build_strategy(config, info, model, device=where, evaluator=None)
 
 
 def _without_seed(config: ExperimentConfig) -> str:

@@ -1,11 +1,14 @@
-"""Where the runs of a comparison are computed: in this process, or in several on this machine.
+"""Where the runs of a comparison are computed: in this process, in several on this machine, or
+on a Ray cluster.
 
 An executor takes configs and yields an :class:`Outcome` for each as it ends. Results travel
-through the run directories, so that an executor that dies loses nothing.
+through the run directories, so that an executor that dies loses nothing. A run that another
+process is doing is left to it, and looked at again after all others.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -18,6 +21,9 @@ from typing import Any, Protocol
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import usable_cores
+from cl_strategies.experiment.rundir import RunBusyError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,41 +34,69 @@ class Outcome:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What came of one attempt at a run.
+
+    :param problem: why it left no result.
+    :param again: whether it is to be attempted again, after all others.
+    """
+
+    problem: str | None = None
+    again: bool = False
+
+
 class Executor(Protocol):
+    """``jobs``: runs at a time; as many as there are cores for, if ``None``."""
+
     def __call__(
-        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int
+        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
     ) -> Iterator[Outcome]: ...
 
 
-def serial(configs: Sequence[ExperimentConfig], out: Path, *, jobs: int = 1) -> Iterator[Outcome]:
+def serial(
+    configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+) -> Iterator[Outcome]:
     """One run after the other in this process."""
+    later = []
     for config in configs:
-        yield Outcome(config, _attempt(config, out))
+        answer = attempt(config, out, wait=False)
+        if answer.again:
+            later.append(config)
+        else:
+            yield Outcome(config, answer.problem)
+    for config in later:
+        yield Outcome(config, attempt(config, out, wait=True).problem)
 
 
-def process(configs: Sequence[ExperimentConfig], out: Path, *, jobs: int) -> Iterator[Outcome]:
+def process(
+    configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+) -> Iterator[Outcome]:
     """Each run in a process of its own, ``jobs`` at a time.
 
     A process that is killed costs its own run only. When this process dies, its children end.
     """
     context = _context()
-    waiting = list(reversed(configs))
+    jobs = jobs or default_jobs(max((config.run.threads for config in configs), default=1))
+    waiting = [(config, False) for config in reversed(configs)]
     running: dict[Connection, tuple[ExperimentConfig, Any]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                config = waiting.pop()
+                config, wait_for_others = waiting.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                child = context.Process(
-                    target=_child, args=(config.to_dict(), str(out), sender), daemon=True
-                )
+                arguments = (config.to_dict(), str(out), wait_for_others, sender)
+                child = context.Process(target=_child, args=arguments, daemon=True)
                 child.start()
                 sender.close()
                 running[receiver] = (config, child)
             for receiver in wait(list(running)):
                 config, child = running.pop(receiver)  # type: ignore[index]
-                problem = _answer(receiver, child)  # type: ignore[arg-type]
-                yield Outcome(config, problem)
+                answer = _answer(receiver, child)  # type: ignore[arg-type]
+                if answer.again:
+                    waiting.insert(0, (config, True))
+                else:
+                    yield Outcome(config, answer.problem)
     finally:
         for _, child in running.values():
             child.kill()
@@ -71,10 +105,22 @@ def process(configs: Sequence[ExperimentConfig], out: Path, *, jobs: int) -> Ite
 EXECUTORS: dict[str, Executor] = {"process": process, "serial": serial}
 
 
-def executor(name: str) -> Executor:
-    """:raises UserError: for an unknown name."""
-    if name not in EXECUTORS:
-        raise unknown_name("executor", name, EXECUTORS)
+def executor(name: str, **options: Any) -> Executor:
+    """An executor by its name: ``"process"``, ``"serial"`` or ``"ray"``.
+
+    :param options: of :class:`~cl_strategies.experiment.ray_executor.RayExecutor`; those that
+        are ``None`` keep their defaults.
+    :raises UserError: for an unknown name, or for options of another executor.
+    """
+    if name not in {*EXECUTORS, "ray"}:
+        raise unknown_name("executor", name, {*EXECUTORS, "ray"})
+    given = {key: value for key, value in options.items() if value is not None}
+    if name == "ray":
+        from cl_strategies.experiment.ray_executor import RayExecutor
+
+        return RayExecutor(**given)
+    if given:
+        raise UserError(f"{', '.join(given)}: only the ray executor has it; give --executor ray")
     return EXECUTORS[name]
 
 
@@ -92,19 +138,28 @@ def _context() -> Any:
     return context
 
 
-def _attempt(config: ExperimentConfig, out: Path) -> str | None:
+def attempt(config: ExperimentConfig, out: Path, *, wait: bool) -> Answer:
+    """Do a run in this process.
+
+    :param wait: for another process that is doing it.
+    """
     from cl_strategies.experiment.runner import run
 
     try:
-        run(config, out)
+        run(config, out, wait=wait)
+    except RunBusyError:
+        return Answer(again=True)
     except UserError as error:
-        return str(error)
-    return None
+        return Answer(str(error))
+    except Exception as error:  # outside of training: one run must not end the others
+        logger.debug("%s", config.slug, exc_info=True)
+        return Answer(f"it was given up ({type(error).__name__}: {error})")
+    return Answer()
 
 
-def _child(tables: dict[str, Any], out: str, sender: Connection) -> None:
+def _child(tables: dict[str, Any], out: str, wait: bool, sender: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sender.send(_attempt(ExperimentConfig.from_dict(tables), Path(out)))
+    sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), wait=wait))
     sender.close()
 
 
@@ -115,15 +170,15 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _answer(receiver: Connection, child: Any) -> str | None:
+def _answer(receiver: Connection, child: Any) -> Answer:
     try:
-        problem = receiver.recv()
+        answer = receiver.recv()
     except EOFError:
         child.join()
-        problem = (
+        answer = Answer(
             f"its process ended with exit code {child.exitcode} before the run did "
             "(out of memory, or killed); the same command continues it"
         )
     receiver.close()
     child.join()
-    return problem
+    return answer

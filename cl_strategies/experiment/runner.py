@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cl_strategies.errors import DivergedError, UserError
+from cl_strategies.errors import DataMissingError, DivergedError, UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
-from cl_strategies.experiment.checkpoint import load_checkpoint, save_checkpoint
+from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, resolve_device
 from cl_strategies.experiment.rundir import RunDirectory
@@ -34,7 +34,11 @@ Progress = Callable[[int, int], None]
 
 
 def run(
-    config: ExperimentConfig, out: str | Path, *, progress: Progress | None = None
+    config: ExperimentConfig,
+    out: str | Path,
+    *,
+    progress: Progress | None = None,
+    wait: bool = True,
 ) -> RunRecord:
     """Do the run that ``config`` describes, or what is left of it.
 
@@ -44,11 +48,13 @@ def run(
 
     :param out: the run directory becomes ``out/runs/<slug>``.
     :param progress: told after each experience.
-    :raises UserError: for bad input: an option out of range, missing data, a damaged
-        checkpoint, a folder that cannot be written to.
+    :param wait: for another process that is doing this run.
+    :raises RunBusyError: if another process is doing this run, and ``wait`` is false.
+    :raises UserError: for bad input: an option out of range, missing data (which is recorded,
+        too), a damaged checkpoint, a folder that cannot be written to.
     """
     directory = RunDirectory(out, config)
-    with directory.owned():
+    with directory.owned(wait=wait):
         done = directory.outcome()
         if done is not None:
             return done
@@ -58,6 +64,9 @@ def run(
             try:
                 training = _Training(config, directory)
                 training.proceed(progress or (lambda done, total: None))
+            except DataMissingError as reason:
+                directory.conclude(_record(config, None, _describe("error", reason)))
+                raise
             except UserError:
                 raise
             except DivergedError as reason:
@@ -93,16 +102,21 @@ class _Training:
         directory.rewrite_metrics(self.rows)
 
     def _resume(self, device: str) -> None:
-        state = load_checkpoint(self.directory.checkpoint, device=device)
-        if state["config_hash"] != self.config.hash:
+        path = self.directory.checkpoint
+        state = load_checkpoint(path, device=device)
+        if state.get("config_hash") != self.config.hash:
+            raise UserError(f"the checkpoint {path} belongs to another configuration: {REMEDY}")
+        try:
+            rows = _checked_rows(state["rows"], len(self.benchmark.train_stream))
+            seen = self.benchmark.train_stream[: rows[-1]["experience"] + 1]
+            restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
+            self.matrix.load_state_dict(state["accuracy_matrix"])
+        except Exception as error:  # it is whole, so someone has made it so; of any shape
             raise UserError(
-                f"the checkpoint {self.directory.checkpoint} belongs to another configuration: "
-                "delete it, and the run starts again from its first experience"
-            )
-        self.rows = state["rows"]
-        seen = self.benchmark.train_stream[: self.rows[-1]["experience"] + 1]
-        restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
-        self.matrix.load_state_dict(state["accuracy_matrix"])
+                f"the checkpoint {path} does not fit this run "
+                f"({type(error).__name__}: {error}): {REMEDY}"
+            ) from error
+        self.rows = rows
 
     def proceed(self, progress: Progress) -> None:
         """Train and evaluate what is left of the stream."""
@@ -142,6 +156,20 @@ class _Training:
             },
         )
         self.directory.append_metrics(row)
+
+
+def _checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
+    """:raises ValueError: unless ``rows`` can be the rows of a stream of so many experiences."""
+    positions = [row["experience"] for row in rows]
+    if not positions or positions != sorted(set(positions)) or positions[-1] >= experiences:
+        raise ValueError(f"it has rows for the experiences {positions}")
+    for row in rows:
+        if len(row["accuracy"]) != row["experience"] + 1 or {*row} != {
+            *("experience", "accuracy"),
+            *_COLUMNS,
+        }:
+            raise ValueError(f"the row of experience {row['experience']} is not one")
+    return rows
 
 
 def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
-from cl_strategies.experiment.executors import default_jobs, executor
+from cl_strategies.experiment.executors import executor
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.reports.schema import RunRecord
 
@@ -36,6 +37,7 @@ def compare(
     out: str | Path,
     *,
     executor_name: str = "process",
+    executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     shard: tuple[int, int] = (0, 1),
     progress: Progress | None = None,
@@ -44,13 +46,14 @@ def compare(
 
     :param configs: the runs, in the order of the report.
     :param out: folder of the comparison; runs go to ``out/runs``.
-    :param executor_name: ``"process"`` or ``"serial"``.
+    :param executor_name: ``"process"``, ``"serial"`` or ``"ray"``.
+    :param executor_options: ``address`` and ``gpus`` of the ray executor.
     :param jobs: runs at a time; as many as there are cores for, if not given.
     :param shard: ``(i, n)``: do only every n-th run, from the i-th (from 0).
     :param progress: told as each run ends, finished ones first.
     :raises UserError: for bad input that no run could have survived.
     """
-    start = executor(executor_name)
+    start = executor(executor_name, **(executor_options or {}))
     out = Path(out)
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs is {jobs}: give at least 1")
@@ -73,12 +76,20 @@ def compare(
             todo.append(config)
 
     if todo:
-        # A run costs seconds at least: never more processes than runs.
-        workers = min(len(todo), jobs or default_jobs(max(c.run.threads for c in todo)))
-        for outcome in start(todo, out, jobs=workers):
+        for outcome in start(todo, out, jobs=jobs):
             if outcome.problem is not None:
                 problems[outcome.config.slug] = outcome.problem
             tell(outcome.config, outcome.problem)
 
-    finished = (RunDirectory(out, c).record() for c in configs if c.slug not in problems)
-    return Comparison([record for record in finished if record is not None], problems)
+    records = []
+    for config in configs:
+        if config.slug in problems:
+            continue
+        try:
+            record = RunDirectory(out, config).record()
+        except UserError as error:  # a run of another shard
+            problems[config.slug] = str(error)
+            continue
+        if record is not None:
+            records.append(record)
+    return Comparison(records, problems)

@@ -38,7 +38,7 @@ def numbers(out):
     results = {}
     for path in sorted(Path(out).glob("runs/*/result.json")):
         result = json.loads(path.read_text())
-        del result["seconds"]
+        del result["seconds"], result["checksum"]
         result["metrics"] = {k: v for k, v in result["metrics"].items() if k not in TIMES}
         results[path.parent.name] = result
     return results

@@ -111,6 +111,29 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         load_result(path)
 
 
+def test_a_digit_that_changed_in_the_file_is_noticed(make_record, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, make_record(matrix=[[0.5]]))
+    path.write_text(path.read_text().replace('"accuracy_matrix": [\n  [0.5]', '"accuracy_matrix": [\n  [0.7]'))
+    with pytest.raises(UserError, match="result.json.*checksum"):
+        load_result(path)
+
+
+def test_the_checksum_does_not_depend_on_order_or_spacing(make_record, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, make_record())
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(fields.items())), indent=4))
+    assert load_result(path) == load_result(path)
+
+
+def test_json_without_end_is_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(UserError, match="not a JSON file"):
+        load_result(path)
+
+
 def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         load_result(tmp_path / "nowhere" / "result.json")

@@ -1,0 +1,23 @@
+"""Run by its path in a fresh process: one run, which ends after ``STOP`` experiences (code 3)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+TABLES: dict[str, Any]
+OUT: str
+STOP: int | None
+
+if __name__ == "stopped":
+    from cl_strategies.experiment.config import ExperimentConfig
+    from cl_strategies.experiment.runner import run
+
+    warnings.simplefilter("ignore")
+
+    def progress(done: int, total: int) -> None:
+        if done == STOP:
+            os._exit(3)
+
+    run(ExperimentConfig.from_dict(TABLES), OUT, progress=progress)

@@ -1,0 +1,233 @@
+"""Every file of a run directory, cut short or with a byte changed: equal numbers, or its name."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from cl_strategies.cli import main
+
+FILES = ("result.json", "checkpoint.pt", "config.toml", "environment.json", "metrics.jsonl")
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory, command, whole, numbers):
+    """A finished comparison, and one whose first run was interrupted after an experience."""
+    folder = tmp_path_factory.mktemp("states")
+    assert main(command(folder / "finished")) == 0
+    shutil.copytree(folder / "finished", folder / "interrupted")
+    run = victim(folder / "interrupted")
+    (run / "result.json").unlink()
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert len(state["rows"]) == 2
+    interrupt(folder / "once", command)
+    shutil.copy(victim(folder / "once") / "checkpoint.pt", run / "checkpoint.pt")
+    assert len(torch.load(run / "checkpoint.pt", weights_only=True)["rows"]) == 1
+    return folder
+
+
+def victim(out: Path) -> Path:
+    return next(path for path in sorted(out.glob("runs/*")) if path.name.startswith("replay-"))
+
+
+def interrupt(out, command):
+    """One run that is stopped after its first experience."""
+    from cl_strategies.experiment import runner
+
+    save = runner.save_checkpoint
+
+    def save_and_stop(path, state):
+        save(path, state)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "save_checkpoint", save_and_stop)
+        arguments = [part if part != "si,replay" else "replay" for part in command(out)]
+        assert main(arguments) == 130
+
+
+def truncated(content: bytes, chance: random.Random) -> bytes:
+    return content[: chance.randrange(len(content))]
+
+
+def flipped(content: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(content)
+    changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+def overwritten(content: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(content)
+    start = chance.randrange(len(changed))
+    for position in range(start, min(start + 64, len(changed))):
+        changed[position] = chance.randrange(256)
+    return bytes(changed)
+
+
+def check_recovery(out, damaged, command, numbers, whole, capsys):
+    """The next call ends in equal numbers, or names the file and, without it, does the one after.
+
+    The other run is never repeated.
+    """
+    other = next(path for path in out.glob("runs/*") if path.name.startswith("si-"))
+    written = (other / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+    code = main(command(out))
+    said = capsys.readouterr().err
+    if code != 0:
+        assert code == 2 and str(damaged) in said, (code, said)
+        assert "elete it" in said and "Traceback" not in said
+        damaged.unlink()
+        assert main(command(out)) == 0
+    assert numbers(out) == whole
+    assert (other / "result.json").stat().st_mtime_ns == written
+    return code
+
+
+@pytest.mark.parametrize("state", ["finished", "interrupted"])
+@pytest.mark.parametrize("damage", [truncated, flipped])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_costs_what_depends_on_it_and_no_more(
+    state, damage, name, states, tmp_path, command, numbers, whole, capsys, damaged_times
+):
+    for attempt in range(damaged_times):
+        out = tmp_path / str(attempt)
+        shutil.copytree(states / state, out)
+        file = victim(out) / name
+        if not file.exists():
+            assert (state, name) == ("interrupted", "result.json")
+            return
+        file.write_bytes(damage(file.read_bytes(), random.Random(f"{attempt}{name}{state}")))
+        check_recovery(out, file, command, numbers, whole, capsys)
+
+
+@pytest.fixture(params=[1, pytest.param(20, marks=pytest.mark.slow)])
+def damaged_times(request):
+    return request.param
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, overwritten])
+def test_no_damage_to_a_checkpoint_changes_what_it_says(damage, states, tmp_path):
+    """Read with success, it says what it said; otherwise it is an error that names it."""
+    from cl_strategies.errors import UserError
+    from cl_strategies.experiment.checkpoint import load_checkpoint
+
+    source = victim(states / "interrupted") / "checkpoint.pt"
+    expected = load_checkpoint(source)
+    path, chance, refused = tmp_path / "checkpoint.pt", random.Random(damage.__name__), 0
+    for _ in range(200):
+        path.write_bytes(damage(source.read_bytes(), chance))
+        try:
+            loaded = load_checkpoint(path)
+        except UserError as error:
+            assert str(path) in str(error) and "delete it" in str(error)
+            refused += 1
+        else:
+            assert same(loaded, expected)
+    assert refused > 50
+
+
+def same(left, right):
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+def test_no_changed_byte_of_a_result_changes_what_it_says(states, tmp_path):
+    from cl_strategies.errors import UserError
+    from cl_strategies.reports.schema import load_result
+
+    source = victim(states / "finished") / "result.json"
+    expected, path, chance = load_result(source), tmp_path / "result.json", random.Random(0)
+    for _ in range(500):
+        path.write_bytes(flipped(source.read_bytes(), chance))
+        try:
+            assert load_result(path) == expected
+        except UserError as error:
+            assert str(path) in str(error)
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+def bare(path, state, trap):
+    path.write_bytes(pickle.dumps(Malicious(trap)))
+
+
+def hidden(path, state, trap):
+    torch.save({**state, "strategy": {**state["strategy"], "model": Malicious(trap)}}, path)
+
+
+def compressed(path, state, trap):
+    torch.save(state, path)
+    with zipfile.ZipFile(path) as archive:
+        records = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+
+
+def without_rows(path, state, trap):
+    torch.save({**state, "rows": []}, path)
+
+
+def far_ahead(path, state, trap):
+    torch.save({**state, "rows": [{**state["rows"][0], "experience": 9, "accuracy": [1.0] * 10}]}, path)
+
+
+def shapeless(path, state, trap):
+    torch.save({**state, "strategy": {"model": 3}}, path)
+
+
+def of_another_run(path, state, trap):
+    torch.save({**state, "config_hash": "0" * 12}, path)
+
+
+@pytest.mark.parametrize(
+    "attack", [bare, hidden, compressed, without_rows, far_ahead, shapeless, of_another_run]
+)
+def test_a_hostile_checkpoint_is_named_and_runs_no_code(
+    attack, states, tmp_path, command, numbers, whole, capsys
+):
+    out, trap = tmp_path / "out", tmp_path / "ran"
+    shutil.copytree(states / "interrupted", out)
+    path = victim(out) / "checkpoint.pt"
+    attack(path, torch.load(path, weights_only=True), trap)
+    assert check_recovery(out, path, command, numbers, whole, capsys) == 2
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("name", [*FILES, ".lock"])
+def test_a_pickle_in_place_of_any_file_does_not_run(
+    name, states, tmp_path, command, numbers, whole, capsys
+):
+    out, trap = tmp_path / "out", tmp_path / "ran"
+    shutil.copytree(states / "finished", out)
+    path = victim(out) / name
+    path.write_bytes(pickle.dumps(Malicious(trap)))
+    check_recovery(out, path, command, numbers, whole, capsys)
+    assert not trap.exists()
+
+
+def test_the_result_of_another_run_is_named(states, tmp_path, command, numbers, whole, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(states / "finished", out)
+    path = victim(out) / "result.json"
+    other = next(p for p in out.glob("runs/*/result.json") if p != path)
+    shutil.copy(other, path)
+    assert check_recovery(out, path, command, numbers, whole, capsys) == 2

@@ -1,0 +1,28 @@
+"""Data that are missing for some of the runs stop only those, and the report says why."""
+
+from __future__ import annotations
+
+import json
+
+from cl_strategies.cli import main
+
+
+def test_runs_without_data_are_recorded_and_the_others_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    suite = tmp_path / "suite.toml"
+    suite.write_text(
+        '[train]\nepochs = 1\n[[benchmarks]]\nname = "split-cifar10"\n'
+        '[[benchmarks]]\nname = "split-digits"\nn_experiences = 2\nfraction = 0.2\n'
+        '[[strategies]]\nname = "naive"\n'
+    )
+    out = tmp_path / "out"
+    assert main(["compare", str(suite), "--out", str(out), "--executor", "serial"]) == 2
+    error = capsys.readouterr().err
+    assert "cl-strategies datasets fetch cifar10" in error and "Traceback" not in error
+    results = [json.loads(path.read_text()) for path in out.glob("runs/*/result.json")]
+    status = {r["config"]["benchmark"]["name"]: r["status"] for r in results}
+    assert status == {"split-cifar10": "failed", "split-digits": "finished"}
+    failed = next(r for r in results if r["status"] == "failed")
+    assert "cifar10: not on this machine" in failed["error"]["message"]
+    assert "Traceback" in failed["error"]["traceback"]
+    assert "cifar10: not on this machine" in (out / "report.html").read_text()
