@@ -1,0 +1,1 @@
+"""Exemplars by the byte: codecs, selection, a buffer with a budget in bytes, replay."""

@@ -1,0 +1,316 @@
+"""A replay memory whose size is a number of bytes."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.training.storage_policy import ExemplarsBuffer
+from torch import Tensor
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.exemplars.catalogue import make_codec
+from cl_strategies.plugins.exemplars.codec import HEADER, Codec
+from cl_strategies.plugins.exemplars.encoding import AsStored, BoxRule, Encoder
+from cl_strategies.plugins.exemplars.features import extract_features
+from cl_strategies.plugins.exemplars.order import Ranking, check_order, draw_keys, needs_features
+from cl_strategies.plugins.exemplars.pixels import Kind, to_pixels
+from cl_strategies.plugins.exemplars.quota import Candidate, Queue, Record, fill
+from cl_strategies.plugins.exemplars.source import (
+    RawImages,
+    Transforms,
+    image_transforms,
+    labels_of,
+    make_dataset,
+)
+from cl_strategies.plugins.exemplars.stored import (
+    Groups,
+    StoredImages,
+    check_kind,
+    pack_groups,
+    unpack_groups,
+)
+
+BALANCES = ("class", "experience", "none")
+
+
+class ByteBudgetBuffer(ExemplarsBuffer):
+    """Exemplars as bytes, under a budget in bytes that is never exceeded.
+
+    An exemplar costs its payload (which begins with a header of 7 bytes and holds its box, if it
+    has one) and 16 bytes more: label, task label, key and length. The data set that it came from
+    is not kept. Reading decodes it, and applies the transforms that the data set of
+    the latest experience has.
+
+    Works wherever Avalanche takes an ``ExemplarsBuffer``; ``max_size`` is in bytes.
+
+    :param max_size: the budget in bytes, of all exemplars or, if ``growing``, of each group.
+    :param codec: name or object; see :func:`~cl_strategies.plugins.exemplars.catalogue.make_codec`.
+    :param balance: groups that share the budget alike: ``"class"`` (of one task), ``"experience"``
+        or ``"none"``.
+    :param growing: give each group ``max_size`` bytes, so that the memory grows with the groups.
+    :param order: which samples of a group are kept: ``"herding"``, ``"closest-to-mean"``,
+        ``"random"``, ``"reservoir"``, or a function from features ``(n, d)`` to indices.
+    :param boxes: rule for the boxes of a codec that needs them.
+    :param pool: let groups that could use them have the bytes that others leave over. The paper
+        of CIM lets them lie idle.
+    :param rank_stored: rank by the images as they will be stored, which encodes all of them, and
+        not by the original ones.
+    :param layer: layer whose input is ranked; the last one with weights if ``None``.
+    :raises UserError: for an option out of range, or a codec that needs boxes without a rule.
+    """
+
+    def __init__(
+        self,
+        max_size: int,
+        *,
+        codec: str | Codec = "raw",
+        balance: str = "class",
+        growing: bool = False,
+        order: str | Ranking = "random",
+        boxes: BoxRule | None = None,
+        pool: bool = True,
+        rank_stored: bool = False,
+        layer: str | None = None,
+    ) -> None:
+        super().__init__(_positive(max_size))
+        if balance not in BALANCES:
+            raise UserError(f"balance is {balance!r}: use {', '.join(BALANCES)}")
+        check_order(order)
+        self.codec = make_codec(codec)
+        if self.codec.needs_box and boxes is None:
+            raise UserError(
+                f"the codec {self.codec.name} needs a box per image: give the buffer a rule for "
+                "boxes (cl_strategies.plugins.masking.boxes)"
+            )
+        self.balance = balance
+        self.growing = growing
+        self.order = order
+        self.boxes = boxes if self.codec.needs_box else None
+        self.pool = pool
+        self.rank_stored = rank_stored
+        self.layer = layer
+        self._groups: Groups = {}
+        self._kind: Kind | None = None
+        self._has_tasks = True
+        self._updates = 0
+        self._transforms: Transforms | None = None
+        self._dataset: AvalancheDataset | None = None
+
+    # -- what is stored -------------------------------------------------------------------
+
+    @property
+    def records(self) -> list[Record]:
+        """All exemplars, group by group, each in its order."""
+        return [record for group in self._groups.values() for record in group]
+
+    @property
+    def budget(self) -> int:
+        """Bytes that may be used now."""
+        return self.max_size * len(self._groups) if self.growing else self.max_size
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of all exemplars; never more than :attr:`budget`."""
+        return sum(record.cost for record in self.records)
+
+    def counts(self) -> dict[int, int]:
+        """Exemplars of each class."""
+        return dict(sorted(Counter(record.label for record in self.records).items()))
+
+    def report(self) -> dict[str, Any]:
+        """What the memory holds, in numbers.
+
+        ``raw_bytes`` is what the same images take as uint8, and ``compression_rate`` the share
+        of it that is used, labels and headers included.
+        """
+        records, used = self.records, self.bytes_used
+        raw = 0
+        for record in records:
+            _, _, height, width, channels = HEADER.unpack_from(record.payload)
+            raw += height * width * channels
+        return {
+            "codec": self.codec.name,
+            "budget": self.budget,
+            "bytes_used": used,
+            "exemplars": len(records),
+            "bytes_per_exemplar": used / len(records) if records else None,
+            "raw_bytes": raw,
+            "compression_rate": used / raw if raw else None,
+            "exemplars_per_class": self.counts(),
+        }
+
+    @property
+    def buffer(self) -> AvalancheDataset:
+        """The exemplars as an Avalanche data set that decodes them when they are read.
+
+        :raises UserError: if they come from a checkpoint and :meth:`use_transforms` was not
+            called since.
+        """
+        if self._dataset is None:
+            records = self.records
+            if not records or self._kind is None:
+                return AvalancheDataset([])
+            if self._transforms is None:
+                raise UserError(
+                    "the exemplars were loaded from a checkpoint, which holds no transforms: call "
+                    "use_transforms(experience.dataset) first"
+                )
+            self._dataset = make_dataset(
+                StoredImages(records, self.codec, self._kind),
+                [record.label for record in records],
+                [record.task for record in records] if self._has_tasks else None,
+                self._transforms,
+            )
+        return self._dataset
+
+    @buffer.setter
+    def buffer(self, new_buffer: Any) -> None:
+        raise UserError("exemplars come in through post_adapt(strategy, experience)")
+
+    def use_transforms(self, dataset: AvalancheDataset) -> None:
+        """Transform the exemplars as ``dataset`` transforms its samples."""
+        self._transforms = image_transforms(dataset)
+        self._dataset = None
+
+    # -- what changes it ------------------------------------------------------------------
+
+    def post_adapt(self, agent_state: Any, exp: Any) -> None:
+        """Take in the samples of an experience, at its end.
+
+        :raises UserError: for samples that are not images, or a budget too small for one
+            exemplar; the buffer is then as before.
+        """
+        self.update_from_dataset(exp.dataset, agent_state)
+
+    def update_from_dataset(self, dataset: AvalancheDataset, agent: Any = None) -> None:
+        """:meth:`post_adapt` for a data set.
+
+        :param agent: the strategy; only orders and boxes that use the network need it.
+        """
+        transforms = image_transforms(dataset)
+        labels, tasks = labels_of(dataset)
+        kind = self._check_stream(dataset, tasks)
+        task_of = tasks or [0] * len(labels)
+        rows: dict[tuple[int, int], list[int]] = {}
+        for row, label in enumerate(labels):
+            rows.setdefault(self._group(label, task_of[row]), []).append(row)
+        box_of = None if self.boxes is None else self.boxes(agent, dataset)
+        encode = Encoder(dataset, self.codec, box_of)
+        features = self._features(agent, dataset, encode, kind)
+        keys = draw_keys(self.order, list(rows.values()), len(labels), features).tolist()
+
+        def make(row: int) -> Record:
+            return Record(encode(row), labels[row], task_of[row], keys[row])
+
+        fresh = {
+            group: [
+                Candidate(keys[row], partial(make, row))
+                for row in sorted(members, key=keys.__getitem__)
+            ]
+            for group, members in rows.items()
+        }
+        self._groups = self._fill(fresh, self.max_size)
+        self._kind, self._has_tasks, self._transforms = kind, tasks is not None, transforms
+        self._updates += 1
+        self._dataset = None
+
+    def resize(self, strategy: Any, new_size: int) -> None:
+        """Change the budget; what no longer fits is dropped from the end of each group.
+
+        :raises UserError: if it is not positive or cannot hold one of the exemplars; the buffer
+            is then as before.
+        """
+        self._groups = self._fill({}, _positive(new_size))
+        self.max_size = new_size
+        self._dataset = None
+
+    def _fill(self, fresh: Mapping[tuple[int, int], list[Candidate]], size: int) -> Groups:
+        names = [*self._groups, *(name for name in fresh if name not in self._groups)]
+        queues = [Queue(_merge(self._groups.get(name, []), fresh.get(name, []))) for name in names]
+        fill(queues, size, per_group=self.growing, pool=self.pool)
+        return {name: queue.taken for name, queue in zip(names, queues, strict=True)}
+
+    def _group(self, label: int, task: int) -> tuple[int, int]:
+        if self.balance == "class":
+            return task, label
+        return (self._updates if self.balance == "experience" else 0), 0
+
+    def _check_stream(self, dataset: Any, tasks: list[int] | None) -> Kind:
+        if not len(dataset):
+            raise UserError("there is no sample to store in this experience")
+        _, kind = to_pixels(RawImages(dataset)[0])
+        check_kind(self._kind, kind)
+        if self._groups and self._has_tasks != (tasks is not None):
+            raise UserError("some experiences have task labels and others have not")
+        return kind
+
+    def _features(
+        self, agent: Any, dataset: Any, encode: Callable[[int], bytes], kind: Kind
+    ) -> Tensor | None:
+        if not needs_features(self.order):
+            return None
+        if agent is None:
+            raise UserError(f"the order {self.order!r} needs a strategy with a model")
+        if self.rank_stored:
+            labels, tasks = labels_of(dataset)
+            seen = AsStored(encode, self.codec, kind, labels)
+            dataset = make_dataset(seen, labels, tasks, image_transforms(dataset))
+        return extract_features(agent, dataset, layer=self.layer)
+
+    # -- checkpoints ----------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The exemplars as tensors and plain data."""
+        return {
+            "codec": self.codec.name,
+            "balance": self.balance,
+            "max_size": self.max_size,
+            "kind": self._kind,
+            "has_tasks": self._has_tasks,
+            "updates": self._updates,
+            **pack_groups(self._groups),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`; call :meth:`use_transforms` before reading exemplars.
+
+        :raises UserError: if the state is damaged, was made by another codec or another balance,
+            or exceeds its budget; the buffer is then as before.
+        """
+        for name, own in (("codec", self.codec.name), ("balance", self.balance)):
+            if state[name] != own:
+                raise UserError(
+                    f"the exemplars were stored with {name} {state[name]!r}, but this buffer has "
+                    f"{own!r}: build it as the one that was saved"
+                )
+        groups = unpack_groups(state, self.codec)
+        size = _positive(state["max_size"])
+        budget = size * len(groups) if self.growing else size
+        used = sum(record.cost for group in groups.values() for record in group)
+        if used > budget:
+            raise UserError(f"the saved exemplars take {used} bytes, more than their {budget}")
+        self._groups, self.max_size, self._kind = groups, size, state["kind"]
+        self._has_tasks, self._updates = state["has_tasks"], state["updates"]
+        self._transforms = self._dataset = None
+
+
+def _merge(stored: list[Record], fresh: list[Candidate]) -> Iterator[Candidate]:
+    """Both in the order of their keys; of equal ones the stored first."""
+    kept = (Candidate(record.key, partial(_itself, record)) for record in stored)
+    return heapq.merge(kept, fresh, key=attrgetter("key"))
+
+
+def _itself(record: Record) -> Record:
+    return record
+
+
+def _positive(size: int) -> int:
+    if type(size) is not int or size < 1:
+        raise UserError(f"the budget is {size!r}: give a positive number of bytes")
+    return size

@@ -1,0 +1,120 @@
+"""Feature vectors of images: what the last layer of a network is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from avalanche.models import avalanche_forward
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from cl_strategies.errors import UserError
+
+
+@torch.no_grad()
+def extract_features(agent: Any, dataset: Any, *, layer: str | None = None) -> Tensor:
+    """Features of every sample, with the network in evaluation mode.
+
+    :param agent: a strategy: ``model``, ``device`` and ``eval_mb_size`` are used.
+    :param dataset: an Avalanche data set, whose ``eval`` transforms are applied.
+    :param layer: name of the layer whose input counts as features; ``None``: the last layer with
+        weights.
+    :returns: ``(N, d)`` on the CPU; the network is left in the modes it was in.
+    :raises UserError: if no layer is found, or ``layer`` does not exist.
+    """
+    rows: list[Tensor] = [torch.zeros(0)] * len(dataset)
+    labels = getattr(dataset, "targets_task_labels", None)
+    tasks = [0] * len(dataset) if labels is None else list(labels)
+    with evaluating(agent.model):
+        for task in sorted(set(tasks)):
+            index = [i for i, label in enumerate(tasks) if label == task]
+            loader = batches(dataset.eval().subset(index), agent.eval_mb_size)
+            vectors = torch.cat(list(_features(agent, loader, task, layer)))
+            for i, vector in zip(index, vectors, strict=True):
+                rows[i] = vector
+    return torch.stack(rows)
+
+
+def batches(dataset: Any, size: int) -> DataLoader[Any]:
+    """Samples in order; the global random generators are left alone."""
+    return DataLoader(
+        dataset, batch_size=size, collate_fn=dataset.collate_fn, generator=torch.Generator()
+    )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode within; each module in its own mode again afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def calls(model: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, Tensor, Any]]:
+    """Every module that ``run`` calls, with its first input and its output, in order of return."""
+    seen: list[tuple[nn.Module, Tensor, Any]] = []
+
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if inputs and isinstance(inputs[0], Tensor):
+            seen.append((module, inputs[0], output))
+
+    handles = [module.register_forward_hook(note) for module in model.modules()]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def last_layer(seen: list[tuple[nn.Module, Tensor, Any]]) -> nn.Module | None:
+    """The last module with weights of its own that was given feature vectors."""
+    for module, given, _ in reversed(seen):
+        if given.ndim == 2 and any(True for _ in module.parameters(recurse=False)):
+            return module
+    return None
+
+
+def _features(agent: Any, loader: Any, task: int, layer: str | None) -> Iterator[Tensor]:
+    module: nn.Module | None = None
+    caught: list[Tensor] = []
+    handle = None
+    try:
+        for batch in loader:
+            x = batch[0].to(agent.device)
+            labels = torch.full((len(x),), task, device=x.device)
+
+            def run(x: Tensor = x, labels: Tensor = labels) -> Any:
+                return avalanche_forward(agent.model, x, labels)
+
+            if module is None:
+                module = _layer(agent.model, layer, run)
+                handle = module.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+            run()
+            yield caught.pop().flatten(1).cpu()
+            caught.clear()
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _layer(model: nn.Module, name: str | None, run: Callable[[], Any]) -> nn.Module:
+    if name is not None:
+        named = dict(model.named_modules())
+        if name not in named:
+            raise UserError(f"the model has no layer {name!r}: give a name of named_modules()")
+        return named[name]
+    found = last_layer(calls(model, run))
+    if found is None:
+        raise UserError(
+            f"{type(model).__name__} has no layer with weights that is given feature vectors: "
+            "name the layer whose input to select by"
+        )
+    return found

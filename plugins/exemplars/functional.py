@@ -1,0 +1,105 @@
+"""Selection of exemplars under a budget, without state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cl_strategies.errors import UserError
+
+
+def herding_order(features: Tensor, k: int | None = None) -> Tensor:
+    """Indices in the order of herding: each prefix approximates the mean as well as it can.
+
+    Features are scaled to unit length; step ``t`` picks, among those not yet picked, the one that
+    brings the mean of the ``t`` picks nearest to the mean of all (Rebuffi et al., "iCaRL",
+    CVPR 2017, Algorithm 4, without replacement). Ties go to the lower index.
+
+    :param features: ``(N, d)``.
+    :param k: how many to pick; all if ``None``.
+    :returns: int64 ``(k,)``.
+    :raises UserError: if ``features`` is not a matrix of finite numbers, or ``k`` exceeds ``N``.
+
+    >>> herding_order(torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])).tolist()
+    [1, 0, 2]
+    """
+    vectors = unit_features(features)
+    count = len(vectors) if k is None else k
+    if not 0 <= count <= len(vectors):
+        raise UserError(f"k is {k}: there are {len(vectors)} features to order")
+    mean = vectors.mean(0)
+    squares = vectors.square().sum(1)
+    total = torch.zeros_like(mean)
+    order = torch.empty(count, dtype=torch.int64)
+    for step in range(count):
+        # |t mean - total - v|^2, less what all candidates share
+        distance = squares - 2 * (vectors @ ((step + 1) * mean - total))
+        pick = int(distance.argmin())
+        order[step] = pick
+        squares[pick] = torch.inf
+        total += vectors[pick]
+    return order
+
+
+def closest_order(features: Tensor) -> Tensor:
+    """Indices by distance to the mean of the unit-length features, nearest first.
+
+    :param features: ``(N, d)``.
+    :returns: int64 ``(N,)``.
+    :raises UserError: if ``features`` is not a matrix of finite numbers.
+    """
+    vectors = unit_features(features)
+    return (vectors - vectors.mean(0)).square().sum(1).argsort(stable=True)
+
+
+def unit_features(features: Tensor) -> Tensor:
+    """``f / (|f| + 1e-8)`` in float64 on the CPU, ``(N, d)``.
+
+    :raises UserError: if ``features`` is not a matrix of finite numbers.
+    """
+    if features.ndim != 2:
+        raise UserError(f"features have the shape {tuple(features.shape)}: give (N, d)")
+    vectors = features.detach().to("cpu", torch.float64)
+    if not vectors.isfinite().all():
+        raise UserError("some features are not finite: the network has diverged")
+    return vectors / (vectors.norm(dim=1, keepdim=True) + 1e-8)
+
+
+def fit_budget(costs: Sequence[float] | Tensor, budget: float) -> int:
+    """Length of the longest prefix whose summed costs stay within ``budget``.
+
+    It stops at the first item that does not fit, though a later, cheaper one might.
+
+    :param costs: costs in order of priority, not negative.
+    :param budget: in the same unit.
+    :raises UserError: for a negative cost.
+
+    >>> fit_budget([3, 3, 5, 1], 7)
+    2
+    """
+    used = 0.0
+    for count, cost in enumerate(costs):
+        cost = float(cost)
+        if cost < 0:
+            raise UserError(f"cost {count} is {cost}: costs cannot be negative")
+        used += cost
+        if used > budget:
+            return count
+    return len(costs)
+
+
+def log_volume(features: Tensor) -> float:
+    """Log of the volume that the unit-length features span: ``0.5 log det(X X^T)``.
+
+    The criterion by which MRDC chooses how hard to compress (Wang et al., "Memory Replay with
+    Data Compression for Continual Learning", ICLR 2022).
+
+    :param features: ``(N, d)`` with ``N <= d`` for a volume above zero.
+    :returns: ``-inf`` for linearly dependent features, 0 for none.
+    :raises UserError: if ``features`` is not a matrix of finite numbers.
+    """
+    vectors = unit_features(features)
+    sign, logarithm = torch.linalg.slogdet(vectors @ vectors.T)
+    return 0.5 * float(logarithm) if sign > 0 else -torch.inf

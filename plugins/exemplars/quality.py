@@ -1,0 +1,186 @@
+"""How hard to compress: MRDC's choice of a JPEG quality.
+
+Wang et al., "Memory Replay with Data Compression for Continual Learning", ICLR 2022. Lower quality
+means more exemplars in the same bytes, until compression distorts their features. The distortion
+shows in the volume that the features of the chosen exemplars span.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.exemplars.codec import Codec
+from cl_strategies.plugins.exemplars.encoding import AsStored, Encoder
+from cl_strategies.plugins.exemplars.features import extract_features
+from cl_strategies.plugins.exemplars.functional import fit_budget, herding_order, log_volume
+from cl_strategies.plugins.exemplars.pixels import to_pixels
+from cl_strategies.plugins.exemplars.quota import RECORD_BYTES
+from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
+from cl_strategies.plugins.exemplars.source import (
+    RawImages,
+    image_transforms,
+    labels_of,
+    make_dataset,
+)
+from cl_strategies.plugins.exemplars.whole_image import JPEG
+
+QUALITIES = (10, 25, 50, 75, 90)
+
+
+class QualityScore(NamedTuple):
+    """What a JPEG quality would do to the exemplars of one experience.
+
+    :param quality: 1 to 95.
+    :param exemplars: how many fit, on average over the classes.
+    :param volume_ratio: R_q: volume spanned by their features, relative to that of the same
+        images uncompressed; geometric mean over the classes.
+    """
+
+    quality: int
+    exemplars: float
+    volume_ratio: float
+
+
+def choose_jpeg_quality(
+    agent: Any,
+    dataset: Any,
+    class_bytes: int,
+    *,
+    qualities: Sequence[int] = QUALITIES,
+    tolerance: float = 0.5,
+    layer: str | None = None,
+) -> tuple[int, list[QualityScore]]:
+    """The lowest quality, so the most exemplars, with ``|R_q - 1| < tolerance``.
+
+    For each quality the images are compressed, herded by their features, and taken as far as
+    ``class_bytes`` reach; then their volume is compared with that of their originals. Classes
+    whose originals span no volume, because there are more of them than features have dimensions,
+    do not count.
+
+    :param agent: a strategy trained on ``dataset``.
+    :param dataset: an Avalanche data set of images.
+    :param class_bytes: bytes for the exemplars of one class.
+    :param qualities: candidates.
+    :param tolerance: epsilon of the paper.
+    :param layer: layer whose input counts as features; the last one with weights if ``None``.
+    :returns: the quality, and the scores of all candidates, lowest quality first.
+    :raises UserError: if no quality is within the tolerance, or no volume is above zero.
+    """
+    labels, tasks = labels_of(dataset)
+    rows: dict[int, Tensor] = {
+        label: torch.tensor([row for row, other in enumerate(labels) if other == label])
+        for label in sorted(set(labels))
+    }
+    original = extract_features(agent, dataset, layer=layer)
+    _, kind = to_pixels(RawImages(dataset)[0])
+    scores = []
+    for quality in sorted(qualities):
+        codec: Codec = JPEG(quality=quality)
+        encode = Encoder(dataset, codec, None)
+        stored = AsStored(encode, codec, kind, labels)
+        view = make_dataset(stored, labels, tasks, image_transforms(dataset))
+        features = extract_features(agent, view, layer=layer)
+        costs = [RECORD_BYTES + len(encode(row)) for row in range(len(labels))]
+        scores.append(_score(quality, rows, original, features, costs, class_bytes))
+    for score in scores:
+        if abs(score.volume_ratio - 1) < tolerance:
+            return score.quality, scores
+    found = ", ".join(f"{score.quality}: {score.volume_ratio:.3g}" for score in scores)
+    raise UserError(
+        f"no JPEG quality keeps the volume of the features within {tolerance} of the originals' "
+        f"(quality: ratio {found}): add higher qualities, or allow more"
+    )
+
+
+def _score(
+    quality: int,
+    rows: Mapping[int, Tensor],
+    original: Tensor,
+    compressed: Tensor,
+    costs: Sequence[int],
+    class_bytes: int,
+) -> QualityScore:
+    counts: list[int] = []
+    gaps: list[float] = []
+    for members in rows.values():
+        order = members[herding_order(compressed[members])]
+        count = fit_budget([costs[row] for row in order.tolist()], class_bytes)
+        counts.append(count)
+        reference = log_volume(original[order[:count]])
+        if count and math.isfinite(reference):
+            gaps.append(log_volume(compressed[order[:count]]) - reference)
+    if not gaps:
+        raise UserError(
+            f"at quality {quality} no class has exemplars that span a volume: {class_bytes} bytes "
+            "per class hold none, or more than the features have dimensions"
+        )
+    ratio = math.exp(min(700.0, sum(gaps) / len(gaps)))
+    return QualityScore(quality, sum(counts) / len(counts), ratio)
+
+
+class MRDCPlugin(CompressedReplayPlugin):
+    """Replay from JPEG images whose quality is chosen once, on the first experience.
+
+    :param mem_size: bytes of the memory, or of each class if ``growing``.
+    :param classes: how many classes will share the memory in the end; with it the bytes per class
+        are known that the quality is chosen for. Not needed if ``growing``.
+    :param qualities: candidates.
+    :param tolerance: epsilon of the paper.
+    :param options: as for :class:`CompressedReplayPlugin`.
+    :raises UserError: for an option out of range.
+    """
+
+    def __init__(
+        self,
+        mem_size: int = 1_000_000,
+        *,
+        classes: int | None = None,
+        qualities: Sequence[int] = QUALITIES,
+        tolerance: float = 0.5,
+        **options: Any,
+    ) -> None:
+        super().__init__(mem_size, codec="jpeg", **options)
+        if classes is None and not self.memory.growing:
+            raise UserError("MRDC needs the number of classes that will share the memory: classes=")
+        self.class_bytes = mem_size if classes is None else mem_size // classes
+        self.qualities = tuple(qualities)
+        self.tolerance = tolerance
+        self.quality: int | None = None
+        self.scores: list[QualityScore] = []
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Choose the quality, the first time; store the experience."""
+        if self.quality is None:
+            self._use(*self._choose(strategy))
+        super().after_training_exp(strategy, **kwargs)
+
+    def _choose(self, strategy: Any) -> tuple[int, list[QualityScore]]:
+        return choose_jpeg_quality(
+            strategy,
+            strategy.experience.dataset,
+            self.class_bytes,
+            qualities=self.qualities,
+            tolerance=self.tolerance,
+            layer=self.memory.layer,
+        )
+
+    def _use(self, quality: int, scores: list[QualityScore]) -> None:
+        self.quality, self.scores = quality, scores
+        self.memory.codec = JPEG(quality=quality)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Exemplars and quality as tensors and plain data."""
+        scores = [tuple(score) for score in self.scores]
+        return {"memory": super().state_dict(), "quality": self.quality, "scores": scores}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """:raises UserError: if the state is damaged or was made with other options."""
+        super().load_state_dict(state["memory"])
+        if state["quality"] is not None:
+            self._use(state["quality"], [QualityScore(*score) for score in state["scores"]])

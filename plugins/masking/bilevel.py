@@ -1,0 +1,179 @@
+"""The mask-level optimisation of CIM: gradients of phi through one step of the network.
+
+Notation of the paper: theta, the network but for its classifier omega; phi, the activation
+functions of the mask branch. Masks made with phi compress a batch; theta takes one step on it,
+to theta+ (Eq. 7); phi is good if theta+ does well on original images (Eq. 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.masking.functional import mask_penalty, soft_compress
+from cl_strategies.plugins.masking.pade import PadeActivations
+from cl_strategies.plugins.masking.tap import Tap
+
+Batch = tuple[Tensor, Tensor]
+#: The loss of the method that CIM is plugged into: from the network, inputs and labels.
+InnerLoss = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskObjective:
+    """What phi is optimised for.
+
+    :param penalty: mu of Eq. 6: weight of R(phi), which keeps masks small.
+    :param diversity: mu' of Eq. 9: weight of the cross-entropy of the mask branch, which keeps
+        maps from collapsing to one that all images share.
+    :param eta: ratio of areas at which the background is shown.
+    :param second_order: differentiate the loss after the step through the step. ``False`` is the
+        first-order approximation, which takes the step for a constant: what is left are the
+        other two terms. (Central differences along the gradient, as in DARTS, do not help here:
+        the kinks of ReLU spoil them at any usable distance.)
+    :param masks_follow_weights: differentiate the inner loss with respect to theta also where
+        theta makes the masks, as the authors' code does; ``False``: the masked images are data,
+        as Eq. 7 reads.
+    :param fixed: patterns of names of parameters that take no step; the classifier never does.
+        The authors' code leaves out the convolutions of shortcuts.
+    :param nearest: pixels of the background: ``"pillow"`` as they are stored, ``"floor"`` as the
+        authors' code has it here.
+    :raises UserError: for an option out of range.
+    """
+
+    penalty: float = 0.1
+    diversity: float = 0.2
+    eta: float = 4.0
+    second_order: bool = True
+    masks_follow_weights: bool = True
+    fixed: tuple[str, ...] = ()
+    nearest: str = "pillow"
+
+    def __post_init__(self) -> None:
+        if self.nearest not in ("pillow", "floor"):
+            raise UserError(f"nearest is {self.nearest!r}: use pillow or floor")
+        if self.penalty < 0 or self.diversity < 0:
+            raise UserError("penalty and diversity are weights of losses: give 0 or more")
+
+    def weights(self, model: nn.Module, tap: Tap) -> dict[str, nn.Parameter]:
+        """theta: the parameters that take the step."""
+        classifier = {id(parameter) for parameter in tap.classifier.parameters()}
+        return {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+            and id(parameter) not in classifier
+            and not any(fnmatchcase(name, pattern) for pattern in self.fixed)
+        }
+
+
+class MaskLosses(NamedTuple):
+    """The losses of one batch in the mask branch.
+
+    :param inner: of the method, on the compressed batch.
+    :param diversity: cross-entropy of the mask branch on the batch as it is.
+    :param penalty: R(phi).
+    """
+
+    inner: Tensor
+    diversity: Tensor
+    penalty: Tensor
+
+
+def mask_losses(
+    model: nn.Module,
+    activations: PadeActivations,
+    tap: Tap,
+    batch: Batch,
+    objective: MaskObjective,
+    inner_loss: InnerLoss,
+    weights: Mapping[str, Tensor] | None = None,
+) -> MaskLosses:
+    """Make masks for a batch with phi, compress it softly (Eq. S1), and compute the losses.
+
+    :param weights: values to use in place of parameters of the network, by name.
+    """
+    x, y = batch
+    values = dict(weights or {})
+    mask_values = values
+    if not objective.masks_follow_weights:
+        mask_values = {name: p.detach() for name, p in model.named_parameters()}
+    with tap.features() as features, activations.replacing():
+        logits = functional_call(model, mask_values, (x,))
+    maps = tap.maps(features[-1], y)
+    compressed = soft_compress(x, maps, eta=objective.eta, nearest=objective.nearest)
+
+    def network(images: Tensor) -> Tensor:
+        return functional_call(model, values, (images,))
+
+    return MaskLosses(
+        inner_loss(network, compressed, y), cross_entropy(logits, y), mask_penalty(maps)
+    )
+
+
+def mask_gradients(
+    model: nn.Module,
+    activations: PadeActivations,
+    tap: Tap,
+    inner: Batch,
+    outer: Batch,
+    objective: MaskObjective,
+    *,
+    lr: float,
+    inner_loss: InnerLoss,
+) -> list[Tensor]:
+    """The gradient of Eq. 9 with respect to each parameter of ``activations``.
+
+    Call it with the network in evaluation mode: neither parameters nor statistics change. No
+    gradient is left in any ``.grad``.
+
+    :param inner: images and labels to compress and to step on.
+    :param outer: original images and labels to judge the step by.
+    :param lr: beta_1, the length of the step.
+    :param inner_loss: loss of the host method.
+    """
+    phi = list(activations.parameters())
+    theta = objective.weights(model, tap)
+
+    found = mask_losses(model, activations, tap, inner, objective, inner_loss, theta)
+    own = objective.diversity * found.diversity + objective.penalty * found.penalty
+    if not objective.second_order:
+        return list(torch.autograd.grad(own, phi, materialize_grads=True))
+    slope = torch.autograd.grad(
+        found.inner, list(theta.values()), create_graph=True, materialize_grads=True
+    )
+    judged = _judge(model, theta, slope, outer, lr)
+    followed = [(g, -lr * v) for g, v in zip(slope, judged, strict=True) if g.requires_grad]
+    return list(
+        torch.autograd.grad(  # one backward pass for all three terms
+            [own, *(g for g, _ in followed)],
+            phi,
+            [torch.ones_like(own), *(v for _, v in followed)],
+            materialize_grads=True,
+        )
+    )
+
+
+def _judge(
+    model: nn.Module,
+    theta: Mapping[str, nn.Parameter],
+    slope: Iterable[Tensor],
+    outer: Batch,
+    lr: float,
+) -> tuple[Tensor, ...]:
+    """Gradient of the loss on original images at theta+, with respect to theta+."""
+    stepped = {
+        name: (p.detach() - lr * g.detach()).requires_grad_()
+        for (name, p), g in zip(theta.items(), slope, strict=True)
+    }
+    x, y = outer
+    loss = cross_entropy(functional_call(model, stepped, (x,)), y)
+    return torch.autograd.grad(loss, list(stepped.values()), materialize_grads=True)

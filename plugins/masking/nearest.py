@@ -1,0 +1,66 @@
+"""Nearest-neighbour resampling with the pixel choice of Pillow.
+
+Pillow takes the source pixel under the centre of each target pixel, and finds that centre by
+adding up the step in double precision. ``floor((i + 0.5) * n / o)`` and PyTorch's
+``nearest-exact`` differ from it for some sizes; OpenCV and PyTorch's ``nearest`` take
+``floor(i * n / o)``, which is another convention altogether (10 -> 5 keeps the pixels 1, 3, 5, 7, 9
+here and 0, 2, 4, 6, 8 there).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from cl_strategies.errors import UserError
+
+Index = npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=4096)
+def nearest_index(size: int, target: int) -> Index:
+    """Source index of each target index when ``size`` pixels become ``target`` pixels.
+
+    :param size: pixels along one side of the source, at least 1.
+    :param target: pixels along that side of the result, at least 1.
+    :returns: read-only int64 of shape ``(target,)``.
+
+    >>> nearest_index(10, 5).tolist()
+    [1, 3, 5, 7, 9]
+    """
+    step = size / target
+    centres = np.full(target, step)
+    centres[0] = step / 2
+    index = np.add.accumulate(centres).astype(np.int64).clip(max=size - 1)
+    index.flags.writeable = False
+    return index
+
+
+@lru_cache(maxsize=4096)
+def floor_index(size: int, target: int) -> Index:
+    """The same in the convention of OpenCV and of PyTorch's ``nearest``: ``floor(i * n / o)``."""
+    index = np.arange(target, dtype=np.int64) * size // target
+    index.flags.writeable = False
+    return index
+
+
+def low_size(height: int, width: int, eta: float) -> tuple[int, int]:
+    """Height and width after dividing the area by ``eta``: both sides by its root, rounded down.
+
+    :param height: pixels, at least 1.
+    :param width: pixels, at least 1.
+    :param eta: ratio of areas, at least 1; 4 halves each side.
+    :raises UserError: if ``eta`` is below 1 or not finite.
+    """
+    check_eta(eta)
+    root = math.sqrt(eta)
+    return max(1, int(height / root)), max(1, int(width / root))
+
+
+def check_eta(eta: float, name: str = "eta") -> None:
+    """:raises UserError: unless ``eta`` is a finite ratio of at least 1."""
+    if not (math.isfinite(eta) and eta >= 1):
+        raise UserError(f"{name} is {eta}: give a ratio of areas of 1 or more, such as 4")

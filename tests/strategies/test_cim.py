@@ -1,0 +1,263 @@
+"""CIM as a strategy: what it trains, stores and leaves alone, and each ablation of Table 3."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch import nn
+
+from cl_strategies.benchmarks.builder import build_benchmark
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.state import capture_state, restore_state
+from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+from cl_strategies.plugins.masking.boxes import CamBoxes
+from cl_strategies.plugins.masking.functional import downsample_background
+from cl_strategies.plugins.masking.plugin import MASKS
+from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.cim import CIM, CompressedReplay
+
+SIDE = 16
+
+
+def stream(n=36, seed=0, tasks=2):
+    """Tasks of two classes: a square of the class's colour somewhere on dark noise."""
+    generator = torch.Generator().manual_seed(seed)
+    colours = torch.tensor(
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=torch.float32
+    )
+
+    def samples(task):
+        y = torch.arange(n) % 2 + 2 * task
+        x = torch.rand(n, 3, SIDE, SIDE, generator=generator) * 0.2
+        places = torch.randint(0, SIDE - 6, (n, 2), generator=generator)
+        for i, (top, left) in enumerate(places.tolist()):
+            x[i, :, top : top + 6, left : left + 6] += 0.7 * colours[y[i]][:, None, None]
+        return x, y
+
+    sides = [[samples(task) for task in range(tasks)] for _ in range(2)]
+    return build_benchmark(*sides, name="squares", scenario="class")
+
+
+def network(classes=6):
+    body = [nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)]
+    body += [nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU()]
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+
+
+def make(kind=CIM, *, epochs=5, plugins=(), seed=0, **options):
+    torch.manual_seed(seed)
+    model = network()
+    if kind is CIM:
+        options = {"artefact_interval": 2, "mem_bytes": 8_000, **options}
+    return kind(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
+        train_mb_size=12,
+        train_epochs=epochs,
+        plugins=list(plugins),
+        **options,
+    )
+
+
+def train(strategy, benchmark):
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+    return strategy
+
+
+@torch.no_grad()
+def accuracy(strategy, benchmark):
+    strategy.model.eval()
+    x = torch.stack([e.dataset[i][0] for e in benchmark.test_stream for i in range(len(e.dataset))])
+    y = torch.tensor([label for e in benchmark.test_stream for label in e.dataset.targets])
+    return float((strategy.model(x).argmax(1) == y).float().mean())
+
+
+@pytest.mark.parametrize("masks", MASKS)
+def test_every_ablation_trains_and_keeps_to_its_budget(masks):
+    strategy = train(make(masks=masks), stream())
+    memory = strategy.masking.memory
+    assert memory.bytes_used <= 8_000 and set(memory.counts()) == {0, 1, 2, 3}
+    assert memory.codec.name == ("raw" if masks == "none" else "two-resolution")
+    per_exemplar = memory.report()["compression_rate"]
+    assert (per_exemplar > 1) if masks == "none" else (per_exemplar < 0.95)
+    phi = strategy.masking.learner.activations
+    assert (phi is not None) == (masks in ("joint", "bilevel"))
+
+
+def test_boxes_are_of_the_right_kind():
+    for masks, area in (("empty", 0), ("centre", 0.25), ("random", 0.25)):
+        strategy = train(make(masks=masks, epochs=1), stream())
+        codec = strategy.masking.codec
+        boxes = [codec.box(record.payload) for record in strategy.masking.memory.records]
+        areas = {(b[1] - b[0]) * (b[3] - b[2]) / SIDE**2 for b in boxes}
+        assert areas == {area}
+        assert (len(set(boxes)) > 1) == (masks == "random")
+
+
+class Watch(SupervisedPlugin):
+    """Notes the images that are trained on, by epoch, and where phi lives."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = []
+
+    def before_training_epoch(self, strategy, **kwargs):
+        self.epochs.append([])
+
+    def before_forward(self, strategy, **kwargs):
+        self.epochs[-1] += list(zip(strategy.mb_x.clone(), strategy.mb_y.tolist(), strict=True))
+        phi = strategy.masking.learner.activations
+        if phi is not None:
+            optimised = {
+                id(p) for group in strategy.optimizer.param_groups for p in group["params"]
+            }
+            assert not optimised & {id(p) for p in phi.parameters()}
+            assert not {id(p) for p in strategy.model.parameters()} & {
+                id(p) for p in phi.parameters()
+            }
+
+
+def test_old_images_are_always_compressed_and_new_ones_by_schedule():
+    watch, benchmark = Watch(), stream()
+    strategy = make(epochs=7, artefact_interval=2, artefact_increment=0.5, plugins=[watch])
+    strategy.train(benchmark.train_stream[0])
+    stored = {sample(x) for x, *_ in strategy.masking.memory.buffer}
+    watch.epochs.clear()
+    experience = benchmark.train_stream[1]
+    strategy.train(experience)
+    original = {sample(experience.dataset[i][0]) for i in range(len(experience.dataset))}
+    for epoch, seen in enumerate(watch.epochs):
+        old = [sample(x) for x, y in seen if y < 2]
+        new = [sample(x) for x, y in seen if y >= 2]
+        assert set(old) == stored and len(new) == 36
+        changed = sum(one not in original for one in new) / 36
+        share = [0, 0, 0.5, 0.5, 1, 1, 1][epoch]  # no refresh is due in the last epoch
+        # A box may be the whole image, which then is as it was.
+        assert share / 4 <= changed <= share + 0.25 and (changed > 0) == (share > 0)
+
+
+def sample(x):
+    """Eight bits per value, hashable."""
+    return (x * 255).round().byte().numpy().tobytes()
+
+
+def test_what_is_stored_is_equation_3_with_the_box_of_the_masks():
+    benchmark = stream(tasks=1)
+    strategy = train(make(artefact_increment=0.0), benchmark)
+    masking = strategy.masking
+    dataset = benchmark.train_stream[0].dataset
+    rule = CamBoxes(0.6, masking.learner.activations)
+    box_of = rule(strategy, dataset)
+    images = [(dataset[i][0] * 255).round().byte().permute(1, 2, 0) for i in range(len(dataset))]
+    boxes = [box_of(i, (SIDE, SIDE)) for i in range(len(dataset))]
+    expected = {
+        downsample_background(image, box).numpy().tobytes(): box
+        for image, box in zip(images, boxes, strict=True)
+    }
+    found = {}
+    for record in masking.memory.records:
+        decoded = masking.codec.decode(record.payload).tobytes()
+        found[decoded] = masking.codec.box(record.payload)
+    assert found and found.items() <= expected.items()
+
+
+def test_the_masks_of_cim_are_not_those_of_the_network():
+    benchmark = stream(tasks=1)
+    boxes = []
+    for masks in ("cam", "bilevel"):
+        strategy = train(make(masks=masks, mask_lr=0.05, artefact_increment=0.0), benchmark)
+        boxes.append(
+            sorted(strategy.masking.codec.box(r.payload) for r in strategy.masking.memory.records)
+        )
+    assert boxes[0] != boxes[1]
+
+
+def test_artefacts_can_be_shown_without_compressing_the_memory():
+    watch = Watch()
+    strategy = train(make(masks="none", plugins=[watch]), stream(tasks=1))
+    original = {sample(x) for x, _ in watch.epochs[0]}
+    assert any(sample(x) not in original for x, _ in watch.epochs[2])
+    assert {sample(x) for x, *_ in strategy.masking.memory.buffer} <= original
+
+
+def test_a_tenth_is_held_out_where_the_threshold_is_chosen():
+    watch = Watch()
+    strategy = train(make(masks="cam-threshold", epochs=2, plugins=[watch]), stream(n=40, tasks=1))
+    assert [len(seen) for seen in watch.epochs] == [36, 36]
+    assert strategy.masking.rule.threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
+
+def test_cim_remembers_what_fine_tuning_forgets():
+    gains = []
+    for seed in range(3):
+        benchmark, options = stream(seed=seed), {"seed": seed, "epochs": 8}
+        forgetful = train(make(Strategy, **options), benchmark)
+        strategy = train(make(mem_bytes=20_000, artefact_interval=3, **options), benchmark)
+        gains.append(accuracy(strategy, benchmark) - accuracy(forgetful, benchmark))
+    assert np.mean(gains) > 0.15 and min(gains) > 0
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit():
+    benchmark = stream(tasks=3)
+    whole, resumed = (make(plugins=[ResidentDataPlugin()]) for _ in range(2))
+    for experience in benchmark.train_stream[:2]:
+        whole.train(experience)
+    state = copy.deepcopy(capture_state(whole))
+    restore_state(resumed, state, experiences_seen=list(benchmark.train_stream[:2]))
+    for strategy in (whole, resumed):
+        torch.manual_seed(5)
+        strategy.train(benchmark.train_stream[2])
+    assert whole.masking.memory.records == resumed.masking.memory.records
+    for part in (lambda s: s.model, lambda s: s.masking.learner.activations):
+        pairs = zip(part(whole).parameters(), part(resumed).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_callers_plugins_are_left_alone():
+    plugins = [ResidentDataPlugin()]
+    make(plugins=plugins)
+    assert len(plugins) == 1
+
+
+def test_the_released_behaviours_are_one_switch():
+    strategy = make(released=True)
+    schedule, objective = strategy.masking.learner.schedule, strategy.masking.learner.objective
+    assert (schedule.outer, schedule.start, schedule.inner_lr_ratio) == ("all", "first", 0.1)
+    assert objective.nearest == "floor" and "*shortcut*" in objective.fixed
+    train(strategy, stream())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"host": "fostr"}, "host"),
+        ({"masks": "learned"}, "masks"),
+        ({"eta": 0.5}, "eta"),
+        ({"released": True, "inner_lr_ratio": 0.5}, "released"),
+        ({"inner": "gif"}, "coder"),
+        ({"mask_lr": 0.0}, "lr"),
+        ({"threshold": 1.0}, "threshold"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        make(**options)
+
+
+def test_a_network_without_class_activation_maps_is_refused():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(768, 20), nn.ReLU(), nn.Linear(20, 6))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    strategy = CIM(model=model, optimizer=optimizer, train_mb_size=12, train_epochs=1)
+    with pytest.raises(UserError, match="no class activation maps"):
+        strategy.train(stream().train_stream[0])
+
+
+@pytest.mark.parametrize("codec", ["raw", "jpeg:quality=30", "downsample", "two-resolution"])
+def test_compressed_replay_stores_what_it_is_told_to(codec):
+    strategy = train(make(CompressedReplay, epochs=1, mem_bytes=8_000, codec=codec), stream())
+    memory = strategy.memory.memory
+    assert memory.codec.name == codec.partition(":")[0]
+    assert memory.bytes_used <= 8_000 and len(memory.counts()) == 4
