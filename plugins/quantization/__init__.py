@@ -1,0 +1,1 @@
+"""Low-bit weights and activations: quantisers, AlignQ, LifeQuant, packing and measures."""

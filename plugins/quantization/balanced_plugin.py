@@ -1,0 +1,130 @@
+"""LifeQuant's BaLL loss as a plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor, nn
+
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.plugins.quantization.balanced import FORMS, balanced_cross_entropy
+
+
+class BalancedLossPlugin(SupervisedPlugin):
+    """Trains with the cross-entropy of logits rebalanced for how often each class is there.
+
+    A class counts with its samples in ``strategy.adapted_dataset`` and in the buffer of any replay
+    plugin (one with a ``storage_policy``). The plain criterion is back after the experience, and in
+    evaluations. For one classifier over all classes: class ids of several heads would be mixed up.
+
+    :param form: ``"probability"``, ``"logit"`` (Theorem 5.3 as printed), ``"released"`` or
+        ``"prior"``, the balanced softmax, which is not LifeQuant's.
+    :param max_ratio: bound of ``1 / (K p)``, the factor of a rare class.
+    :raises UserError: for another form, or a bound that is not positive.
+    """
+
+    def __init__(self, form: str = "probability", *, max_ratio: float | None = 50.0) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise unknown_name("form of the balanced loss", form, FORMS)
+        if max_ratio is not None and max_ratio <= 0:
+            raise UserError(f"max_ratio is {max_ratio}: give a positive number, or None")
+        self.form = form
+        self.max_ratio = max_ratio
+        self.counts: Tensor | None = None
+        self._plain: Any = None
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the criterion is no plain cross-entropy, or there are several task
+        labels."""
+        self.counts = class_counts(strategy)
+        self._restore(strategy)
+        check_cross_entropy(strategy._criterion)
+        self._replace(strategy)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The balanced loss of a batch, with the counts of the running experience."""
+        if self.counts is None:
+            raise UserError("no classes have been counted yet: that happens when training starts")
+        counts = fitted(self.counts, logits)
+        return balanced_cross_entropy(
+            logits, labels, counts, form=self.form, max_ratio=self.max_ratio
+        )
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._restore(strategy)
+
+    def before_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._pause = self._plain is not None
+        self._restore(strategy)
+
+    def after_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        if self._pause:
+            self._replace(strategy)
+
+    _pause = False
+
+    def _replace(self, strategy: Any) -> None:
+        self._plain, strategy._criterion = strategy._criterion, self.loss
+
+    def _restore(self, strategy: Any) -> None:
+        if self._plain is not None:
+            strategy._criterion, self._plain = self._plain, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts of the last experience."""
+        return {"counts": None if self.counts is None else self.counts.clone()}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.counts = None if state["counts"] is None else state["counts"].clone()
+
+
+def class_counts(strategy: Any) -> Tensor:
+    """Training samples of each class id, new and replayed.
+
+    :param strategy: in the training of an experience.
+    :returns: int64, up to the largest id.
+    :raises UserError: if there are several task labels.
+    """
+    sources = [strategy.adapted_dataset]
+    for plugin in strategy.plugins:
+        buffer = getattr(getattr(plugin, "storage_policy", None), "buffer", None)
+        if buffer is not None and len(buffer):
+            sources.append(buffer)
+    tasks = {int(task) for data in sources for task in set(data.targets_task_labels)}
+    if len(tasks) > 1 or any(task != 0 for task in tasks):
+        raise UserError(
+            f"the data have the task labels {sorted(tasks)}, whose class ids mean different "
+            "classes: the balanced loss needs a class- or domain-incremental stream"
+        )
+    labels = torch.cat([torch.as_tensor(list(data.targets)) for data in sources])
+    return torch.bincount(labels)
+
+
+def fitted(counts: Tensor, logits: Tensor) -> Tensor:
+    """``counts`` for as many classes as there are logits, on their device."""
+    missing = logits.shape[1] - len(counts)
+    if missing < 0:
+        raise UserError(
+            f"there are {len(counts)} classes and {logits.shape[1]} logits: give the model a "
+            "classifier with a unit for each class"
+        )
+    return nn.functional.pad(counts, (0, missing)).to(logits.device)
+
+
+def check_cross_entropy(criterion: Any) -> None:
+    """:raises UserError: unless ``criterion`` is the mean cross-entropy, which BaLL replaces."""
+    plain = (
+        isinstance(criterion, nn.CrossEntropyLoss)
+        and criterion.weight is None
+        and criterion.label_smoothing == 0
+        and criterion.reduction == "mean"
+    )
+    if not plain:
+        raise UserError(
+            f"the criterion is {criterion!r}: the balanced loss replaces a plain "
+            "nn.CrossEntropyLoss() and no other"
+        )

@@ -1,0 +1,175 @@
+"""AlignQ's ADMM correlation preservation as a plugin (Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor, nn
+
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.plugins.quantization.admm import FORMS, admm_loss, admm_update, correlation
+from cl_strategies.plugins.quantization.alignq import Alignment
+from cl_strategies.plugins.quantization.bits import FULL_PRECISION, continuous
+
+MEASURED_ON = ("aligned", "quantised")
+
+
+class CorrelationState(nn.Module):
+    """The auxiliary and the dual variable of one activation quantiser, as buffers.
+
+    Entry ``(i, j)`` belongs to the places ``i`` and ``j`` of a batch. The matrices grow with the
+    largest batch; a smaller batch uses and changes their upper left block.
+
+    :param form: ``"textbook"`` starts at zero, ``"released"`` at random, uniform on [0, 1].
+    """
+
+    auxiliary: Tensor
+    dual: Tensor
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+        self.register_buffer("auxiliary", torch.zeros(0, 0))
+        self.register_buffer("dual", torch.zeros(0, 0))
+
+    def block(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The variables for a batch whose correlations are ``like``: views of the state."""
+        size = len(like)
+        if size > len(self.dual) or self.dual.device != like.device:
+            for name in ("auxiliary", "dual"):
+                old = getattr(self, name)
+                shape = (max(size, len(old)),) * 2
+                new = torch.rand(shape) if self.form == "released" else torch.zeros(shape)
+                new[: len(old), : len(old)] = old
+                setattr(self, name, new.to(like))
+        return self.auxiliary[:size, :size], self.dual[:size, :size]
+
+    @torch.no_grad()
+    def step(self, difference: Tensor, *, mu: float, rho: float) -> None:
+        """One ADMM step with the change of the correlations in a batch."""
+        auxiliary, dual = self.block(difference)
+        new_auxiliary, new_dual = admm_update(difference, auxiliary, dual, mu=mu, rho=rho)
+        auxiliary.copy_(new_auxiliary)
+        dual.copy_(new_dual)
+
+
+class CorrelationPlugin(SupervisedPlugin):
+    """Keeps the correlations between the samples of a batch while activations are quantised.
+
+    For each of AlignQ's activation quantisers the change ``D`` of the correlations (between the
+    quantiser's input and its output) enters the loss, and after each step of the optimizer one
+    closed-form step of ADMM follows. Evaluation is left alone.
+
+    Batches are shuffled, so a dual variable meets another pair of samples in every batch; the
+    form ``"penalty"`` needs none.
+
+    :param form: ``"textbook"``, ``"released"`` or ``"penalty"``.
+    :param mu: weight of the change.
+    :param rho: penalty parameter.
+    :param strength: factor of the whole term; the released DSAN experiments scale it down.
+    :param measured_on: ``"aligned"``: the output before rounding, as released; ``"quantised"``:
+        the output itself.
+    :raises UserError: for an unknown form, or numbers out of range.
+    """
+
+    def __init__(
+        self,
+        form: str = "textbook",
+        *,
+        mu: float = 0.2,
+        rho: float = 0.3,
+        strength: float = 1.0,
+        measured_on: str = "aligned",
+    ) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise unknown_name("form of the correlation loss", form, FORMS)
+        if measured_on not in MEASURED_ON:
+            raise unknown_name("place to measure correlations", measured_on, MEASURED_ON)
+        if mu < 0 or rho <= 0 or strength < 0:
+            raise UserError(
+                f"mu {mu}, rho {rho}, strength {strength}: give rho above 0, the others from 0 up"
+            )
+        self.form, self.mu, self.rho = form, mu, rho
+        self.strength = strength
+        self.measured_on = measured_on
+        self.states: dict[str, CorrelationState] = {}
+        self._hooks: list[Any] = []
+        self._differences: dict[str, Tensor] = {}
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the model has no activation quantiser of AlignQ."""
+        self._release()
+        for name, module in strategy.model.named_modules():
+            if isinstance(module, Alignment) and module.bits != FULL_PRECISION:
+                if self.form != "penalty":
+                    self.states.setdefault(name, CorrelationState(self.form))
+                self._hooks.append(module.register_forward_hook(self._observer(name)))
+        if not self._hooks:
+            raise UserError(
+                "the model has no activations quantised by AlignQ, whose correlations could be "
+                "kept: quantise it with quantizer='alignq' and fewer than 32 activation bits"
+            )
+
+    def _observer(self, name: str) -> Any:
+        def observe(module: Alignment, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            (x,) = inputs
+            if not module.training or not torch.is_grad_enabled() or x.numel() == 0:
+                return
+            if self.measured_on == "aligned":
+                with continuous():
+                    # not through module(): that would call this hook again
+                    output = module.forward(x)
+            self._differences[name] = correlation(output) - correlation(x)
+
+        return observe
+
+    def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._differences = {}
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        for name, difference in self._differences.items():
+            auxiliary = dual = difference.detach()
+            if self.form != "penalty":
+                auxiliary, dual = self.states[name].block(auxiliary)
+            loss = admm_loss(difference, auxiliary, dual, mu=self.mu, rho=self.rho, form=self.form)
+            strategy.loss += self.strength * loss
+
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        if self.form != "penalty":
+            for name, difference in self._differences.items():
+                self.states[name].step(difference.detach(), mu=self.mu, rho=self.rho)
+        self._differences = {}
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._differences = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The form, and both variables of each quantiser."""
+        states = {
+            name: {key: value.clone() for key, value in state.state_dict().items()}
+            for name, state in self.states.items()
+        }
+        return {"form": self.form, "states": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """:raises UserError: if the state is of another form."""
+        if state["form"] != self.form:
+            raise UserError(
+                f"the state is of the form {state['form']!r} and this plugin of {self.form!r}: "
+                "load it into the form that saved it"
+            )
+        self.states = {}
+        for name, buffers in state["states"].items():
+            self.states[name] = CorrelationState(self.form)
+            for key, value in buffers.items():
+                setattr(self.states[name], key, value.clone())

@@ -1,0 +1,135 @@
+"""DoReFa (Zhou et al., arXiv:1606.06160) and PACT (Choi et al., arXiv:1805.06085)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_strategies.plugins.quantization.bits import (
+    FULL_PRECISION,
+    check_bits,
+    midrise_codes_,
+    midrise_values_,
+    round_,
+)
+from cl_strategies.plugins.quantization.groups import within
+from cl_strategies.plugins.quantization.uniform_functions import binary
+
+
+def dorefa_weight(w: Tensor, bits: int) -> Tensor:
+    """DoReFa's weights: ``2 * round(n * (t / (2 max|t|) + 1/2)) / n - 1`` with ``t = tanh(w)`` and
+    ``n = 2**bits - 1`` (Eq. 9); one bit is ``sign(w) * mean|w|`` (Eq. 7).
+
+    :param w: any shape.
+    :param bits: 1 to 8, or 32 to return ``w``.
+    :returns: ``2**bits`` levels in [-1, 1]. The gradient is ``g * (1 - t**2) / max|t|``, with
+        ``max|t|`` a constant.
+    :raises UserError: for other bits.
+
+    >>> dorefa_weight(torch.tensor([-1.0, 0.1, 1.0]), 2)
+    tensor([-1.0000,  0.3333,  1.0000])
+    """
+    if check_bits(bits) == FULL_PRECISION or w.numel() == 0:
+        return w
+    return binary(w) if bits == 1 else _DoReFaWeight.apply(w, bits)
+
+
+def dorefa_codes(w: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes as floats, ``tanh(w)`` and ``1 / max|tanh(w)|`` (zero for a tensor of zeros)."""
+    t = w.tanh()
+    largest = t.abs().amax()
+    inverse = torch.where(largest > 0, 1 / largest, 0.0)
+    return midrise_codes_((t * inverse).mul_(0.5).add_(0.5), bits), t, inverse
+
+
+class _DoReFaWeight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, bits: int) -> Tensor:
+        codes, t, inverse = dorefa_codes(w, bits)
+        ctx.save_for_backward(t, inverse)
+        return midrise_values_(codes, bits, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        t, inverse = ctx.saved_tensors
+        return gradient * (1 - t.square()).mul_(inverse), None
+
+
+def dorefa_activation(x: Tensor, bits: int, *, signed: bool = False) -> Tensor:
+    """DoReFa's activations: ``round(n * clamp(x, 0, 1)) / n`` with ``n = 2**bits - 1`` (Eq. 11).
+
+    :param x: any shape.
+    :param bits: 1 to 8, or 32 to return ``x``.
+    :param signed: use [-1, 1] instead, for inputs that are no output of a ReLU; not in the paper.
+    :returns: ``2**bits`` levels; the gradient is that of the clamp, ends included.
+    :raises UserError: for other bits.
+
+    >>> dorefa_activation(torch.tensor([-0.5, 0.4, 2.0]), 2)
+    tensor([0.0000, 0.3333, 1.0000])
+    """
+    if check_bits(bits) == FULL_PRECISION or x.numel() == 0:
+        return x
+    return _Clipped.apply(x, bits, signed)
+
+
+class _Clipped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bits: int, signed: bool) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.low = -1.0 if signed else 0.0
+        clipped = x.clamp(ctx.low, 1.0)
+        if signed:
+            return midrise_values_(midrise_codes_(clipped.mul_(0.5).add_(0.5), bits), bits, 1.0)
+        return round_(clipped.mul_(2**bits - 1)).div_(2**bits - 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        return within(x, ctx.low, 1.0).mul_(gradient), None, None
+
+
+def pact(x: Tensor, alpha: Tensor, bits: int, *, signed: bool = False) -> Tensor:
+    """PACT's activations: ``a = clamp(x, 0, alpha)``, then ``round(a * n / alpha) * alpha / n``
+    with ``n = 2**bits - 1`` (Eq. 1-3).
+
+    :param x: any shape.
+    :param alpha: positive, of one element; its gradient is the sum of ``g`` where ``x >= alpha``.
+    :param bits: 1 to 8, or 32 to return ``x``.
+    :param signed: use [-alpha, alpha] instead, for inputs that are no output of a ReLU; not in
+        the paper.
+    :returns: ``2**bits`` levels.
+    :raises UserError: for other bits.
+
+    >>> pact(torch.tensor([-0.5, 0.7, 3.0]), torch.tensor(1.5), 2)
+    tensor([0.0000, 0.5000, 1.5000])
+    """
+    if check_bits(bits) == FULL_PRECISION or x.numel() == 0:
+        return x
+    return _Pact.apply(x, alpha, bits, signed)
+
+
+class _Pact(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: Tensor, bits: int, signed: bool) -> Tensor:
+        ctx.save_for_backward(x, alpha)
+        ctx.signed = signed
+        bound = alpha.clamp_min(torch.finfo(alpha.dtype).tiny)
+        unit = (x / bound).clamp_(-1.0 if signed else 0.0, 1.0)
+        if signed:
+            values = midrise_values_(midrise_codes_(unit.mul_(0.5).add_(0.5), bits), bits, 1.0)
+        else:
+            values = round_(unit.mul_(2**bits - 1)).div_(2**bits - 1)
+        return values.mul_(bound)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        x, alpha = ctx.saved_tensors
+        above = torch.ge(x, alpha, out=torch.empty_like(x))
+        below = torch.le(x, -alpha if ctx.signed else 0, out=torch.empty_like(x))
+        of_alpha = torch.sum(above * gradient)
+        if ctx.signed:
+            of_alpha -= torch.sum(below * gradient)
+        of_x = above.add_(below).neg_().add_(1).mul_(gradient)
+        return of_x, of_alpha.reshape(alpha.shape), None, None

@@ -1,0 +1,113 @@
+"""Optimizer groups for what quantisers learn, next to Avalanche's own handling of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.quantization.quantizer import Quantizer
+
+
+def learned_parameters(model: nn.Module) -> Iterator[tuple[Quantizer, nn.Parameter]]:
+    """Steps and clipping values, each with the quantiser that it belongs to."""
+    for module in model.modules():
+        if isinstance(module, Quantizer):
+            for parameter in module.parameters(recurse=False):
+                yield module, parameter
+
+
+def add_groups(
+    optimizer: Optimizer,
+    model: nn.Module,
+    *,
+    weight_decay: float | None = None,
+    lr: float | None = None,
+) -> None:
+    """Add what quantisers learn to ``optimizer``: a group for each weight decay.
+
+    A step that decays like a weight shrinks the range that it stands for; PACT's clipping value
+    has a decay of its own.
+
+    :param optimizer: of the model's other parameters; its defaults hold for the rest.
+    :param model: a quantised model.
+    :param weight_decay: for all of them; ``None``: what the quantiser's paper uses.
+    :param lr: their learning rate; ``None``: that of the optimizer's first group.
+    """
+    known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for quantizer, parameter in learned_parameters(model):
+        if id(parameter) not in known:
+            decay = quantizer.decay if weight_decay is None else weight_decay
+            groups.setdefault(decay, []).append(parameter)
+    base = {
+        k: v for k, v in optimizer.param_groups[0].items() if k not in ("params", "param_names")
+    }
+    for decay, parameters in groups.items():
+        group = {**base, "weight_decay": decay, "lr": base["lr"] if lr is None else lr}
+        optimizer.add_param_group({**group, "params": parameters})
+
+
+def keep_groups(strategy: Any, *, weight_decay: float | None, lr: float | None) -> None:
+    """Make ``strategy`` sort new parameters into the groups of its optimizer, from now on.
+
+    Avalanche puts every parameter of the model into the optimizer, and with several groups it
+    gives up on one that it cannot place, such as the first head of a multi-head model. A plugin
+    has no callback between the adaptation of the model and ``make_optimizer``, hence this takes
+    the place of that method.
+
+    :param strategy: with a quantised model.
+    :param weight_decay: of learned steps; ``lr``: their learning rate, see :func:`add_groups`.
+    """
+    add_groups(strategy.optimizer, strategy.model, weight_decay=weight_decay, lr=lr)
+    strategy.make_optimizer = partial(_make_optimizer, strategy, weight_decay, lr)
+
+
+def _make_optimizer(
+    strategy: Any, weight_decay: float | None, lr: float | None, **kwargs: Any
+) -> None:
+    add_groups(strategy.optimizer, strategy.model, weight_decay=weight_decay, lr=lr)
+    known = strategy.optimized_param_id or {}
+    place_new(strategy.optimizer, strategy.model, known=known)
+    type(strategy).make_optimizer(strategy, **kwargs)
+
+
+def place_new(optimizer: Optimizer, model: nn.Module, *, known: Any) -> None:
+    """Put parameters that ``optimizer`` lacks into the group of their nearest relatives.
+
+    :param known: names that Avalanche follows itself (grown parameters keep their place).
+    :raises UserError: if the nearest relatives are in several groups.
+    """
+    where = {
+        id(p): index for index, group in enumerate(optimizer.param_groups) for p in group["params"]
+    }
+    steps = {id(parameter) for _, parameter in learned_parameters(model)}
+    named = dict(model.named_parameters())
+    placed = {
+        name: where[id(known.get(name, parameter))]
+        for name, parameter in named.items()
+        if id(known.get(name, parameter)) in where and id(parameter) not in steps
+    }
+    for name, parameter in named.items():
+        if name in known or id(parameter) in where:
+            continue
+        optimizer.param_groups[_nearest(name, placed)]["params"].append(parameter)
+
+
+def _nearest(name: str, placed: dict[str, int]) -> int:
+    parts = name.split(".")
+    for length in range(len(parts) - 1, -1, -1):
+        prefix = "".join(f"{part}." for part in parts[:length])
+        groups = {index for other, index in placed.items() if other.startswith(prefix)}
+        if len(groups) == 1:
+            return groups.pop()
+        if groups:
+            raise UserError(
+                f"the new parameter {name!r} could belong to {len(groups)} groups of the "
+                "optimizer: give an optimizer with one group, or add the parameter to it"
+            )
+    return 0

@@ -1,0 +1,59 @@
+"""LLSQ as modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cl_strategies.plugins.quantization.lsq import LSQActivation, LSQWeight
+from cl_strategies.plugins.quantization.lsq_functions import llsq, llsq_round_step
+from cl_strategies.plugins.quantization.scheme import Scheme
+
+
+def rounded(step: Tensor, dtype: torch.dtype) -> Tensor:
+    """The step in 16 bits; its gradient is that of the step itself."""
+    return (llsq_round_step(step) + (step - step.detach())).to(dtype)
+
+
+class LLSQWeight(LSQWeight):
+    """:func:`~cl_strategies.plugins.quantization.functional.llsq` with steps from the weights."""
+
+    kind = "llsq weight"
+
+    def used_step(self, dtype: torch.dtype) -> Tensor:
+        return rounded(self.step, dtype)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        return llsq(x, self.used_step(x.dtype), self.bits, masked=False)
+
+
+class LLSQActivation(LSQActivation):
+    """:func:`~cl_strategies.plugins.quantization.functional.llsq` with a step from the first
+    batch."""
+
+    kind = "llsq activation"
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        return llsq(x, rounded(self.step, x.dtype), self.bits, signed=self.is_signed)
+
+
+class LLSQ(Scheme):
+    """Uniform grids whose steps follow a simulated gradient, in 16 bits with one exponent.
+
+    :param per_channel: a step for each output channel of a weight, as in the paper.
+    :param signed: whether activations have both signs; ``None``: as the first training batch.
+    """
+
+    name = "llsq"
+
+    def __init__(self, *, per_channel: bool = True, signed: bool | None = None) -> None:
+        self.per_channel = per_channel
+        self.signed = signed
+
+    def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> LLSQWeight:
+        return LLSQWeight(bits, shape=shape, per_channel=self.per_channel)
+
+    def activation(self, bits: int, *, features: int | None) -> LLSQActivation:
+        return LLSQActivation(bits, signed=self.signed)

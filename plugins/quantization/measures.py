@@ -1,0 +1,196 @@
+"""What quantisation costs and saves: SQNR, bits, multiply-accumulates, errors across tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.quantization.bits import FULL_PRECISION, continuous
+from cl_strategies.plugins.quantization.layers import (
+    QuantizedLayer,
+    constant_weights,
+    quantized_layers,
+)
+
+
+def sqnr(reference: Tensor, quantised: Tensor) -> float:
+    """Signal to quantisation noise, ``10 log10(sum r^2 / sum (r - q)^2)``, in decibels.
+
+    :param reference: the values before rounding, any shape.
+    :param quantised: after it, same shape.
+    :returns: infinite where nothing changed.
+
+    >>> round(sqnr(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 4.5])), 2)
+    20.0
+    """
+    signal = reference.double().square().sum()
+    noise = (reference.double() - quantised.double()).square().sum()
+    return float("inf") if noise == 0 else float(10 * torch.log10(signal / noise))
+
+
+def weight_sqnr(model: nn.Module) -> dict[str, float]:
+    """:func:`sqnr` of each quantised layer's weight, against the same weight scaled, clipped and
+    aligned as the quantiser does, but not rounded."""
+    found = {}
+    for name, layer in quantized_layers(model).items():
+        with torch.no_grad():
+            quantised = layer.quantized_weight()
+            with continuous():
+                found[name] = sqnr(layer.quantized_weight(), quantised)
+    return found
+
+
+def layer_table(model: nn.Module) -> list[dict[str, Any]]:
+    """One row for each layer with a weight: its name, type, bits, parameters and their bits.
+
+    :returns: rows with ``layer``, ``type``, ``weight_bits``, ``input_bits``, ``parameters`` (the
+        weight's) and ``bits`` (theirs in all); layers that are not quantised have 32 bits.
+    """
+    rows = []
+    for name, module in _weight_layers(model).items():
+        weight_bits, input_bits = _bits(module)
+        count = module.get_parameter("weight").numel()
+        row = {"layer": name, "type": type(module).__name__}
+        row |= {"weight_bits": weight_bits, "input_bits": input_bits}
+        rows.append(row | {"parameters": count, "bits": count * weight_bits})
+    return rows
+
+
+def _weight_layers(model: nn.Module) -> dict[str, nn.Module]:
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
+
+
+def _bits(module: nn.Module) -> tuple[int, int]:
+    if isinstance(module, QuantizedLayer):
+        return module.weight_quantizer.bits, module.input_bits
+    return FULL_PRECISION, FULL_PRECISION
+
+
+@torch.no_grad()
+def multiply_accumulates(model: nn.Module, *inputs: Any) -> dict[str, int]:
+    """Multiply-accumulate operations of each convolution and linear layer, for one sample.
+
+    :param model: put in evaluation for one forward, so that no statistics change.
+    :param inputs: arguments of ``model``, the first a batch ``(N, ...)``.
+    :returns: name -> operations; a layer that runs twice counts twice, one that does not, zero.
+    """
+    layers = _weight_layers(model)
+    counts = dict.fromkeys(layers, 0)
+    samples = len(inputs[0])
+
+    def count(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
+            weight = module.get_parameter("weight")
+            if isinstance(module, nn.modules.conv._ConvTransposeNd):
+                values, each = arguments[0].numel(), weight[0].numel()
+            else:
+                values, each = output.numel(), weight[0].numel()
+            counts[name] += values * each // samples
+
+        return hook
+
+    hooks = [layer.register_forward_hook(count(name)) for name, layer in layers.items()]
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+        model(*inputs)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for handle in hooks:
+            handle.remove()
+    return counts
+
+
+def bit_operations(model: nn.Module, *inputs: Any) -> int:
+    """BOPs of one sample: multiply-accumulates times bits of the weights times bits of the inputs.
+
+    Inputs that a scheme quantises where they are normalised, and sums of such inputs in residual
+    networks, count with the bits of the scheme; the first layer's input counts as 32.
+
+    :param inputs: as in :func:`multiply_accumulates`.
+    """
+    layers = _weight_layers(model)
+    total = 0
+    for name, count in multiply_accumulates(model, *inputs).items():
+        weight_bits, input_bits = _bits(layers[name])
+        total += count * weight_bits * input_bits
+    return total
+
+
+def task_errors(
+    weight: Tensor, quantised: Tensor, quantised_now: Tensor, gradients: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The two terms that bound the growth of an old task's error (LifeQuant, Theorem 5.1's proof).
+
+    Intra-task: ``E ||(w_s^q - w_s) * g||_2``; inter-task: ``E ||(w_t^q - w_s^q) * g||_2``.
+
+    :param weight: ``w_s``, after the old task and before rounding.
+    :param quantised: ``w_s^q``; ``quantised_now``: ``w_t^q``; shapes of ``weight``.
+    :param gradients: ``(N, ...)``, of the loss on each of N samples of the old task, with respect
+        to ``w_t^q``.
+    :returns: two scalars.
+    """
+
+    def mean_norm(change: Tensor) -> Tensor:
+        return torch.linalg.vector_norm((change * gradients).flatten(1), dim=1).mean()
+
+    return mean_norm(quantised - weight), mean_norm(quantised_now - quantised)
+
+
+def snapshot(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """Each quantised layer's weight before and after rounding, as :func:`layer_errors` needs it."""
+    found = {}
+    with torch.no_grad():
+        for name, layer in quantized_layers(model).items():
+            with continuous():
+                weight = layer.quantized_weight().clone()
+            found[name] = weight, layer.quantized_weight().clone()
+    return found
+
+
+def layer_errors(
+    model: nn.Module,
+    old: Mapping[str, tuple[Tensor, Tensor]],
+    samples: Iterable[tuple[Tensor, Tensor]],
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+) -> dict[str, tuple[float, float]]:
+    """:func:`task_errors` of each quantised layer.
+
+    :param model: as it is now, with one head; evaluated, not changed.
+    :param old: :func:`snapshot` after the old task.
+    :param samples: samples of the old task: ``x`` without a batch dimension, and its label.
+    :param loss: of logits ``(1, C)`` and labels ``(1,)``.
+    :returns: name -> (intra-task error, inter-task error).
+    :raises UserError: if there is no sample, or the layers are others.
+    """
+    modes = {module: module.training for module in model.modules()}
+    gradients: dict[str, list[Tensor]] = {name: [] for name in old}
+    model.eval()
+    try:
+        with constant_weights(model) as now:
+            names = {key.removesuffix("weight").rstrip("."): leaf for key, leaf in now.items()}
+            if set(names) != set(old):
+                raise UserError("the snapshot is of a model with other quantised layers")
+            for x, y in samples:
+                value = loss(model(x[None]), torch.as_tensor(y, device=x.device).reshape(1))
+                found = torch.autograd.grad(value, list(names.values()))
+                for name, gradient in zip(names, found, strict=True):
+                    gradients[name].append(gradient)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    if not all(gradients.values()):
+        raise UserError("there are no samples: give at least one of the old task")
+    errors = {}
+    for name, (weight, quantised) in old.items():
+        stacked = torch.stack(gradients[name])
+        intra, inter = task_errors(weight, quantised, names[name].detach(), stacked)
+        errors[name] = float(intra), float(inter)
+    return errors
