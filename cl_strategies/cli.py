@@ -124,9 +124,7 @@ def _add_common(sub: argparse.ArgumentParser, out: str) -> None:
 
 
 def _add_executor(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--executor", metavar="NAME", default="process", help="process, serial or ray"
-    )
+    sub.add_argument("--executor", metavar="NAME", default="process", help="process, serial or ray")
     sub.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: cores)")
     sub.add_argument(
         "--address", metavar="HOST:PORT", help="Ray cluster (default: Ray on this machine)"

@@ -189,7 +189,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
         raise UserError(f"{path} is not valid TOML: {error}") from error
 
 
@@ -205,7 +205,9 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
                 f"cannot set {key!r}: write table.key=value with a table among "
                 f"{', '.join(_TABLES)}, for example train.epochs=3"
             )
-        result.setdefault(table, {})[option] = value
+        if not isinstance(result.setdefault(table, {}), dict):
+            raise UserError(f"{table} must be a table of keys and values, not {result[table]!r}")
+        result[table][option] = value
     return result
 
 
@@ -216,5 +218,5 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise UserError(f"cannot read {text!r}: write key=value, for example train.epochs=3")
     try:
         return key.strip(), tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig
@@ -90,9 +90,10 @@ def process(
                 child.start()
                 sender.close()
                 running[receiver] = (config, child)
-            for receiver in wait(list(running)):
-                config, child = running.pop(receiver)  # type: ignore[index]
-                answer = _answer(receiver, child)  # type: ignore[arg-type]
+            for ready in wait(list(running)):
+                receiver = cast(Connection, ready)
+                config, child = running.pop(receiver)
+                answer = _answer(receiver, child)
                 if answer.again:
                     waiting.insert(0, (config, True))
                 else:

@@ -7,6 +7,7 @@ sees; a run whose node is lost continues on another node from its last checkpoin
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,10 +50,11 @@ class RayExecutor:
         self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
     ) -> Iterator[Outcome]:
         """:raises UserError: if Ray is not installed or not reached, or no node fits a run."""
-        ray = _import_ray()
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        ray = _import_ray(local=address is None)
         ours = not ray.is_initialized()
         if ours:
-            self._connect(ray, max(config.run.threads for config in configs))
+            _connect(ray, address, max(config.run.threads for config in configs))
         tasks = _Tasks(ray, out.absolute(), self._requests(ray, configs))
         try:
             yield from tasks.outcomes(configs, jobs or len(configs))
@@ -60,30 +62,6 @@ class RayExecutor:
             tasks.cancel()
             if ours:
                 ray.shutdown()
-
-    def _connect(self, ray: Any, threads: int) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        address = self.address or os.environ.get("RAY_ADDRESS")
-        quiet = {"logging_level": "error", "log_to_driver": False}
-        try:
-            if address:
-                ray.init(address=address, **quiet)
-            else:
-                ray.init(
-                    address="local",
-                    num_cpus=max(usable_cores(), threads),
-                    object_store_memory=_OBJECT_STORE,
-                    include_dashboard=False,
-                    _node_ip_address="127.0.0.1",
-                    **quiet,
-                )
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise UserError(
-                f"no Ray cluster at {address} ({error}): start one with `ray start --head` and "
-                "give its HOST:PORT, or leave --address out to use this machine"
-                if address
-                else f"Ray does not start on this machine ({error})"
-            ) from error
 
     def _requests(
         self, ray: Any, configs: Sequence[ExperimentConfig]
@@ -210,7 +188,11 @@ def _visible(path: Path) -> bool:
     return True
 
 
-def _import_ray() -> Any:
+def _import_ray(*, local: bool) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if local:
+        # Ray's own name for "one machine": it then listens on the loopback only.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError as error:
@@ -218,3 +200,35 @@ def _import_ray() -> Any:
             "the ray executor needs Ray, which is not installed: pip install 'cl-strategies[ray]'"
         ) from error
     return ray
+
+
+def _reach(address: str) -> None:
+    """:raises OSError: if nothing listens there; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "://" not in address:
+        with socket.create_connection((host, int(port)), timeout=10):
+            pass
+
+
+def _connect(ray: Any, address: str | None, threads: int) -> None:
+    quiet = {"logging_level": "error", "log_to_driver": False}
+    try:
+        if address is not None:
+            _reach(address)
+            ray.init(address=address, **quiet)
+            return
+        ray.init(
+            address="local",
+            num_cpus=max(usable_cores(), threads),
+            object_store_memory=_OBJECT_STORE,
+            include_dashboard=False,
+            **quiet,
+        )
+    except Exception as error:  # Ray raises almost anything here
+        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"Ray does not start on this machine ({what})"
+            if address is None
+            else f"no Ray cluster at {address} ({what}): start one with `ray start --head` and "
+            "give its HOST:PORT, or leave --address out to use this machine"
+        ) from error

@@ -10,6 +10,7 @@ benchmark, the strategy, the strategy on that benchmark, the command line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -21,6 +22,7 @@ from cl_strategies.experiment.config import ExperimentConfig, override, read_tom
 
 _TABLES = ("suite", "train", "model", "run", "benchmarks", "strategies", "tuning")
 _SHARED = ("train", "model", "run")
+_NAME = re.compile(r"\w[\w .+-]{0,99}")
 _RESERVED = (*_SHARED, "strategies", "strength")
 
 
@@ -56,12 +58,15 @@ class Suite:
                 raise unknown_name(f"table in {path}", table, _TABLES)
         for table in ("benchmarks", "strategies"):
             _check_array(table, tables.get(table), path)
+        for table in ("suite", *_SHARED, "tuning"):
+            if not isinstance(tables.get(table, {}), Mapping):
+                raise UserError(f"{table} in {path} must be a table of keys and values")
         head = tables.get("suite", {})
         for key in head:
             if key not in {"name", "seeds", "orders"}:
                 raise unknown_name("key of [suite]", key, ["name", "seeds", "orders"])
         return cls(
-            name=str(head.get("name", Path(path).stem)),
+            name=checked_name(head.get("name", Path(path).stem)),
             benchmarks=tables["benchmarks"],
             strategies=tables["strategies"],
             seeds=checked_seeds("suite.seeds", head.get("seeds", [0])),
@@ -114,12 +119,30 @@ def _check_array(table: str, rows: Any, path: str | Path) -> None:
     for row in rows:
         if not isinstance(row, Mapping) or not isinstance(row.get("name"), str):
             raise UserError(f"each [[{table}]] in {path} needs a name")
-        for key in (*_SHARED, "strategies"):
-            if not isinstance(row.get(key, {}), Mapping):
-                raise UserError(f"{key} in [[{table}]] of {path} must be a table")
+        _check_tables(row, f"[[{table}]] of {path}")
+        for name, special in row.get("strategies", {}).items():
+            if not isinstance(special, Mapping):
+                raise UserError(f"strategies.{name} in [[{table}]] of {path} must be a table")
+            _check_tables(special, f"strategies.{name} in [[{table}]] of {path}")
     names = [row["name"] for row in rows]
     if table == "strategies" and len(set(names)) < len(names):
         raise UserError(f"a strategy stands twice in {path}: {', '.join(names)}")
+
+
+def _check_tables(layer: Mapping[str, Any], where: str) -> None:
+    for key in (*_SHARED, "strategies"):
+        if not isinstance(layer.get(key, {}), Mapping):
+            raise UserError(f"{key} in {where} must be a table")
+
+
+def checked_name(name: Any) -> str:
+    """:raises UserError: unless ``name`` can be the name of one folder, anywhere."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UserError(
+            f"suite.name is {name!r}: give letters, digits, spaces and any of . _ + - , at most "
+            "100, of which the first is a letter, a digit or _; a folder gets this name"
+        )
+    return name
 
 
 def checked_seeds(what: str, seeds: Any) -> list[int]:

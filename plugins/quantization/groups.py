@@ -41,7 +41,7 @@ def within(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
 
     Many times faster on a CPU than a mask of booleans, which is not multiplied in vectors.
     """
-    return torch.clamp(x, low, high).eq_(x)
+    return x.clamp(low, high).eq_(x)  # type: ignore[arg-type]
 
 
 def standardise(x: Tensor, channel: int | None = None) -> tuple[Tensor, Tensor]:

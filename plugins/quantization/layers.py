@@ -112,11 +112,9 @@ def quantize_layer(
     :param input_bits: bits of what goes in, wherever it was quantised (for counting).
     """
     layer.__class__ = LAYERS[type(layer)]
-    layer.weight_quantizer = weight
-    layer.input_quantizer = inputs
-    layer.output_quantizer = outputs
-    layer.input_bits = input_bits
-    layer.stand_in = None
+    added = (weight, inputs, outputs, input_bits, None)
+    for name, value in zip(_ADDED, added, strict=True):
+        setattr(layer, name, value)
     _follow(layer, like=layer.get_parameter("weight"))
     weight.prepare(layer.get_parameter("weight").detach())
 

@@ -54,7 +54,7 @@ def layer_table(model: nn.Module) -> list[dict[str, Any]]:
     for name, module in _weight_layers(model).items():
         weight_bits, input_bits = _bits(module)
         count = module.get_parameter("weight").numel()
-        row = {"layer": name, "type": type(module).__name__}
+        row: dict[str, Any] = {"layer": name, "type": type(module).__name__}
         row |= {"weight_bits": weight_bits, "input_bits": input_bits}
         rows.append(row | {"parameters": count, "bits": count * weight_bits})
     return rows

@@ -6,9 +6,7 @@ import os
 import warnings
 from typing import Any
 
-TABLES: dict[str, Any]
-OUT: str
-STOP: int | None
+GIVEN: dict[str, Any] = globals()
 
 if __name__ == "stopped":
     from cl_strategies.experiment.config import ExperimentConfig
@@ -17,7 +15,7 @@ if __name__ == "stopped":
     warnings.simplefilter("ignore")
 
     def progress(done: int, total: int) -> None:
-        if done == STOP:
+        if done == GIVEN["STOP"]:
             os._exit(3)
 
-    run(ExperimentConfig.from_dict(TABLES), OUT, progress=progress)
+    run(ExperimentConfig.from_dict(GIVEN["TABLES"]), GIVEN["OUT"], progress=progress)

@@ -187,7 +187,9 @@ def without_rows(path, state, trap):
 
 
 def far_ahead(path, state, trap):
-    torch.save({**state, "rows": [{**state["rows"][0], "experience": 9, "accuracy": [1.0] * 10}]}, path)
+    torch.save(
+        {**state, "rows": [{**state["rows"][0], "experience": 9, "accuracy": [1.0] * 10}]}, path
+    )
 
 
 def shapeless(path, state, trap):

@@ -166,9 +166,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def test_two_commands_on_one_folder_share_the_runs_and_do_none_twice(
-    tmp_path, command, numbers
-):
+def test_two_commands_on_one_folder_share_the_runs_and_do_none_twice(tmp_path, command, numbers):
     more = ("--seeds", "0-2", "--executor", "serial")
     out, log = tmp_path / "out", tmp_path / "log"
     settings = ("train.epochs=15", "benchmark.n_experiences=5", "model.hidden=[8]")

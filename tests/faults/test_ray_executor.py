@@ -33,14 +33,22 @@ def test_a_run_asks_for_a_part_of_a_gpu_or_for_whole_ones(gpus):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999999", "nonsense:x"])
+def test_an_address_where_nothing_listens_is_one_message(tmp_path, capsys, command, address):
+    assert main(command(tmp_path, "--executor", "ray", "--address", address)) == 2
+    assert f"no Ray cluster at {address}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_ray_on_this_machine_gives_the_numbers_of_one_process(tmp_path, command, numbers, whole):
     assert main(command(tmp_path, "--executor", "ray")) == 0
     assert numbers(tmp_path) == whole
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """A head without cores and two nodes of one core each, all on the loopback."""
+    monkeypatch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)
     from ray.cluster_utils import Cluster
 
     node = {"node_ip_address": "127.0.0.1", "include_dashboard": False}
@@ -95,3 +103,24 @@ def test_a_node_that_is_lost_in_mid_run_costs_no_number(
     assert numbers(out) == numbers(expected)
     for path in out.glob("runs/*/result.json"):
         assert json.loads(path.read_text())["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_every_way_to_compute_the_quickstart_gives_the_same_numbers(tmp_path, numbers):
+    """Its streams and strategies, cut short: serial, process, Ray and two shards, bit for bit."""
+    settings = ("train.epochs=1", "benchmark.n_experiences=2", "benchmark.fraction=0.3")
+    sets = [part for setting in settings for part in ("--set", setting)]
+    ways = {
+        "serial": [("--executor", "serial")],
+        "process": [("--executor", "process")],
+        "ray": [("--executor", "ray")],
+        "shards": [("--executor", "serial", "--shard", f"{i}/2") for i in range(2)],
+    }
+    for way, calls in ways.items():
+        for more in calls:
+            out = str(tmp_path / way)
+            assert main(["compare", "quickstart", "--seeds", "0", *sets, "--out", out, *more]) == 0
+    expected = numbers(tmp_path / "serial")
+    assert len(expected) > 10
+    for way in ways:
+        assert numbers(tmp_path / way) == expected, way

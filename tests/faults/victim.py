@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Any
 
-ARGUMENTS: list[str]
-STEP: str
-AT: int | None
+GIVEN: dict[str, Any] = globals()
 
 if __name__ == "victim":
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
-    if AT is not None:
-        real, left = getattr(os, STEP), AT
+    if GIVEN["AT"] is not None:
+        real, left = getattr(os, GIVEN["STEP"]), GIVEN["AT"]
 
         def deadly(*arguments: object, **options: object) -> object:
             global left
@@ -27,7 +26,7 @@ if __name__ == "victim":
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*arguments, **options)
 
-        setattr(os, STEP, deadly)
+        setattr(os, GIVEN["STEP"], deadly)
     from cl_strategies.cli import main
 
-    sys.exit(main(ARGUMENTS))
+    sys.exit(main(GIVEN["ARGUMENTS"]))

@@ -114,7 +114,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
 def test_a_digit_that_changed_in_the_file_is_noticed(make_record, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_result(path, make_record(matrix=[[0.5]]))
-    path.write_text(path.read_text().replace('"accuracy_matrix": [\n  [0.5]', '"accuracy_matrix": [\n  [0.7]'))
+    path.write_text(
+        path.read_text().replace('"accuracy_matrix": [\n  [0.5]', '"accuracy_matrix": [\n  [0.7]')
+    )
     with pytest.raises(UserError, match="result.json.*checksum"):
         load_result(path)
 

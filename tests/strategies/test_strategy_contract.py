@@ -101,7 +101,8 @@ def test_a_strategy_offers_only_its_hyper_parameters(name):
     options = registry("strategies")[name].defaults()
     template = {"model", "optimizer", "criterion", "plugins", "evaluator", "train_mb_size"}
     assert not template & set(options)
-    assert all(isinstance(value, int | float | str | bool | tuple | None) for value in options.values())
+    plain = int | float | str | bool | tuple | None
+    assert all(isinstance(value, plain) for value in options.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

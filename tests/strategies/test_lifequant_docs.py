@@ -1,0 +1,28 @@
+"""The scripts in the pages of quantisation run as they stand."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def scripts(page):
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
+
+
+@pytest.mark.parametrize("method", ["alignq", "lifequant"])
+def test_the_script_in_the_page_of_a_method_runs(method):
+    (script,) = scripts(f"methods/{method}.md")
+    names = {"__name__": method}
+    exec(compile(script, f"{method}.md", "exec"), names)
+    accuracies = [v for k, v in names["results"].items() if k.startswith("Top1_Acc_Exp")]
+    assert sum(accuracies) / len(accuracies) > 0.7
+
+
+def test_the_scripts_in_the_page_on_quantisation_run():
+    found = scripts("quantization.md")
+    assert len(found) == 2
+    for script in found:
+        exec(compile(script, "quantization.md", "exec"), {"__name__": "quantization"})
