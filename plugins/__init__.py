@@ -6,11 +6,21 @@ from cl_strategies._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cl_strategies.plugins.data.plugin import ResidentDataPlugin as ResidentDataPlugin
+    from cl_strategies.plugins.exemplars.replay import (
+        CompressedReplayPlugin as CompressedReplayPlugin,
+    )
     from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix as AccuracyMatrix
     from cl_strategies.plugins.metrics.accuracy_matrix import cl_metrics as cl_metrics
     from cl_strategies.plugins.metrics.evaluation import (
         LeanEvaluationPlugin as LeanEvaluationPlugin,
     )
+    from cl_strategies.plugins.quantization.balanced_plugin import (
+        BalancedLossPlugin as BalancedLossPlugin,
+    )
+    from cl_strategies.plugins.quantization.inter_task import (
+        InterTaskQuantizationPenaltyPlugin as InterTaskQuantizationPenaltyPlugin,
+    )
+    from cl_strategies.plugins.quantization.plugin import QuantizationPlugin as QuantizationPlugin
     from cl_strategies.plugins.regularization.alasso import ALASSOPlugin as ALASSOPlugin
     from cl_strategies.plugins.regularization.l2 import L2Plugin as L2Plugin
     from cl_strategies.plugins.regularization.si import SIPlugin as SIPlugin
@@ -24,6 +34,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "cl_metrics": "cl_strategies.plugins.metrics.accuracy_matrix",
         "ALASSOPlugin": "cl_strategies.plugins.regularization.alasso",
         "L2Plugin": "cl_strategies.plugins.regularization.l2",
+        "QuantizationPlugin": "cl_strategies.plugins.quantization.plugin",
+        "BalancedLossPlugin": "cl_strategies.plugins.quantization.balanced_plugin",
+        "InterTaskQuantizationPenaltyPlugin": "cl_strategies.plugins.quantization.inter_task",
+        "CompressedReplayPlugin": "cl_strategies.plugins.exemplars.replay",
         "SIPlugin": "cl_strategies.plugins.regularization.si",
     },
 )

@@ -7,6 +7,7 @@ from cl_strategies._lazy import lazy_exports
 if TYPE_CHECKING:
     from cl_strategies.strategies.agem import AGEM as AGEM
     from cl_strategies.strategies.alasso import ALASSO as ALASSO
+    from cl_strategies.strategies.alignq import AlignQ as AlignQ
     from cl_strategies.strategies.base import Strategy as Strategy
     from cl_strategies.strategies.cumulative import Cumulative as Cumulative
     from cl_strategies.strategies.dark_er import DarkER as DarkER
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cl_strategies.strategies.halrp import HALRP as HALRP
     from cl_strategies.strategies.joint import Joint as Joint
     from cl_strategies.strategies.l2 import L2 as L2
+    from cl_strategies.strategies.lifequant import LifeQuant as LifeQuant
     from cl_strategies.strategies.lwf import LwF as LwF
     from cl_strategies.strategies.mas import MAS as MAS
     from cl_strategies.strategies.naive import Naive as Naive
@@ -28,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "AGEM": "cl_strategies.strategies.agem",
         "ALASSO": "cl_strategies.strategies.alasso",
+        "AlignQ": "cl_strategies.strategies.alignq",
         "Cumulative": "cl_strategies.strategies.cumulative",
         "DarkER": "cl_strategies.strategies.dark_er",
         "EWC": "cl_strategies.strategies.ewc",
@@ -35,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "HALRP": "cl_strategies.strategies.halrp",
         "Joint": "cl_strategies.strategies.joint",
         "L2": "cl_strategies.strategies.l2",
+        "LifeQuant": "cl_strategies.strategies.lifequant",
         "LwF": "cl_strategies.strategies.lwf",
         "MAS": "cl_strategies.strategies.mas",
         "Naive": "cl_strategies.strategies.naive",

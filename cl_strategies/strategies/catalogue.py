@@ -132,4 +132,23 @@ ENTRIES: tuple[Entry, ...] = (
         needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
         fixed=TEMPLATE,
     ),
+    Entry(
+        name="alignq",
+        factory="cl_strategies.strategies.alignq:AlignQ",
+        summary="Low-bit training with levels uniform in the normal distribution function.",
+        paper="Chen et al., AlignQ: alignment quantization with ADMM-based correlation "
+        "preservation, CVPR 2022",
+        needs=("Linear or Conv2d layers",),
+        fixed=TEMPLATE,
+    ),
+    Entry(
+        name="lifequant",
+        factory="cl_strategies.strategies.lifequant:LifeQuant",
+        summary="Low-bit training in one standard space, replay under a balanced loss.",
+        paper="Chen et al., Overcoming forgetting catastrophe in quantization-aware training, "
+        "ICCV 2023",
+        scenarios=("class", "domain"),
+        needs=("a share of old data", "Linear or Conv2d layers"),
+        fixed=TEMPLATE,
+    ),
 )

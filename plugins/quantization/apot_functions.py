@@ -31,8 +31,8 @@ def apot_levels(bits: int, *, signed: bool) -> Tensor:
     :returns: float64, ascending, the largest is 1.
     :raises UserError: for other bits.
 
-    >>> apot_levels(3, signed=True)
-    tensor([-1.0000, -0.5000, -0.2500,  0.0000,  0.2500,  0.5000,  1.0000], dtype=torch.float64)
+    >>> apot_levels(3, signed=True).tolist()
+    [-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0]
     """
     if check_bits(bits) == FULL_PRECISION:
         raise UserError(f"APoT has no levels for {bits} bits: give 1 to {MAX_BITS}")
@@ -96,8 +96,7 @@ def apot_codes(unit: Tensor, bits: int, *, signed: bool) -> Tensor:
     step. Instead cells of equal width, so narrow that each holds one midpoint at most, say how many
     midpoints lie below, and one comparison says on which side of its midpoint a value lies.
     """
-    below, middle, per_unit = _cells(bits, signed, unit.dtype)
-    below, middle = below.to(unit.device), middle.to(unit.device)
+    below, middle, per_unit = _cells(bits, signed, unit.dtype, unit.device)
     cell = unit.clamp(-1.0 if signed else 0.0, 1.0).flatten().mul_(per_unit).floor_()
     cell = cell.nan_to_num_(0.0)  # a NaN reaches the loss by way of the clipping value
     codes = below.index_select(0, cell.to(torch.int32).add_(per_unit if signed else 0))
@@ -105,7 +104,9 @@ def apot_codes(unit: Tensor, bits: int, *, signed: bool) -> Tensor:
 
 
 @cache
-def _cells(bits: int, signed: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, int]:
+def _cells(
+    bits: int, signed: bool, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, int]:
     """Midpoints below the lower edge of each cell, the midpoints, and cells per unit."""
     levels = apot_levels(bits, signed=signed)
     middle = ((levels[1:] + levels[:-1]) / 2).to(dtype)
@@ -115,12 +116,18 @@ def _cells(bits: int, signed: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor,
         per_unit *= 2
     edges = torch.arange(-per_unit if signed else 0, per_unit + 1, dtype=dtype) / per_unit
     below = torch.bucketize(edges, middle, out_int32=True)
-    return below, torch.cat([middle, middle.new_tensor([torch.inf])]), per_unit
+    middle = torch.cat([middle, middle.new_tensor([torch.inf])])
+    return below.to(device), middle.to(device), per_unit
+
+
+@cache
+def _levels_on(bits: int, signed: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return apot_levels(bits, signed=signed).to(device, dtype)
 
 
 def nearest(unit: Tensor, bits: int, *, signed: bool) -> Tensor:
     """The levels nearest to ``unit``, a new tensor."""
-    levels = apot_levels(bits, signed=signed).to(unit)
+    levels = _levels_on(bits, signed, unit.dtype, unit.device)
     codes = apot_codes(unit, bits, signed=signed).flatten()
     return levels.index_select(0, codes).view(unit.shape)  # indexing takes many times longer
 

@@ -117,6 +117,16 @@ def test_a_quantised_network_trains_and_evaluates_in_any_batches(name, batchnorm
     torch.testing.assert_close(model(x), torch.cat([model(x[:2]), model(x[2:])]))
 
 
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_quantised_network_trains_in_mixed_precision(name):
+    model = quantize_model(network(), quantizer=name)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = trained(model)
+    assert loss.isfinite()
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
 def test_alignment_stands_after_each_batchnorm():
     model = quantize_model(network(), activation_bits=3, quantizer="alignq")
     assert all(model[i].output_quantizer.bits == 3 for i in (1, 4, 7))
