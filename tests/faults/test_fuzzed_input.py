@@ -35,15 +35,24 @@ def cases(amount: int) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_trained(tmp_path_factory):
     """Runs end where training would begin, in a folder of their own."""
-    from cl_strategies.experiment import checks, runner
+    from cl_strategies.experiment import checks, executors, ray_executor, runner
+
+    checked = set()
 
     def stopped(config, out, **options):
-        checks.check_configs([config])
+        if (key := config.with_seed(0)).hash not in checked:
+            checks.check_configs([key])
+            checked.add(key.hash)
         raise UserError("stopped before training")
+
+    def here(executor, configs, out, *, jobs=None):
+        return executors.serial(configs, out)
 
     folder = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "run", stopped)
+        patch.setitem(executors.EXECUTORS, "process", executors.serial)
+        patch.setattr(ray_executor.RayExecutor, "__call__", here)
         patch.chdir(folder)
         patch.setenv("HOME", str(folder))
         patch.delenv("CL_STRATEGIES_DATA", raising=False)
@@ -175,7 +184,7 @@ def run_suite(raw: bytes) -> None:
 
 COMMANDS = ["list", "show", "run", "compare", "tune", "report", "datasets", "", "-x", "lst"]
 FLAGS = [
-    *("--json", "--set", "--out", "--seeds", "--orders", "--shard", "--executor", "--jobs"),
+    *("--json", "--set", "--seeds", "--orders", "--shard", "--executor", "--jobs"),
     *("--benchmark", "--strategies", "--strategy", "--data-root", "--address", "--help"),
     *("--gpus-per-run", "--version", "check", "quickstart", "split-digits", "naive", "si,replay"),
     *("0-3", "3-0", "0/2", "1e9", "-1", "serial", "ray", "process", "benchmark.n_experiences=2"),
@@ -185,7 +194,7 @@ ARGUMENTS = st.lists(st.one_of(st.sampled_from(FLAGS), TEXT), max_size=6)
 
 
 def run_command(arguments: list[str]) -> None:
-    if "fetch" not in arguments and not {"ray", "99999999"} & set(arguments):
+    if "fetch" not in arguments and "doctor" not in arguments:
         outcome(arguments)
 
 
