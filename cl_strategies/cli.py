@@ -63,12 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=run)
         return sub
 
-    sub = command("list", _list, "list strategies, benchmarks or models")
-    sub.add_argument("kind", nargs="?", help="strategies, benchmarks or models; all if not given")
+    sub = command("list", _list, "list strategies, benchmarks, models, codecs...")
+    sub.add_argument("kind", nargs="?", help="such as strategies or codecs; all if not given")
     sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
 
     sub = command("show", _show, "show what one name is, its options and their defaults")
-    sub.add_argument("name", metavar="NAME")
+    sub.add_argument("name", metavar="NAME", help="or KIND/NAME where two kinds share a name")
     sub.add_argument("--json", action="store_true", help="print a JSON object")
 
     sub = command("run", _run, "do one run and print its numbers")
@@ -158,7 +158,9 @@ def _show(options: argparse.Namespace) -> int:
     from cl_strategies.errors import unknown_name
     from cl_strategies.registry import KINDS, registry
 
-    entries = {entry.name: (kind, entry) for kind in KINDS for entry in registry(kind)}
+    found = [(kind, entry) for kind in KINDS for entry in registry(kind)]
+    entries = {f"{kind}/{entry.name}": (kind, entry) for kind, entry in found}
+    entries |= {entry.name: (kind, entry) for kind, entry in reversed(found)}  # first kind wins
     if options.name not in entries:
         raise unknown_name("name", options.name, entries)
     kind, entry = entries[options.name]
@@ -175,7 +177,7 @@ def _show(options: argparse.Namespace) -> int:
     ):
         if text:
             print(f"  {title}: {text}")
-    table = {"strategies": "strategy", "benchmarks": "benchmark", "models": "model"}[kind]
+    table = "quantization" if kind == "quantisers" else registry(kind).singular
     print("  options:" if defaults else "  no options")
     for key, value in sorted(defaults.items()):
         print(f"    {table}.{key} = {'(not set)' if value is None else json.dumps(value)}")

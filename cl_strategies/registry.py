@@ -1,9 +1,9 @@
-"""Names of strategies, benchmarks and models, and the factories behind them.
+"""Names of strategies, benchmarks, models and the like, and the factories behind them.
 
 An :class:`Entry` is plain text until :meth:`Entry.load` imports its factory, so that listing
 names costs nothing. Third parties add entries through the entry-point groups
-``cl_strategies.strategies``, ``cl_strategies.benchmarks`` and ``cl_strategies.models``: each
-entry point names an :class:`Entry`.
+``cl_strategies.strategies``, ``cl_strategies.benchmarks``, ``cl_strategies.models`` and so on for
+each of :data:`KINDS`: each entry point names an :class:`Entry`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ KINDS: Mapping[str, str] = {
     "strategies": "cl_strategies.strategies.catalogue",
     "benchmarks": "cl_strategies.benchmarks.catalogue",
     "models": "cl_strategies.models.catalogue",
+    "quantisers": "cl_strategies.plugins.quantization.catalogue",
+    "codecs": "cl_strategies.plugins.exemplars.catalogue",
 }
 
 
@@ -34,7 +36,8 @@ class Entry:
         default are the options that a user may set.
     :param summary: one line for ``cl-strategies list``.
     :param paper: citation, or ``""``.
-    :param scenarios: scenarios it supports: ``"class"``, ``"task"``, ``"domain"``.
+    :param scenarios: scenarios it supports: ``"class"``, ``"task"``, ``"domain"``; none for what
+        knows of no stream, such as a quantiser.
     :param needs: what it needs beyond images and labels, in words.
     :param fixed: options that the engine supplies and a user may not set.
     """
@@ -114,6 +117,11 @@ class Registry:
         for point in entry_points(group=f"cl_strategies.{kind}"):
             self.add(point.load())
 
+    @property
+    def singular(self) -> str:
+        """One of this kind, in words: ``"strategy"``."""
+        return _SINGULAR[self.kind]
+
     def add(self, entry: Entry) -> None:
         """:raises UserError: if the name is taken."""
         if entry.name in self._entries:
@@ -125,7 +133,7 @@ class Registry:
 
     def __getitem__(self, name: str) -> Entry:
         if name not in self._entries:
-            raise unknown_name(_SINGULAR[self.kind], name, self._entries)
+            raise unknown_name(self.singular, name, self._entries)
         return self._entries[name]
 
     def __iter__(self) -> Iterator[Entry]:
@@ -135,10 +143,16 @@ class Registry:
         return name in self._entries
 
 
-_SINGULAR = {"strategies": "strategy", "benchmarks": "benchmark", "models": "model"}
+_SINGULAR = {
+    "strategies": "strategy",
+    "benchmarks": "benchmark",
+    "models": "model",
+    "quantisers": "quantiser",
+    "codecs": "codec",
+}
 
 
 @cache
 def registry(kind: str) -> Registry:
-    """The process-wide registry of ``kind``: ``strategies``, ``benchmarks`` or ``models``."""
+    """The process-wide registry of ``kind``, one of :data:`KINDS`."""
     return Registry(kind)

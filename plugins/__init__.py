@@ -6,9 +6,12 @@ from cl_strategies._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cl_strategies.plugins.data.plugin import ResidentDataPlugin as ResidentDataPlugin
+    from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer as ByteBudgetBuffer
+    from cl_strategies.plugins.exemplars.quality import MRDCPlugin as MRDCPlugin
     from cl_strategies.plugins.exemplars.replay import (
         CompressedReplayPlugin as CompressedReplayPlugin,
     )
+    from cl_strategies.plugins.masking.plugin import CIMPlugin as CIMPlugin
     from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix as AccuracyMatrix
     from cl_strategies.plugins.metrics.accuracy_matrix import cl_metrics as cl_metrics
     from cl_strategies.plugins.metrics.evaluation import (
@@ -37,6 +40,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "QuantizationPlugin": "cl_strategies.plugins.quantization.plugin",
         "BalancedLossPlugin": "cl_strategies.plugins.quantization.balanced_plugin",
         "InterTaskQuantizationPenaltyPlugin": "cl_strategies.plugins.quantization.inter_task",
+        "ByteBudgetBuffer": "cl_strategies.plugins.exemplars.buffer",
+        "CIMPlugin": "cl_strategies.plugins.masking.plugin",
+        "MRDCPlugin": "cl_strategies.plugins.exemplars.quality",
         "CompressedReplayPlugin": "cl_strategies.plugins.exemplars.replay",
         "SIPlugin": "cl_strategies.plugins.regularization.si",
     },

@@ -42,6 +42,11 @@ def test_list_as_json_is_a_list_of_objects_with_names(capsys, kind):
     assert rows and all(row["name"] and row["summary"] for row in rows)
 
 
+def test_show_tells_kinds_apart_by_a_prefix(capsys):
+    assert main(["show", "codecs/jpeg"]) == 0
+    assert "codec.quality = 75" in capsys.readouterr().out
+
+
 def test_show_prints_options_and_defaults(capsys):
     assert main(["show", "alasso"]) == 0
     text = capsys.readouterr().out

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from cl_strategies.strategies.alasso import ALASSO as ALASSO
     from cl_strategies.strategies.alignq import AlignQ as AlignQ
     from cl_strategies.strategies.base import Strategy as Strategy
+    from cl_strategies.strategies.cim import CIM as CIM
+    from cl_strategies.strategies.cim import CompressedReplay as CompressedReplay
     from cl_strategies.strategies.cumulative import Cumulative as Cumulative
     from cl_strategies.strategies.dark_er import DarkER as DarkER
     from cl_strategies.strategies.ewc import EWC as EWC
@@ -31,6 +33,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "AGEM": "cl_strategies.strategies.agem",
         "ALASSO": "cl_strategies.strategies.alasso",
         "AlignQ": "cl_strategies.strategies.alignq",
+        "CIM": "cl_strategies.strategies.cim",
+        "CompressedReplay": "cl_strategies.strategies.cim",
         "Cumulative": "cl_strategies.strategies.cumulative",
         "DarkER": "cl_strategies.strategies.dark_er",
         "EWC": "cl_strategies.strategies.ewc",

@@ -151,4 +151,21 @@ ENTRIES: tuple[Entry, ...] = (
         needs=("a share of old data", "Linear or Conv2d layers"),
         fixed=TEMPLATE,
     ),
+    Entry(
+        name="compressed-replay",
+        factory="cl_strategies.strategies.cim:CompressedReplay",
+        summary="Replay from compressed images; the memory is counted in bytes.",
+        needs=("images", "a replay memory"),
+        fixed=TEMPLATE,
+    ),
+    Entry(
+        name="cim",
+        factory="cl_strategies.strategies.cim:CIM",
+        summary="Exemplars of two resolutions, with masks that are learned.",
+        paper="Luo et al., Class-incremental exemplar compression for class-incremental learning, "
+        "CVPR 2023",
+        scenarios=("class", "domain"),
+        needs=("images", "a replay memory", "a linear classifier on averaged feature maps"),
+        fixed=TEMPLATE,
+    ),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.plugins.exemplars.codec import Codec
 from cl_strategies.registry import Entry
+
+if TYPE_CHECKING:
+    from cl_strategies.plugins.exemplars.codec import Codec
 
 _HERE = "cl_strategies.plugins.exemplars"
 

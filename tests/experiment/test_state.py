@@ -26,6 +26,8 @@ FEW = ["naive", "ewc", "gdumb", "dark-er", "alasso", "single-task"]
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 20, "sample_size": 16},
+    "cim": {"masks": "centre", "mem_bytes": 5_000},
+    "compressed-replay": {"mem_bytes": 5_000},
     "dark-er": {"mem_size": 31},
     "gdumb": {"mem_size": 31},
     "replay": {"mem_size": 31},

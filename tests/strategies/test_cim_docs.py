@@ -11,7 +11,7 @@ from cl_strategies.plugins.exemplars.catalogue import ENTRIES
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["exemplars.md", "methods/cim.md"])
+@pytest.mark.parametrize("page", ["exemplars.md", "methods/cim.md", "methods/compressed-replay.md"])
 def test_the_examples_run(page, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
     assert blocks

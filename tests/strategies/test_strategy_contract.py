@@ -24,6 +24,8 @@ SCENARIO = {entry.name: entry.scenarios[0] for entry in registry("strategies")}
 #: Small memories, and updates often enough for experiences of a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 20, "sample_size": 16},
+    "cim": {"masks": "centre", "mem_bytes": 5_000},
+    "compressed-replay": {"mem_bytes": 5_000},
     "dark-er": {"mem_size": 31},
     "gdumb": {"mem_size": 31},
     "replay": {"mem_size": 31},
