@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.quantization.catalogue import ENTRIES
 from cl_strategies.plugins.quantization.quantizer import ActivationQuantizer, WeightQuantizer
+from cl_strategies.registry import registry
 
 
 class Scheme:
@@ -39,37 +41,29 @@ class Scheme:
         raise NotImplementedError
 
 
-_PACKAGE = "cl_strategies.plugins.quantization"
-
 #: Name -> where its :class:`Scheme` is.
-SCHEMES: Mapping[str, str] = {
-    "uniform": f"{_PACKAGE}.uniform:Uniform",
-    "dorefa": f"{_PACKAGE}.dorefa:DoReFa",
-    "pact": f"{_PACKAGE}.pact:PACT",
-    "lsq": f"{_PACKAGE}.lsq:LSQ",
-    "llsq": f"{_PACKAGE}.llsq:LLSQ",
-    "apot": f"{_PACKAGE}.apot:APoT",
-    "alignq": f"{_PACKAGE}.alignq:AlignQScheme",
-    "lifequant": f"{_PACKAGE}.lifequant:ProxQ",
-}
+SCHEMES: Mapping[str, str] = {entry.name: entry.factory for entry in ENTRIES}
 
 
-def scheme(quantizer: str | Scheme) -> Scheme:
-    """The scheme of that name with its default options, or ``quantizer`` itself.
+def scheme(quantizer: str | Scheme, **options: Any) -> Scheme:
+    """The scheme of that name, or ``quantizer`` itself.
 
-    :raises UserError: for an unknown name, or something that is no scheme.
+    :param quantizer: a registered name (``cl-strategies list quantisers``), or a scheme, which has
+        its options already.
+    :param options: options of the named scheme; the others keep their defaults.
+    :raises UserError: for an unknown name or option, or something that is no scheme.
     """
     if isinstance(quantizer, Scheme):
+        if options:
+            raise UserError(
+                f"{quantizer.name} is made already: options {sorted(options)} are too late"
+            )
         return quantizer
     if not isinstance(quantizer, str):
         raise UserError(
             f"quantizer is {quantizer!r}: give a name ({', '.join(SCHEMES)}) or a Scheme such as "
             "LSQ(per_channel=True)"
         )
-    if quantizer not in SCHEMES:
-        raise unknown_name("quantiser", quantizer, SCHEMES)
-    import importlib
-
-    module, _, attribute = SCHEMES[quantizer].partition(":")
-    found: Scheme = getattr(importlib.import_module(module), attribute)()
+    entry = registry("quantisers")[quantizer]
+    found: Scheme = entry.load()(**entry.resolve_options(options))
     return found
