@@ -95,7 +95,7 @@ def _environment(path: Path) -> tuple[dict[str, Any], str]:
         return {}, ""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return {}, f"cannot be read ({error}); the run itself is in the report"
     if not isinstance(data, dict):
         return {}, "expected a JSON object; the run itself is in the report"

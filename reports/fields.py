@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -103,6 +104,8 @@ class Fields:
         if value is None:
             return None
         fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            fits = False  # JSON has integers that no float can hold
         if fits and math.isnan(value):
             return None
         if not fits or math.isinf(value) or not low <= value <= high:

@@ -223,6 +223,7 @@ def record(nothing_is_trained):
 
 
 DAMAGE = st.sampled_from([b""] * 9 + [b"[", b"\xff", b"[" * 100_000])
+RAW = st.one_of(st.binary(max_size=40), st.sampled_from([b"{}", b"3", b"[" * 100_000]))
 RUN_CHANGES = st.lists(st.tuples(st.integers(0, 30), PLAIN), max_size=3)
 
 
@@ -342,7 +343,7 @@ def test_command_lines(amount):
 @AMOUNTS
 def test_run_directories(amount, record):
     cases(amount)(
-        given(RUN_CHANGES, st.sampled_from([True] * 5 + [False]), DAMAGE, st.binary(max_size=40))(
+        given(RUN_CHANGES, st.sampled_from([True] * 5 + [False]), DAMAGE, RAW)(
             lambda changes, seal, damage, raw: run_report(record, changes, seal, damage, raw)
         )
     )()
