@@ -33,20 +33,31 @@ def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
 def build_strategy(
     config: ExperimentConfig, info: Any, model: nn.Module, *, device: str, evaluator: Any
 ) -> Any:
-    """The strategy with the engine's data path and its guard against divergence."""
+    """The strategy with the engine's data path and its guard against divergence.
+
+    :param model: at full precision; quantised in place if the configuration says so, before the
+        strategy sees it, because some copy it.
+    """
     _check_scenario("strategies", config.strategy.name, info)
-    return registry("strategies")[config.strategy.name].load()(
+    optimizer = build_optimizer(config.train, model)
+    quantization = [] if config.quantization is None else [config.quantization.plugin()]
+    for plugin in quantization:
+        plugin.quantize(model)
+    strategy = registry("strategies")[config.strategy.name].load()(
         model=model,
-        optimizer=build_optimizer(config.train, model),
+        optimizer=optimizer,
         criterion=nn.CrossEntropyLoss(),
         train_mb_size=config.train.batch_size,
         train_epochs=config.train.epochs,
         eval_mb_size=config.train.eval_batch_size,
         device=device,
-        plugins=[FiniteGuard(), ResidentDataPlugin()],
+        plugins=[*quantization, FiniteGuard(), ResidentDataPlugin()],
         evaluator=evaluator,
         **config.strategy.options,
     )
+    for plugin in quantization:
+        plugin.attach(strategy)
+    return strategy
 
 
 def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.experiment.quantized import QuantizationConfig, quantises_itself
 from cl_strategies.registry import checked_type, registry
 
 #: A change of this number makes runs of earlier versions be repeated.
@@ -96,13 +97,18 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
-    """One run, completely described."""
+    """One run, completely described.
+
+    :param quantization: ``None``: the model stays at full precision, unless the strategy itself
+        quantises it.
+    """
 
     benchmark: Named
     strategy: Named
     model: Named = Named("mlp")
     train: TrainConfig = field(default_factory=TrainConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    quantization: QuantizationConfig | None = None
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any]) -> ExperimentConfig:
@@ -124,6 +130,7 @@ class ExperimentConfig:
             model=_named("models", "model", {"name": "mlp", **tables.get("model", {})}),
             train=_dataclass(TrainConfig, "train", tables.get("train", {})),
             run=_dataclass(RunConfig, "run", tables.get("run", {})),
+            quantization=_quantization(tables),
         )
 
     @classmethod
@@ -135,13 +142,16 @@ class ExperimentConfig:
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Tables of plain data; :meth:`from_dict` gives an equal config back."""
-        return {
+        tables = {
             "benchmark": self.benchmark.to_dict(),
             "model": self.model.to_dict(),
             "train": asdict(self.train),
             "strategy": self.strategy.to_dict(),
             "run": asdict(self.run),
         }
+        if self.quantization is not None:  # absent, it leaves the hash as it always was
+            tables["quantization"] = self.quantization.to_table()
+        return tables
 
     def with_seed(self, seed: int) -> ExperimentConfig:
         return replace(self, run=replace(self.run, seed=seed))
@@ -170,6 +180,18 @@ def _named(kind: str, table: str, content: Mapping[str, Any]) -> Named:
         raise UserError(f"{table}.name must be a string, not {name!r}")
     given = {key: value for key, value in content.items() if key != "name"}
     return Named(name, registry(kind)[name].resolve_options(given))
+
+
+def _quantization(tables: Mapping[str, Any]) -> QuantizationConfig | None:
+    if "quantization" not in tables:
+        return None
+    strategy = tables["strategy"]["name"]
+    if quantises_itself(strategy):
+        raise UserError(
+            f"{strategy} quantises its model itself: set strategy.weight_bits and "
+            "strategy.activation_bits, and leave the table [quantization] out"
+        )
+    return QuantizationConfig.from_table(tables["quantization"])
 
 
 def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:

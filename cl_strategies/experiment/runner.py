@@ -25,6 +25,7 @@ from cl_strategies.experiment.state import capture_state, restore_state, state_b
 from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.resources import parameter_bytes
+from cl_strategies.plugins.quantization.storage import storage
 from cl_strategies.reports.schema import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -202,8 +203,15 @@ def _record(
             "parameters": columns["parameter_bytes"],
             "method_state": columns["method_state_bytes"],
         },
-        metrics={} if error else summarise(matrix, columns),
+        metrics={} if error or not training else _metrics(training, matrix, columns),
     )
+
+
+def _metrics(
+    training: _Training, matrix: np.ndarray, columns: dict[str, list[float]]
+) -> dict[str, float | None]:
+    sizes = storage(training.strategy.model)
+    return summarise(matrix, columns) | {name: _number(size) for name, size in sizes.items()}
 
 
 def summarise(matrix: np.ndarray, columns: dict[str, list[float]]) -> dict[str, float | None]:

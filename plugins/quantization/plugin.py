@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin
+from torch import nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION
@@ -73,8 +74,19 @@ class QuantizationPlugin(SupervisedPlugin):
         """
         if self._layers:
             return
-        quantize_model(strategy.model, quantizer=self.scheme, **self.settings)
-        self._layers = frozenset(quantized_layers(strategy.model))
+        self.quantize(strategy.model)
+        self.attach(strategy)
+
+    def quantize(self, model: nn.Module) -> None:
+        """The first half of :meth:`prepare`, for a model whose strategy is not built yet.
+
+        :raises UserError: as :meth:`prepare`.
+        """
+        quantize_model(model, quantizer=self.scheme, **self.settings)
+        self._layers = frozenset(quantized_layers(model))
+
+    def attach(self, strategy: Any) -> None:
+        """The second half: extend the optimizer, which must know nothing of quantisers yet."""
         if any(True for _ in learned_parameters(strategy.model)):
             keep_groups(strategy, weight_decay=self.step_weight_decay, lr=self.step_lr)
 
