@@ -3,7 +3,7 @@ Perturbation for Order-Robust Continual Learning", 2024)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.model import HALRPModel
-from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
-class HALRP(Strategy):
+class HALRP(TaskModelStrategy):
     """A frozen base network, and per task row and column scales plus a low-rank residual.
 
     The first experience trains the network as it is. A later one trains a copy of the base
@@ -94,13 +94,7 @@ class HALRP(Strategy):
             gamma=gamma,
             prune_old_tasks=prune_old_tasks,
         )
-        if len(optimizer.param_groups) != 1:
-            raise UserError(
-                f"the optimizer has {len(optimizer.param_groups)} groups of parameters, but HALRP "
-                "makes the parameters of every task anew and cannot tell their group: give one"
-            )
         self.warmup_epochs = warmup_epochs
-        self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
         if not isinstance(model, HALRPModel):
             model = HALRPModel(model)
         super().__init__(model=model, optimizer=optimizer, **template)
@@ -112,19 +106,6 @@ class HALRP(Strategy):
 
     # ------------------------------------------------------------------ phases of a task
 
-    def check_model_and_optimizer(self, **kwargs: Any) -> None:
-        """Begin the task of the experience."""
-        self.model = self.model_adaptation()
-        self.make_optimizer()
-
-    def make_optimizer(self, **kwargs: Any) -> None:
-        """Let the optimizer hold what is being trained, with its initial options."""
-        task = self.model.current
-        group = self.optimizer.param_groups[0]
-        group.update(self._options)
-        group["params"] = [] if task is None else self.model.parameters_of(task)
-        self.optimizer.state.clear()
-
     def _before_training_epoch(self, **kwargs: Any) -> None:
         if self.model.warming_up and self.clock.train_exp_epochs >= self.warmup_epochs:
             self._decompose()
@@ -134,8 +115,6 @@ class HALRP(Strategy):
         if self.model.warming_up:  # stopped early, or no epoch left to fine-tune
             self._decompose()
         self.algorithm.prune(self.model)
-        self.model.finish()
-        self.make_optimizer()
         super()._after_training_exp(**kwargs)
 
     def _decompose(self) -> None:
@@ -159,28 +138,3 @@ class HALRP(Strategy):
         """Gradients of the task loss, and of the regulariser while fine-tuning."""
         super().backward()
         self.algorithm.add_regulariser_gradient(self.model)
-
-    # ------------------------------------------------------------------ state
-
-    def state_dict(self) -> dict[str, Any]:
-        """State between two experiences: tensors and plain data."""
-        return {**self.method_state_dict(), "model": self.model.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from ``state``.
-
-        :raises UserError: if the model has learned tasks before.
-        """
-        self.load_method_state_dict(state)
-        self.model.load_state_dict(state["model"])
-
-    def method_state_dict(self) -> dict[str, Any]:
-        """Which tasks the model has and with which ranks; their tensors are the model's own."""
-        return {"structure": self.model.structure()}
-
-    def load_method_state_dict(
-        self, state: Mapping[str, Any], experiences: Sequence[Any] = ()
-    ) -> None:
-        """Give the model the tasks of ``state``, so that their tensors can be loaded."""
-        self.model.restore_structure(state["structure"])
-        self.make_optimizer()

@@ -2,97 +2,60 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
-from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.low_rank.layers import Factors
-from cl_strategies.plugins.low_rank.network import Task, TaskNetwork
-from cl_strategies.plugins.low_rank.surgery import head_modules
+from cl_strategies.plugins.low_rank.layers import (
+    Factors,
+    FreeWeights,
+    PerturbedConv2d,
+    PerturbedLinear,
+)
+from cl_strategies.plugins.low_rank.sizes import TaskSize, task_size
+from cl_strategies.plugins.task_layers.model import TaskModel
+from cl_strategies.plugins.task_layers.network import Task
+from cl_strategies.plugins.task_layers.surgery import head_modules
 
-#: Logit of a class that a task does not have.
-ABSENT = -1000.0
 
-
-class HALRPModel(TaskNetwork):
+class HALRPModel(TaskModel):
     """``network`` with weights, biases, normalisations and a head of its own for every task.
 
     The first task trains the network as it is: its weights are the base. A later task begins
-    with a free copy of them (:meth:`adaptation`), which :meth:`set_factors` then replaces by
-    scales and a low-rank part. What belongs to a finished task is frozen, in evaluation mode,
-    and does not change its outputs by a single bit when others are learned.
+    with a free copy of them, which :meth:`set_factors` then replaces by scales and a low-rank
+    part. What belongs to a finished task is frozen, in evaluation mode, and does not change its
+    outputs by a single bit when others are learned.
 
-    ``network`` is changed in place, and from then on is called through this module alone.
-
-    :param network: see :func:`~cl_strategies.plugins.low_rank.surgery.perturb`.
-    :param small_batch: evaluation of fewer samples than this, or of several tasks at once, uses
-        the factors; of more, weights that are materialised once and kept for the next batch of
-        the same task.
-    :raises UserError: if the network cannot be perturbed, with the reason.
+    See :class:`~cl_strategies.plugins.task_layers.model.TaskModel` for the parameters. Evaluation
+    of a small batch uses the factors, of a large one materialised weights.
     """
 
-    def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
-        super().__init__(network)
-        self.small_batch = small_batch
-        self._evaluated: dict[int, int] = {}
+    method: ClassVar[str] = "HALRP"
+    kinds: ClassVar[Mapping[Any, Any]] = {
+        nn.Linear: PerturbedLinear,
+        nn.Conv2d: PerturbedConv2d,
+    }
 
-    # ------------------------------------------------------------------ learning
+    @property
+    def warming_up(self) -> bool:
+        """Whether the current task still has free weights."""
+        task = self.current
+        return task is not None and any(
+            isinstance(entry, FreeWeights) for entry in self.entries(task).values()
+        )
 
-    def adaptation(self, experience: Any) -> None:
-        """In training, begin the task of ``experience``; in evaluation, note its classes.
+    def factors(self, task: Task) -> dict[str, Factors]:
+        """The factors of ``task`` by layer; empty for the base task and while it warms up."""
+        entries = self.entries(task)
+        return {name: entry for name, entry in entries.items() if isinstance(entry, Factors)}
 
-        :raises UserError: if the experience has no task label, several, or in training one that
-            was learned before.
-        """
-        label = _label(experience)
-        classes = tuple(sorted(int(c) for c in experience.classes_in_this_experience))
-        if self.training:
-            self._begin(label, classes)
-        else:
-            self._evaluated[label] = max(classes) + 1
-
-    def _begin(self, label: int, classes: tuple[int, ...]) -> None:
-        if self.current is not None:
-            raise UserError(
-                f"the training of task {self.current.label} was not finished: start from a new "
-                "model, or from a state saved before it"
-            )
-        if any(task.label == label for task in self.tasks):
-            raise UserError(
-                f"task label {label} was already learned: HALRP keeps parameters per task and "
-                "needs a label of its own for every experience (a task-incremental stream)"
-            )
-        task = self._add(label, classes)
+    def begin_layers(self, task: Task) -> None:
+        """A free copy of the base weights, for every task but the first."""
         if task.name != self.switch.base:
             for layer in self.layers.values():
                 layer.add_free(task.name)
-            self._add_norms(task)
-        self.train(self.training)
-
-    def _add(self, label: int, classes: Sequence[int]) -> Task:
-        task = Task(label, tuple(classes))
-        experience = SimpleNamespace(
-            task_labels=[label], classes_in_this_experience=list(task.classes)
-        )
-        self.head.train()
-        avalanche_model_adaptation(self.head, experience)
-        self.head.to(next(iter(self.layers.values())).weight.device)
-        head_modules(self.head, task.name)
-        if self.switch.base is None:
-            self.switch.base = task.name
-        self.tasks.append(task)
-        return task
-
-    def _add_norms(self, task: Task) -> None:
-        for norm in self.norms.values():
-            norm.tasks[task.name] = copy.deepcopy(norm.base).requires_grad_(True)
 
     def set_factors(self, factors: Mapping[str, Sequence[Tensor]]) -> None:
         """End the warm-up of the current task.
@@ -108,144 +71,41 @@ class HALRPModel(TaskNetwork):
             bias = layer.tasks[task.name].bias
             layer.tasks[task.name] = Factors(row, column, left, right, bias)
 
-    def finish(self) -> None:
-        """Freeze the current task."""
-        task = self.current
-        if task is not None:
-            for parameter in self.parameters_of(task):
-                parameter.requires_grad_(False)
-                parameter.grad = None
-            task.finished = True
-            self.train(self.training)
+    # ------------------------------------------------------------------ sizes
 
-    def train(self, mode: bool = True) -> HALRPModel:
-        """As for any module, but what belongs to finished tasks stays in evaluation mode."""
-        super().train(mode)
-        for task in self.tasks:
-            if task.finished:
-                for module in self.modules_of(task):
-                    module.eval()
-        return self
+    def sizes(self) -> dict[int, TaskSize]:
+        """What each task after the first stores, by label."""
+        return {
+            task.label: task_size(
+                self.entries(task).values(),
+                self.norms_of(task),
+                head_modules(self.head, task.name),
+            )
+            for task in self.tasks[1:]
+        }
 
-    # ------------------------------------------------------------------ computing
-
-    def forward(self, x: Tensor, task_labels: Tensor | int | None = None) -> Any:
-        """Logits of each sample's own task.
-
-        :param x: ``(N, ...)``.
-        :param task_labels: ``(N,)``, or one label for all samples, or ``None`` for all tasks.
-        :returns: ``(N, classes of the widest task involved)``, narrower tasks padded with
-            :data:`ABSENT`; for ``None`` a dictionary from task label to logits.
-        """
-        if task_labels is None:
-            return self.forward_all_tasks(x)
-        if isinstance(task_labels, int):
-            return self.forward_single_task(x, task_labels)
-        labels = torch.unique(task_labels).tolist()
-        if len(labels) == 1:
-            return self.forward_single_task(x, labels[0])
-        rows = {label: (task_labels == label).to(x.device) for label in labels}
-        outputs = {label: self._compute(x[mask], label, False) for label, mask in rows.items()}
-        width = max((output.shape[1] for output in outputs.values()), default=0)
-        kind = next(iter(outputs.values())) if outputs else x
-        merged = kind.new_full((len(x), width), ABSENT)
-        for label, output in outputs.items():
-            merged[rows[label], : output.shape[1]] = output
-        return merged
-
-    def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
-        """Logits of one task; zeros for one that is evaluated before it was trained.
-
-        :raises UserError: if the task is known neither from training nor from evaluation.
-        """
-        evaluating = not self.training and not torch.is_grad_enabled()
-        return self._compute(x, task_label, evaluating and len(x) >= self.small_batch)
-
-    def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
-        """The logits of every learned task."""
-        return {task.label: self.forward_single_task(x, task.label) for task in self.tasks}
-
-    def _compute(self, x: Tensor, label: int, cached: bool) -> Tensor:
-        width = 0 if self.training else self._evaluated.get(label, 0)
-        if width and all(task.label != label for task in self.tasks):
-            return x.new_zeros(len(x), width)
-        self.switch.task, self.switch.cached = self.task(label).name, cached
-        try:
-            logits: Tensor = self.network(x, label)
-        finally:
-            self.switch.task, self.switch.cached = None, False
-        missing = width - logits.shape[1]
-        return nn.functional.pad(logits, (0, missing), value=ABSENT) if missing > 0 else logits
+    def growth(self) -> float:
+        """What all tasks after the first store, relative to :meth:`base_size`."""
+        return sum(size.total for size in self.sizes().values()) / self.base_size()
 
     # ------------------------------------------------------------------ state
 
-    def structure(self) -> dict[str, Any]:
-        """Which tasks there are and the rank of each layer: plain data."""
+    def describe(self, task: Task) -> dict[str, Any]:
+        """The rank of each layer, ``None`` for free weights."""
+        entries = self.entries(task).items()
         return {
-            "tasks": [
-                {
-                    "label": task.label,
-                    "classes": list(task.classes),
-                    "finished": task.finished,
-                    "ranks": {
-                        name: entry.rank if isinstance(entry, Factors) else None
-                        for name, entry in self.entries(task).items()
-                    },
-                }
-                for task in self.tasks
-            ]
+            "ranks": {
+                name: entry.rank if isinstance(entry, Factors) else None for name, entry in entries
+            }
         }
 
-    def restore_structure(self, structure: Mapping[str, Any]) -> None:
-        """Give a model without tasks those of ``structure``; their values come later.
-
-        :raises UserError: if this model has learned other tasks.
-        """
-        if structure == self.structure():
+    def restore_layers(self, task: Task, saved: Mapping[str, Any]) -> None:
+        """Layers with the ranks of ``saved``."""
+        if task.name == self.switch.base:
             return
-        if self.tasks:
-            raise UserError("a state can be loaded into a new model, not into one with tasks")
-        with torch.random.fork_rng(devices=[]):  # new heads draw weights that are then replaced
-            for saved in structure["tasks"]:
-                self._restore_task(saved)
-
-    def _restore_task(self, saved: Mapping[str, Any]) -> None:
-        task = self._add(saved["label"], saved["classes"])
-        if task.name != self.switch.base:
-            for name, layer in self.layers.items():
-                rank = saved["ranks"][name]
-                if rank is None:
-                    layer.add_free(task.name)
-                else:
-                    layer.add_empty(task.name, rank)
-            self._add_norms(task)
-        if saved["finished"]:
-            self.finish()
-
-    def get_extra_state(self) -> Tensor:
-        """:meth:`structure`, as part of ``state_dict()``."""
-        text = json.dumps(self.structure(), sort_keys=True).encode()
-        return torch.frombuffer(bytearray(text), dtype=torch.uint8)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Nothing: :meth:`load_state_dict` has made the tasks before."""
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """As for any module; a new model first gets the tasks that the state has."""
-        if "_extra_state" in state_dict:
-            text = bytes(state_dict["_extra_state"].tolist()).decode()
-            self.restore_structure(json.loads(text))
-        return super().load_state_dict(state_dict, strict, assign)
-
-
-def _label(experience: Any) -> int:
-    labels = {int(label) for label in getattr(experience, "task_labels", ())}
-    if len(labels) != 1:
-        found = f"the task labels {sorted(labels)}" if labels else "no task labels"
-        raise UserError(
-            f"HALRP chooses parameters by the task label of a sample, and the experience has "
-            f"{found}: use a task-incremental stream with one label per experience"
-        )
-    return labels.pop()
+        for name, layer in self.layers.items():
+            rank = saved["ranks"][name]
+            if rank is None:
+                layer.add_free(task.name)
+            else:
+                layer.add_empty(task.name, rank)

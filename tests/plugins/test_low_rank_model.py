@@ -384,7 +384,7 @@ def test_network_that_cannot_be_perturbed_is_refused_with_the_reason_and_left_al
 def test_network_of_another_strategy_is_refused():
     network = MultiHeadModel(backbone(), 12)
     HALRPModel(network)
-    with pytest.raises(UserError, match="another HALRP strategy"):
+    with pytest.raises(UserError, match="by another strategy"):
         HALRPModel(network)
 
 

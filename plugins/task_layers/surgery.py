@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.low_rank.layers import (
-    PerTask,
-    Perturbed,
-    PerturbedConv2d,
-    PerturbedLinear,
-    Switch,
-)
+from cl_strategies.plugins.task_layers.layers import PerTask, Switch, TaskLayer
 
-_LAYERS = {nn.Linear: PerturbedLinear, nn.Conv2d: PerturbedConv2d}
+_LAYERS = (nn.Linear, nn.Conv2d)
 _PER_TASK = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
 
 
 @dataclass
 class Parts:
-    """What was found in a network and changed: names are those of the modules in it.
+    """What was found in a network, and changed: names are those of the modules in it.
 
     :param head: the multi-head classifier, unchanged.
     :param layers: linear and convolutional layers below it, in the order of definition.
@@ -32,41 +28,55 @@ class Parts:
     """
 
     head: nn.Module
-    layers: dict[str, Perturbed]
-    norms: dict[str, PerTask]
+    layers: dict[str, Any]
+    norms: dict[str, Any]
 
 
-def perturb(network: nn.Module, switch: Switch) -> Parts:
+def divide(network: nn.Module, switch: Switch, kinds: Mapping[Any, Any], method: str) -> Parts:
     """Replace, in place, what is below the heads by modules with weights per task.
 
     :param network: Linear, Conv2d, normalisation layers (each its own for every task), modules
         without parameters, and one multi-head classifier.
     :param switch: will say which task to compute.
+    :param kinds: what replaces ``nn.Linear`` and ``nn.Conv2d``, called with the layer and the
+        switch; without an entry a layer stays as it is.
+    :param method: what the network is divided for, to name it in errors.
     :raises UserError: if the network is none of that, with the reason; it is then unchanged.
     """
-    if any(isinstance(m, PerTask | PerturbedLinear | PerturbedConv2d) for m in network.modules()):
-        raise UserError(
-            "the model was already given weights per task, by another HALRP strategy: build a "
-            "new one"
-        )
-    head = _find_head(network)
-    layers, norms = _below(network, head)
-    _check_shared(network)
-    if not layers:
-        raise UserError(
-            f"HALRP perturbs Linear and Conv2d layers, and {type(network).__name__} has none "
-            "below its heads: use a model with at least one hidden layer"
-        )
-    new_layers = {name: _LAYERS[type(layer)](layer, switch) for name, layer in layers.items()}
-    new_norms = {name: PerTask(norm, switch) for name, norm in norms.items()}
-    for name, module in (*new_layers.items(), *new_norms.items()):
+    parts = find_parts(network, method)
+    layers = {
+        name: kinds[type(layer)](layer, switch) if type(layer) in kinds else layer
+        for name, layer in parts.layers.items()
+    }
+    norms = {name: PerTask(norm, switch) for name, norm in parts.norms.items()}
+    for name, module in (*layers.items(), *norms.items()):
         module.training = network.training
         path, _, attribute = name.rpartition(".")
         setattr(network.get_submodule(path), attribute, module)
     for module in network.modules():
         if isinstance(module, DynamicModule):
-            module._auto_adapt = False  # HALRPModel adapts the heads, in training only
-    return Parts(head, new_layers, new_norms)
+            module._auto_adapt = False  # TaskModel adapts the heads, in training only
+    return Parts(parts.head, layers, norms)
+
+
+def find_parts(network: nn.Module, method: str) -> Parts:
+    """The head, layers and normalisations of a network that can be divided.
+
+    :raises UserError: for one that cannot, with the reason.
+    """
+    if any(isinstance(module, PerTask | TaskLayer) for module in network.modules()):
+        raise UserError(
+            "the model was already given weights per task, by another strategy: build a new one"
+        )
+    head = find_head(network, method)
+    layers, norms = _below(network, head, method)
+    _check_shared(network, method)
+    if not layers:
+        raise UserError(
+            f"{method} works on Linear and Conv2d layers, and {type(network).__name__} has none "
+            "below its heads: use a model with at least one hidden layer"
+        )
+    return Parts(head, layers, norms)
 
 
 def head_modules(head: nn.Module, task: str) -> list[nn.Module]:
@@ -78,19 +88,23 @@ def head_modules(head: nn.Module, task: str) -> list[nn.Module]:
     groups = [m for m in head.children() if isinstance(m, nn.ModuleDict) and task in m]
     if len(groups) != 1:
         raise UserError(
-            f"HALRP cannot tell which parameters of {type(head).__name__} belong to task {task}: "
+            f"which parameters of {type(head).__name__} belong to task {task} is not known: "
             "use cl_strategies.models.MultiHead or avalanche.models.MultiHeadClassifier"
         )
     return [groups[0][task]]
 
 
-def _find_head(network: nn.Module) -> nn.Module:
+def find_head(network: nn.Module, method: str) -> nn.Module:
+    """The multi-head classifier in a network.
+
+    :raises UserError: unless there is exactly one, below something else.
+    """
     multi = [m for m in network.modules() if isinstance(m, MultiTaskModule)]
     leaves = [m for m in multi if not any(isinstance(c, MultiTaskModule) for c in _inside(m))]
     if len(leaves) != 1 or leaves[0] is network:
         found = "none below its layers" if len(leaves) < 2 else f"{len(leaves)} of them"
         raise UserError(
-            "HALRP needs a multi-head classifier, one head per task, and "
+            f"{method} needs a multi-head classifier, one head per task, and "
             f"{type(network).__name__} has {found}: build it with scenario='task', or with "
             "avalanche.models.as_multitask(model, 'classifier')"
         )
@@ -102,7 +116,7 @@ def _inside(module: nn.Module) -> list[nn.Module]:
 
 
 def _below(
-    network: nn.Module, head: nn.Module
+    network: nn.Module, head: nn.Module, method: str
 ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
     """The layers and the normalisations outside the head, by name."""
     ours = {id(m) for m in head.modules()}
@@ -121,7 +135,7 @@ def _below(
         elif parameters:
             raise UserError(
                 f"{name or type(network).__name__} is a {type(module).__name__} with parameters "
-                "of its own, which HALRP cannot perturb: it handles Linear, Conv2d and "
+                f"of its own, which {method} cannot handle: it handles Linear, Conv2d and "
                 "normalisation layers"
             )
     return layers, norms
@@ -137,13 +151,13 @@ def _check_statistics(name: str, norm: nn.Module) -> None:
         )
 
 
-def _check_shared(network: nn.Module) -> None:
+def _check_shared(network: nn.Module, method: str) -> None:
     names = defaultdict(list)
     for name, parameter in network.named_parameters(remove_duplicate=False):
         names[id(parameter)].append(name)
     shared = next((group for group in names.values() if len(group) > 1), None)
     if shared:
         raise UserError(
-            f"{' and '.join(shared)} are the same parameter, and HALRP gives each layer its own "
-            "scales and low-rank part: give them separate weights"
+            f"{' and '.join(shared)} are the same parameter, and {method} treats each layer on "
+            "its own: give them separate weights"
         )

@@ -1,18 +1,17 @@
-"""Which tensors of a perturbed network belong to which task."""
+"""Which tensors of a network with weights per task belong to which task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from avalanche.models import MultiTaskModule
 from torch import nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.low_rank.layers import Factors, FreeWeights, Switch
-from cl_strategies.plugins.low_rank.sizes import TaskSize, task_size
-from cl_strategies.plugins.low_rank.surgery import head_modules, perturb
+from cl_strategies.plugins.task_layers.layers import Switch
+from cl_strategies.plugins.task_layers.surgery import divide, head_modules
 
 
 @dataclass
@@ -32,16 +31,21 @@ class Task:
 class TaskNetwork(MultiTaskModule):
     """``network`` with what each task has of its own, by task and by layer.
 
-    :param network: see :func:`~cl_strategies.plugins.low_rank.surgery.perturb`; it is changed in
-        place.
-    :ivar tasks: the tasks in the order of learning; the weights of the first are the base.
-    :raises UserError: if the network cannot be perturbed, with the reason.
+    :param network: see :func:`~cl_strategies.plugins.task_layers.surgery.divide`; it is changed
+        in place.
+    :ivar tasks: the tasks in the order of learning.
+    :raises UserError: if the network cannot be divided, with the reason.
     """
+
+    #: What the network is divided for, in errors.
+    method: ClassVar[str] = "this method"
+    #: What becomes of ``nn.Linear`` and ``nn.Conv2d``; other layers are frozen after a task.
+    kinds: ClassVar[Mapping[Any, Any]] = {}
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.switch = Switch()
-        parts = perturb(network, self.switch)
+        parts = divide(network, self.switch, self.kinds, self.method)
         self.network = network
         self.tasks: list[Task] = []
         names = {id(module): name for name, module in network.named_modules()}
@@ -55,7 +59,7 @@ class TaskNetwork(MultiTaskModule):
 
     @property
     def layers(self) -> dict[str, Any]:
-        """The perturbed layers by name."""
+        """The linear and convolutional layers below the heads, by name."""
         return {name: self.network.get_submodule(name) for name in self._layer_names}
 
     @property
@@ -68,14 +72,6 @@ class TaskNetwork(MultiTaskModule):
         """The task being trained, if any."""
         return self.tasks[-1] if self.tasks and not self.tasks[-1].finished else None
 
-    @property
-    def warming_up(self) -> bool:
-        """Whether the current task still has free weights."""
-        task = self.current
-        return task is not None and any(
-            isinstance(entry, FreeWeights) for entry in self.entries(task).values()
-        )
-
     def task(self, label: int) -> Task:
         """:raises UserError: if no task with this label was learned."""
         for task in self.tasks:
@@ -86,14 +82,12 @@ class TaskNetwork(MultiTaskModule):
         )
 
     def entries(self, task: Task) -> dict[str, Any]:
-        """What ``task`` has in each perturbed layer: nothing for the base task."""
-        layers = self.layers.items()
-        return {name: layer.tasks[task.name] for name, layer in layers if task.name in layer.tasks}
-
-    def factors(self, task: Task) -> dict[str, Factors]:
-        """The factors of ``task`` by layer; empty for the base task and while it warms up."""
-        entries = self.entries(task)
-        return {name: entry for name, entry in entries.items() if isinstance(entry, Factors)}
+        """What ``task`` has in each layer, by layer; layers without are left out."""
+        return {
+            name: layer.tasks[task.name]
+            for name, layer in self.layers.items()
+            if task.name in getattr(layer, "tasks", ())
+        }
 
     def norms_of(self, task: Task) -> list[nn.Module]:
         """The normalisations of ``task``."""
@@ -101,38 +95,23 @@ class TaskNetwork(MultiTaskModule):
         return [norm.base if base else norm.tasks[task.name] for norm in self.norms.values()]
 
     def modules_of(self, task: Task) -> Iterator[nn.Module]:
-        """The modules that ``task`` alone uses, without the base layers."""
+        """The modules that ``task`` alone uses, without the shared layers."""
         yield from self.entries(task).values()
         yield from self.norms_of(task)
         yield from head_modules(self.head, task.name)
 
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the layers that belong to no task alone."""
+        return [p for layer in self.layers.values() for p in layer.parameters(recurse=False)]
+
     def parameters_of(self, task: Task) -> list[nn.Parameter]:
-        """The parameters that training ``task`` changes."""
+        """The parameters that training ``task`` changes: the first also trains what is shared."""
         own = [p for module in self.modules_of(task) for p in module.parameters()]
-        if task.name != self.switch.base:
-            return own
-        return [p for layer in self.layers.values() for p in layer.parameters(recurse=False)] + own
+        return [*self.shared_parameters(), *own] if task.name == self.switch.base else own
 
     def base_size(self) -> int:
         """Parameters of the network of the first task, with its head."""
-        base = [p for layer in self.layers.values() for p in layer.parameters(recurse=False)]
-        base += [p for norm in self.norms.values() for p in norm.base.parameters()]
         if self.tasks:
-            heads = head_modules(self.head, self.tasks[0].name)
-            base += [p for head in heads for p in head.parameters()]
-        return sum(parameter.numel() for parameter in base)
-
-    def sizes(self) -> dict[int, TaskSize]:
-        """What each task after the first stores, by label."""
-        return {
-            task.label: task_size(
-                self.entries(task).values(),
-                self.norms_of(task),
-                head_modules(self.head, task.name),
-            )
-            for task in self.tasks[1:]
-        }
-
-    def growth(self) -> float:
-        """What all tasks after the first store, relative to :meth:`base_size`."""
-        return sum(size.total for size in self.sizes().values()) / self.base_size()
+            return sum(p.numel() for p in self.parameters_of(self.tasks[0]))
+        own = [p for norm in self.norms.values() for p in norm.base.parameters()]
+        return sum(p.numel() for p in (*self.shared_parameters(), *own))

@@ -1,0 +1,80 @@
+"""What strategies with parameters per task share: the optimizer, freezing, the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.task_layers.model import TaskModel
+from cl_strategies.strategies.base import Strategy
+
+
+class TaskModelStrategy(Strategy):
+    """Trains a :class:`~cl_strategies.plugins.task_layers.model.TaskModel` task by task.
+
+    The optimizer is kept, but its parameters are those that the task trains and nothing else,
+    with fresh moments and the initial options for each task; between experiences it holds none.
+
+    :param model: the network divided into tasks.
+    :param optimizer: with one group of parameters.
+    :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
+    :raises UserError: for an optimizer with several groups.
+    """
+
+    model: TaskModel
+
+    def __init__(self, *, model: TaskModel, optimizer: Optimizer, **template: Any) -> None:
+        if len(optimizer.param_groups) != 1:
+            raise UserError(
+                f"the optimizer has {len(optimizer.param_groups)} groups of parameters, but "
+                f"{model.method} makes the parameters of every task anew and cannot tell their "
+                "group: give one"
+            )
+        self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+        super().__init__(model=model, optimizer=optimizer, **template)
+
+    def check_model_and_optimizer(self, **kwargs: Any) -> None:
+        """Begin the task of the experience."""
+        self.model = self.model_adaptation()
+        self.make_optimizer()
+
+    def make_optimizer(self, **kwargs: Any) -> None:
+        """Let the optimizer hold what is being trained, with its initial options."""
+        task = self.model.current
+        group = self.optimizer.param_groups[0]
+        group.update(self._options)
+        group["params"] = [] if task is None else self.model.parameters_of(task)
+        self.optimizer.state.clear()
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        self.model.finish()
+        self.make_optimizer()
+        super()._after_training_exp(**kwargs)
+
+    # ------------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """State between two experiences: tensors and plain data."""
+        return {**self.method_state_dict(), "model": self.model.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from ``state``.
+
+        :raises UserError: if the model has learned tasks before.
+        """
+        self.load_method_state_dict(state)
+        self.model.load_state_dict(state["model"])
+
+    def method_state_dict(self) -> dict[str, Any]:
+        """Which tasks the model has and of which shapes; their tensors are the model's own."""
+        return {"structure": self.model.structure()}
+
+    def load_method_state_dict(
+        self, state: Mapping[str, Any], experiences: Sequence[Any] = ()
+    ) -> None:
+        """Give the model the tasks of ``state``, so that their tensors can be loaded."""
+        self.model.restore_structure(state["structure"])
+        self.make_optimizer()

@@ -1,0 +1,188 @@
+"""Layers that compute with the weights of one task at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cl_strategies.errors import UserError
+
+_OUTSIDE = (
+    "this network has weights for several tasks: call the model of the strategy "
+    "(strategy.model), which knows whose to use, instead of a part of it"
+)
+
+
+class Switch:
+    """Which task all layers of a network compute; shared by them.
+
+    :ivar base: name of the first task, once there is one.
+    :ivar task: name of the task being computed, ``None`` outside a forward pass.
+    :ivar cached: compute with materialised weights, and keep them for the next pass.
+    """
+
+    def __init__(self) -> None:
+        self.base: str | None = None
+        self.task: str | None = None
+        self.cached = False
+
+
+class Entry(nn.Module):
+    """What one task has of its own in one layer.
+
+    :ivar bias: ``(J,)``, or ``None`` for a layer without.
+    """
+
+    bias: Any
+
+    def weight(self, shared: Tensor) -> Tensor:
+        """The weights of the task.
+
+        :param shared: what all tasks have, ``(J, I)`` or ``(J, I, kh, kw)``.
+        """
+        raise NotImplementedError
+
+    def sources(self) -> tuple[Tensor, ...]:
+        """The tensors that :meth:`weight` depends on besides the shared weights."""
+        raise NotImplementedError
+
+
+class TaskLayer(nn.Module):
+    """What linear and convolutional layers have in common: shared weights, an entry per task.
+
+    A task without an entry computes with the shared weights as they are.
+    """
+
+    weight: Any  # nn.Parameter, as in the layer that this becomes
+    bias: Any
+    switch: Switch
+    tasks: nn.ModuleDict
+
+    def _adopt(self, layer: nn.Linear | nn.Conv2d, switch: Switch) -> None:
+        self.weight = layer.weight
+        self.bias = layer.bias
+        self.tasks = nn.ModuleDict()
+        self.switch = switch
+        self._cache: tuple[Any, Tensor] | None = None
+
+    def entry(self) -> Any:
+        """What the current task has here; ``None`` if it uses the shared weights as they are.
+
+        :raises UserError: outside a forward pass of the whole model.
+        """
+        task = self.switch.task
+        if task is None:
+            raise UserError(_OUTSIDE)
+        if task == self.switch.base and task not in self.tasks:
+            return None
+        return self.tasks[task]
+
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """Weights and bias of the current task."""
+        entry = self.entry()
+        if entry is None:
+            return self.weight, self.bias
+        return self.materialised(entry), entry.bias
+
+    def materialised(self, entry: Entry) -> Tensor:
+        """The weights of the task; in evaluation those of the last task are kept.
+
+        The kept weights are used as long as no tensor that they come from was replaced or
+        changed in place.
+        """
+        if not self.switch.cached:
+            return entry.weight(self.weight)
+        parts = (self.weight, *entry.sources())
+        key = (self.switch.task, *((id(t), t.data_ptr(), t._version) for t in parts))
+        if self._cache is None or self._cache[0] != key:
+            self._cache = (key, entry.weight(self.weight))
+        return self._cache[1]
+
+    def train(self, mode: bool = True) -> TaskLayer:
+        """As for any module; kept weights are given up."""
+        self._cache = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": None}
+
+
+class TaskLinear(TaskLayer, nn.Linear):
+    """A linear layer with weights per task.
+
+    :param layer: the layer whose parameters are shared.
+    :param switch: says which task to compute.
+    """
+
+    def __init__(self, layer: nn.Linear, switch: Switch) -> None:
+        super().__init__(
+            layer.in_features, layer.out_features, layer.bias is not None, device="meta"
+        )
+        self._adopt(layer, switch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """:param x: ``(..., I)``. :returns: ``(..., J)``."""
+        return F.linear(x, *self.tensors())
+
+    def _factored_is_cheaper(self, x: Tensor) -> bool:
+        """Whether factors of rank k cost less applied to ``x``, N (J + I) k, than to the
+        weights, J I k."""
+        samples = x.numel() // max(x.shape[-1], 1)
+        outputs, inputs = self.weight.shape
+        return samples * (outputs + inputs) < outputs * inputs
+
+
+class TaskConv2d(TaskLayer, nn.Conv2d):
+    """A convolution with weights per task; any stride, padding, dilation and groups.
+
+    With groups, ``I`` is the number of input channels of one group.
+
+    :param layer: the layer whose parameters are shared.
+    :param switch: says which task to compute.
+    """
+
+    def __init__(self, layer: nn.Conv2d, switch: Switch) -> None:
+        super().__init__(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,  # type: ignore[arg-type]
+            layer.stride,  # type: ignore[arg-type]
+            layer.padding,  # type: ignore[arg-type]
+            layer.dilation,  # type: ignore[arg-type]
+            layer.groups,
+            layer.bias is not None,
+            layer.padding_mode,
+            device="meta",
+        )
+        self._adopt(layer, switch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """:param x: ``(N, C, H, W)``. :returns: ``(N, J, H', W')``."""
+        return self._conv_forward(x, *self.tensors())
+
+
+class PerTask(nn.Module):
+    """A normalisation of which every task has its own, with its own running statistics.
+
+    :param base: the module of the first task.
+    :param switch: says which task to compute.
+    """
+
+    def __init__(self, base: nn.Module, switch: Switch) -> None:
+        super().__init__()
+        self.base = base
+        self.tasks = nn.ModuleDict()
+        self.switch = switch
+
+    def forward(self, *inputs: Any) -> Any:
+        task = self.switch.task
+        if task is None:
+            raise UserError(_OUTSIDE)
+        return (self.base if task == self.switch.base else self.tasks[task])(*inputs)
+
+
+def own_bias(tensor: Tensor | None) -> nn.Parameter | None:
+    """A copy of the bias of a layer for one task."""
+    return None if tensor is None else nn.Parameter(tensor.detach().clone())

@@ -1,0 +1,241 @@
+"""A multi-head network with weights of its own for every task, learned one after the other."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from avalanche.models.dynamic_modules import avalanche_model_adaptation
+from torch import Tensor, nn
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.task_layers.network import Task, TaskNetwork
+from cl_strategies.plugins.task_layers.surgery import head_modules
+
+#: Logit of a class that a task does not have.
+ABSENT = -1000.0
+
+
+class TaskModel(TaskNetwork):
+    """``network`` with normalisations, a head and, by method, more of its own for every task.
+
+    The first task trains the network as it is, and what the layers share is then frozen. A later
+    task begins with copies of the first one's normalisations (:meth:`adaptation`) and with what
+    :meth:`begin_layers` gives it. What belongs to a finished task is frozen, in evaluation mode,
+    and does not change its outputs by a single bit when others are learned.
+
+    ``network`` is changed in place, and from then on is called through this module alone.
+
+    :param network: see :func:`~cl_strategies.plugins.task_layers.surgery.divide`.
+    :param small_batch: evaluation of fewer samples than this, or of several tasks at once, makes
+        the weights of the task for the batch; of more, weights that are made once and kept for
+        the next batch of the same task.
+    :raises UserError: if the network cannot be divided, with the reason.
+    """
+
+    def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
+        super().__init__(network)
+        self.small_batch = small_batch
+        self._evaluated: dict[int, int] = {}
+
+    # ------------------------------------------------------------------ what a method adds
+
+    def begin_layers(self, task: Task) -> None:
+        """Give the layers what ``task`` begins with, besides normalisations and head."""
+
+    def restore_layers(self, task: Task, saved: Mapping[str, Any]) -> None:
+        """Make room in the layers for what ``saved``, of :meth:`describe`, says ``task`` has."""
+        self.begin_layers(task)
+
+    def describe(self, task: Task) -> dict[str, Any]:
+        """Plain data that :meth:`restore_layers` needs."""
+        return {}
+
+    # ------------------------------------------------------------------ learning
+
+    def adaptation(self, experience: Any) -> None:
+        """In training, begin the task of ``experience``; in evaluation, note its classes.
+
+        :raises UserError: if the experience has no task label, several, or in training one that
+            was learned before.
+        """
+        label = task_label(experience, self.method)
+        classes = tuple(sorted(int(c) for c in experience.classes_in_this_experience))
+        if self.training:
+            self._begin(label, classes)
+        else:
+            self._evaluated[label] = max(classes) + 1
+
+    def _begin(self, label: int, classes: tuple[int, ...]) -> None:
+        if self.current is not None:
+            raise UserError(
+                f"the training of task {self.current.label} was not finished: start from a new "
+                "model, or from a state saved before it"
+            )
+        if any(task.label == label for task in self.tasks):
+            raise UserError(
+                f"task label {label} was already learned: {self.method} keeps parameters per "
+                "task and needs a label of its own for every experience (a task-incremental "
+                "stream)"
+            )
+        task = self._add(label, classes)
+        self.begin_layers(task)
+        self._add_norms(task)
+        self.train(self.training)
+
+    def _add(self, label: int, classes: Sequence[int]) -> Task:
+        task = Task(label, tuple(classes))
+        experience = SimpleNamespace(
+            task_labels=[label], classes_in_this_experience=list(task.classes)
+        )
+        self.head.train()
+        avalanche_model_adaptation(self.head, experience)
+        self.head.to(next(iter(self.layers.values())).weight.device)
+        head_modules(self.head, task.name)
+        if self.switch.base is None:
+            self.switch.base = task.name
+        self.tasks.append(task)
+        return task
+
+    def _add_norms(self, task: Task) -> None:
+        if task.name != self.switch.base:
+            for norm in self.norms.values():
+                norm.tasks[task.name] = copy.deepcopy(norm.base).requires_grad_(True)
+
+    def finish(self) -> None:
+        """Freeze the current task."""
+        task = self.current
+        if task is not None:
+            for parameter in self.parameters_of(task):
+                parameter.requires_grad_(False)
+                parameter.grad = None
+            task.finished = True
+            self.train(self.training)
+
+    def train(self, mode: bool = True) -> TaskModel:
+        """As for any module, but what belongs to finished tasks stays in evaluation mode."""
+        super().train(mode)
+        for task in self.tasks:
+            if task.finished:
+                for module in self.modules_of(task):
+                    module.eval()
+        return self
+
+    # ------------------------------------------------------------------ computing
+
+    def forward(self, x: Tensor, task_labels: Tensor | int | None = None) -> Any:
+        """Logits of each sample's own task.
+
+        :param x: ``(N, ...)``.
+        :param task_labels: ``(N,)``, or one label for all samples, or ``None`` for all tasks.
+        :returns: ``(N, classes of the widest task involved)``, narrower tasks padded with
+            :data:`ABSENT`; for ``None`` a dictionary from task label to logits.
+        """
+        if task_labels is None:
+            return self.forward_all_tasks(x)
+        if isinstance(task_labels, int):
+            return self.forward_single_task(x, task_labels)
+        labels = torch.unique(task_labels).tolist()
+        if len(labels) == 1:
+            return self.forward_single_task(x, labels[0])
+        rows = {label: (task_labels == label).to(x.device) for label in labels}
+        outputs = {label: self._compute(x[mask], label, False) for label, mask in rows.items()}
+        width = max((output.shape[1] for output in outputs.values()), default=0)
+        kind = next(iter(outputs.values())) if outputs else x
+        merged = kind.new_full((len(x), width), ABSENT)
+        for label, output in outputs.items():
+            merged[rows[label], : output.shape[1]] = output
+        return merged
+
+    def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
+        """Logits of one task; zeros for one that is evaluated before it was trained.
+
+        :raises UserError: if the task is known neither from training nor from evaluation.
+        """
+        evaluating = not self.training and not torch.is_grad_enabled()
+        return self._compute(x, task_label, evaluating and len(x) >= self.small_batch)
+
+    def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
+        """The logits of every learned task."""
+        return {task.label: self.forward_single_task(x, task.label) for task in self.tasks}
+
+    def _compute(self, x: Tensor, label: int, cached: bool) -> Tensor:
+        width = 0 if self.training else self._evaluated.get(label, 0)
+        if width and all(task.label != label for task in self.tasks):
+            return x.new_zeros(len(x), width)
+        self.switch.task, self.switch.cached = self.task(label).name, cached
+        try:
+            logits: Tensor = self.network(x, label)
+        finally:
+            self.switch.task, self.switch.cached = None, False
+        missing = width - logits.shape[1]
+        return nn.functional.pad(logits, (0, missing), value=ABSENT) if missing > 0 else logits
+
+    # ------------------------------------------------------------------ state
+
+    def structure(self) -> dict[str, Any]:
+        """Which tasks there are, and what else decides the shapes of tensors: plain data."""
+        return {
+            "tasks": [
+                {
+                    "label": task.label,
+                    "classes": list(task.classes),
+                    "finished": task.finished,
+                    **self.describe(task),
+                }
+                for task in self.tasks
+            ]
+        }
+
+    def restore_structure(self, structure: Mapping[str, Any]) -> None:
+        """Give a model without tasks those of ``structure``; their values come later.
+
+        :raises UserError: if this model has learned other tasks.
+        """
+        if structure == self.structure():
+            return
+        if self.tasks:
+            raise UserError("a state can be loaded into a new model, not into one with tasks")
+        with torch.random.fork_rng(devices=[]):  # new heads draw weights that are then replaced
+            for saved in structure["tasks"]:
+                task = self._add(saved["label"], saved["classes"])
+                self.restore_layers(task, saved)
+                self._add_norms(task)
+                if saved["finished"]:
+                    self.finish()
+
+    def get_extra_state(self) -> Tensor:
+        """:meth:`structure`, as part of ``state_dict()``."""
+        text = json.dumps(self.structure(), sort_keys=True).encode()
+        return torch.frombuffer(bytearray(text), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing: :meth:`load_state_dict` has made the tasks before."""
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As for any module; a new model first gets the tasks that the state has."""
+        if "_extra_state" in state_dict:
+            text = bytes(state_dict["_extra_state"].tolist()).decode()
+            self.restore_structure(json.loads(text))
+        return super().load_state_dict(state_dict, strict, assign)
+
+
+def task_label(experience: Any, method: str) -> int:
+    """The one task label of an experience.
+
+    :raises UserError: if it has none, or several.
+    """
+    labels = {int(label) for label in getattr(experience, "task_labels", ())}
+    if len(labels) != 1:
+        found = f"the task labels {sorted(labels)}" if labels else "no task labels"
+        raise UserError(
+            f"{method} chooses parameters by the task label of a sample, and the experience has "
+            f"{found}: use a task-incremental stream with one label per experience"
+        )
+    return labels.pop()
