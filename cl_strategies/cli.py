@@ -279,11 +279,11 @@ def _chosen(kind: str, rows: Sequence[Any], names: list[str]) -> list[Any]:
     """The rows of a suite that ``names`` names; all if it is empty."""
     from cl_strategies.errors import unknown_name
 
-    known = {row["name"] for row in rows}
+    known = {row[key] for row in rows for key in ("name", "label") if key in row}
     for name in names:
         if name not in known:
             raise unknown_name(f"name among the suite's {kind}", name, known)
-    return [row for row in rows if not names or row["name"] in names]
+    return [row for row in rows if not names or {row["name"], row.get("label")} & set(names)]
 
 
 def _tune(options: argparse.Namespace) -> int:

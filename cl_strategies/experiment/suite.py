@@ -1,11 +1,14 @@
-"""Many runs from one file: benchmarks x strategies x seeds x task orders.
+"""Many runs from one file: benchmarks x strategies x bit-widths x seeds x task orders.
 
-A suite file has the tables ``[train]``, ``[model]`` and ``[run]`` of a single run, a table
-``[suite]`` (``name``, ``seeds``, ``orders``), and arrays ``[[benchmarks]]`` and
-``[[strategies]]``. Each element is a name with options, and may hold ``train`` and ``model``
-tables of its own; ``[benchmarks.strategies.NAME]`` says what one strategy needs on that
-benchmark. What is said later in this list beats what is said earlier: the file's tables, the
-benchmark, the strategy, the strategy on that benchmark, the command line.
+A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
+run, a table ``[suite]`` (``name``, ``seeds``, ``orders``, ``bits``), and arrays ``[[benchmarks]]``
+and ``[[strategies]]``. Each element is a name with options, and may hold ``train``, ``model`` and
+``quantization`` tables of its own; ``[benchmarks.strategies.NAME]`` says what one strategy needs
+on that benchmark. What is said later in this list beats what is said earlier: the file's tables,
+the benchmark, the strategy, the strategy on that benchmark, the command line.
+
+A strategy that stands several times, with different options, needs a ``label`` each time; NAME is
+then the label, or the name for what all of them need.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
+from cl_strategies.experiment.quantized import OWN_BITS, quantises_itself
 
-_TABLES = ("suite", "train", "model", "run", "benchmarks", "strategies", "tuning")
-_SHARED = ("train", "model", "run")
+_SHARED = ("train", "model", "quantization", "run")
+_TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning")
+_HEAD = ("name", "seeds", "orders", "bits")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
-_RESERVED = (*_SHARED, "strategies", "strength")
+_RESERVED = (*_SHARED, "strategies", "strength", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,9 @@ class Suite:
     :param strategies: likewise.
     :param seeds: one run each.
     :param orders: seeds of task orders, one run each; empty: what the benchmarks say.
-    :param shared: tables ``train``, ``model``, ``run`` for all runs.
+    :param bits: bit-widths of weights and activations, one run each, of the strategies that are
+        quantised and do not say their own; empty: the defaults.
+    :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.tuning`.
     """
 
@@ -43,6 +50,7 @@ class Suite:
     strategies: Sequence[Mapping[str, Any]]
     seeds: Sequence[int] = (0,)
     orders: Sequence[int] = ()
+    bits: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,14 +71,15 @@ class Suite:
                 raise UserError(f"{table} in {path} must be a table of keys and values")
         head = tables.get("suite", {})
         for key in head:
-            if key not in {"name", "seeds", "orders"}:
-                raise unknown_name("key of [suite]", key, ["name", "seeds", "orders"])
+            if key not in _HEAD:
+                raise unknown_name("key of [suite]", key, _HEAD)
         return cls(
             name=checked_name(head.get("name", Path(path).stem)),
             benchmarks=tables["benchmarks"],
             strategies=tables["strategies"],
             seeds=checked_seeds("suite.seeds", head.get("seeds", [0])),
             orders=checked_seeds("suite.orders", head.get("orders", [])),
+            bits=_checked_bits(head.get("bits", [])),
             shared={table: tables[table] for table in _SHARED if table in tables},
             tuning=tables.get("tuning", {}),
         )
@@ -86,27 +95,48 @@ class Suite:
             for seed in self.seeds:
                 for order in orders:
                     for strategy in self.strategies:
-                        tables = self.tables(benchmark, strategy)
-                        tables.setdefault("run", {})["seed"] = seed
-                        if order is not None:
-                            tables["benchmark"]["order"] = order
-                        config = ExperimentConfig.from_dict(override(tables, overrides or {}))
-                        configs[config.hash] = config
+                        for tables in self._at_each_width(self.tables(benchmark, strategy)):
+                            tables.setdefault("run", {})["seed"] = seed
+                            if order is not None:
+                                tables["benchmark"]["order"] = order
+                            config = ExperimentConfig.from_dict(override(tables, overrides or {}))
+                            configs[config.hash] = config
         return list(configs.values())
+
+    def _at_each_width(self, tables: dict[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+        """``tables`` at each of :attr:`bits`, or as they are if they are not quantised."""
+        own = "quantization" not in tables
+        if not self.bits or (own and not quantises_itself(tables["strategy"]["name"])):
+            return [tables]
+        table = "strategy" if own else "quantization"
+        if set(OWN_BITS) & set(tables[table]):
+            return [tables]
+        return [
+            {**tables, table: {**tables[table], **dict.fromkeys(OWN_BITS, bits)}}
+            for bits in self.bits
+        ]
 
     def tables(
         self, benchmark: Mapping[str, Any], strategy: Mapping[str, Any]
     ) -> dict[str, dict[str, Any]]:
         """The tables of one run, without seed and order."""
-        special = benchmark.get("strategies", {}).get(strategy["name"], {})
+        named = dict.fromkeys([strategy["name"], label_of(strategy)])
+        special = [benchmark.get("strategies", {}).get(name, {}) for name in named]
         tables = {name: dict(table) for name, table in self.shared.items()}
-        for layer in (benchmark, strategy, special):
+        for layer in (benchmark, strategy, *special):
             for name in _SHARED:
                 if name in layer:
                     tables[name] = {**tables.get(name, {}), **layer[name]}
         tables["benchmark"] = _own(benchmark)
-        tables["strategy"] = {**_own(strategy), **_own(special)}
+        tables["strategy"] = {}
+        for layer in (strategy, *special):
+            tables["strategy"].update(_own(layer))
         return tables
+
+
+def label_of(strategy: Mapping[str, Any]) -> str:
+    """What a suite calls one of its strategies: its label, else its name."""
+    return strategy.get("label", strategy["name"])
 
 
 def _own(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,9 +154,19 @@ def _check_array(table: str, rows: Any, path: str | Path) -> None:
             if not isinstance(special, Mapping):
                 raise UserError(f"strategies.{name} in [[{table}]] of {path} must be a table")
             _check_tables(special, f"strategies.{name} in [[{table}]] of {path}")
-    names = [row["name"] for row in rows]
-    if table == "strategies" and len(set(names)) < len(names):
-        raise UserError(f"a strategy stands twice in {path}: {', '.join(names)}")
+    if table == "strategies":
+        _check_labels(rows, path)
+
+
+def _check_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    labels = [label_of(row) for row in rows]
+    for label in labels:
+        if not isinstance(label, str):
+            raise UserError(f"label in [[strategies]] of {path} must be a text, not {label!r}")
+    if len(set(labels)) < len(labels):
+        raise UserError(
+            f"a strategy stands twice in {path}: {', '.join(labels)}; give each a label of its own"
+        )
 
 
 def _check_tables(layer: Mapping[str, Any], where: str) -> None:
@@ -143,6 +183,15 @@ def checked_name(name: Any) -> str:
             "100, of which the first is a letter, a digit or _; a folder gets this name"
         )
     return name
+
+
+def _checked_bits(bits: Any) -> list[int]:
+    """:raises UserError: unless ``bits`` is a list of different bit-widths."""
+    from cl_strategies.plugins.quantization.bits import check_bits
+
+    if not isinstance(bits, list) or len(set(map(repr, bits))) < len(bits):
+        raise UserError(f"suite.bits is {bits!r}: give different bit-widths, such as [4, 3, 2]")
+    return [check_bits(width, name="a number in suite.bits") for width in bits]
 
 
 def checked_seeds(what: str, seeds: Any) -> list[int]:

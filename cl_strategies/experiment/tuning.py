@@ -30,7 +30,7 @@ from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override
 from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.suite import Suite, checked_seeds
+from cl_strategies.experiment.suite import Suite, checked_seeds, label_of
 from cl_strategies.experiment.sweep import Progress, compare
 
 METRIC = "average_accuracy"
@@ -69,7 +69,7 @@ def trials(suite: Suite) -> list[Trial]:
             tables["benchmark"]["validation"] = validation
             config = ExperimentConfig.from_dict(override(tables, settings))
             configs = [config.with_seed(seed) for seed in seeds]
-            result.append(Trial(benchmark["name"], strategy["name"], settings, configs))
+            result.append(Trial(benchmark["name"], label_of(strategy), settings, configs))
     return result
 
 

@@ -61,6 +61,36 @@ def test_orders_multiply_the_runs(tmp_path):
     assert {c.benchmark.options["order"] for c in configs} == {0, 1, 2}
 
 
+def test_a_strategy_may_stand_twice_under_different_labels(tmp_path):
+    rows = [{"name": "si", "label": f"si-{c}", "c": c} for c in (1.0, 2.0)]
+    special = {"si": {"xi": 0.5}, "si-2.0": {"c": 7.0}}
+    benchmarks = [{"name": "split-digits", "strategies": special}]
+    configs = suite(tmp_path, strategies=rows, benchmarks=benchmarks).configs()
+    options = [config.strategy.options for config in configs if config.run.seed == 0]
+    assert [(o["c"], o["xi"]) for o in options] == [(1.0, 0.5), (7.0, 0.5)]
+
+
+def test_bit_widths_multiply_the_runs_of_what_is_quantised(tmp_path):
+    rows = [
+        {"name": "naive", "label": "full"},
+        {"name": "naive", "label": "uniform", "quantization": {"quantizer": "uniform"}},
+        {"name": "lifequant"},
+        {"name": "ewc", "quantization": {"weight_bits": 8}},
+    ]
+    benchmarks = [{"name": "split-digits"}]
+    head = {"name": "small", "seeds": [0], "bits": [4, 2]}
+    made = suite(tmp_path, strategies=rows, benchmarks=benchmarks, suite=head).configs()
+    found = []
+    for config in made:
+        table = config.to_dict()["quantization" if config.quantization else "strategy"]
+        bits = table.get("weight_bits"), table.get("activation_bits")
+        found.append((config.strategy.name, *bits))
+    assert found == [
+        *(("naive", None, None), ("naive", 4, 4), ("naive", 2, 2)),
+        *(("lifequant", 4, 4), ("lifequant", 2, 2), ("ewc", 8, 4)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -70,6 +100,10 @@ def test_orders_multiply_the_runs(tmp_path):
         ({"suite": {"seed": [1]}}, "did you mean seeds"),
         ({"suite": {"seeds": [1, 1]}}, "different integers"),
         ({"suite": {"seeds": ["a"]}}, "different integers"),
+        ({"suite": {"bits": [4, 4]}}, "different bit-widths"),
+        ({"suite": {"bits": [9]}}, "suite.bits is 9: give 1 to 8"),
+        ({"strategies": [{"name": "si", "label": 1}]}, "must be a text"),
+        ({"quantization": 4}, "must be a table"),
         ({"bench": {}}, "unknown table"),
     ],
 )
