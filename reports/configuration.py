@@ -9,6 +9,7 @@ from typing import Any
 from cl_strategies.reports.grouping import Group, flatten, literal
 
 _MOST_VALUES = 6
+_OF_A_METHOD = ("strategy", "quantization")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,11 @@ def hyperparameters(groups: Sequence[Group]) -> list[Hyperparameters]:
 
 
 def shared_settings(groups: Sequence[Group]) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """For each benchmark the settings outside ``strategy`` that all of its runs share."""
+    """For each benchmark the settings that all of its runs share, but those of the methods."""
     result = []
     for benchmark in sorted({group.benchmark for group in groups}):
         configs = [
-            {name: section for name, section in record.config.items() if name != "strategy"}
+            {key: section for key, section in record.config.items() if key not in _OF_A_METHOD}
             for group in groups
             if group.benchmark == benchmark
             for record in group.records
@@ -85,12 +86,19 @@ def environment_table(environments: Iterable[Mapping[str, Any]]) -> list[tuple[s
 
 
 def _options(group: Group) -> tuple[tuple[str, str], ...]:
-    values = _values(record.config["strategy"] for record in group.records)
+    values = _values(
+        {**record.config["strategy"], **_quantization(record.config)} for record in group.records
+    )
     return tuple(
         (key, " | ".join(_unquoted(value) for value in found))
         for key, found in sorted(values.items())
         if key != "name"
     )
+
+
+def _quantization(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The table ``[quantization]`` under names that tell it from the strategy's options."""
+    return flatten({"quantization": config["quantization"]}) if "quantization" in config else {}
 
 
 def _values(tables: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.transforms import blended_transform_factory
 
 from cl_strategies.reports.palette import GRID, INK, MUTED, ROLES, SURFACE, Style
 
@@ -153,6 +154,41 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
         for place, i in enumerate(block):
             placed[i] = first + gap * place
     return placed
+
+
+def label_ends(
+    axes: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapping[str, Style], size: float
+) -> None:
+    """Write names to the right of the axes, moved apart where they would overlap.
+
+    :param ends: name -> last point of its line, in data coordinates.
+    :param styles: name -> its style.
+    :param size: of the letters, in points.
+    """
+    low, high = axes.get_ylim()
+    height = axes.get_position().height * cast(Figure, axes.figure).get_figheight()
+    per_point = (high - low) / (height * POINTS)
+    places = spread([y for _, y in ends.values()], (size + 2.4) * per_point, low, high)
+    mixed = blended_transform_factory(axes.transAxes, axes.transData)
+    for (name, end), place in zip(ends.items(), places, strict=True):
+        axes.annotate(
+            shorten(name),
+            xy=end,
+            xytext=(1.035, place),
+            textcoords=mixed,
+            va="center",
+            size=size,
+            color=INK,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": styles[name].light,
+                "linewidth": 0.9,
+                "shrinkA": 1,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
+        )
 
 
 def edged(style: Style, size: float) -> dict[str, Any]:

@@ -109,6 +109,23 @@ _ALL = (
         meaning="Bytes of the model's parameters at the end of the stream.",
     ),
     Metric(
+        name="weight_bytes",
+        title="Bits times parameters",
+        unit="bytes",
+        higher_is_better=False,
+        meaning="Bits of a weight times the number of weights, over all convolutions and linear "
+        "layers: what a quantised network needs for them at least.",
+    ),
+    Metric(
+        name="packed_bytes",
+        title="Packed model",
+        unit="bytes",
+        higher_is_better=False,
+        meaning="Bytes of the whole quantised model with its weights packed at their bit-width: "
+        "biases, BatchNorm and scales included. Not defined where a quantiser needs more levels "
+        "than its bits can number.",
+    ),
+    Metric(
         name="method_state_bytes",
         title="Method state",
         unit="bytes",

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from cl_strategies.errors import UserError
 from cl_strategies.reports.explain import REFERENCE_STRATEGIES
+from cl_strategies.reports.precision import Precision, precision_of
 from cl_strategies.reports.schema import RunRecord
 
 REPEATED = frozenset(
@@ -48,6 +49,11 @@ class Group:
     def finished(self) -> tuple[RunRecord, ...]:
         """Its finished runs."""
         return tuple(record for record in self.records if record.finished)
+
+    @property
+    def precision(self) -> Precision:
+        """The bits that its runs computed with."""
+        return precision_of(self.records[0].config)
 
     @property
     def n_failed(self) -> int:
@@ -84,7 +90,9 @@ def group_records(
         records, lambda record: record.benchmark, ("benchmark",)
     ):
         for strategy, repetitions in _variants(
-            on_benchmark, lambda record: record.strategy, ("strategy", "model", "train", "run")
+            on_benchmark,
+            lambda record: record.strategy,
+            ("strategy", "model", "train", "quantization", "run"),
         ):
             repetitions.sort(key=lambda record: (record.seed, record.config_hash))
             groups.append(
@@ -120,8 +128,9 @@ def _variants(
     """Split ``records`` by name, and by whatever else differs within ``sections``."""
     by_name: dict[str, dict[Hashable, list[RunRecord]]] = {}
     options: dict[Hashable, dict[str, str]] = {}
+    precisions: dict[Hashable, Precision] = {}
     for record in records:
-        config = {name: record.config.get(name, {}) for name in sections}
+        config = {name: record.config[name] for name in sections if name in record.config}
         flat = {
             key: literal(value)
             for key, value in sorted(flatten(config).items())
@@ -129,11 +138,29 @@ def _variants(
         }
         variant = tuple(flat.items())
         options[variant] = flat
+        precisions[variant] = precision_of(config)
         by_name.setdefault(name_of(record), {}).setdefault(variant, []).append(record)
     result = []
     for name, variants in by_name.items():
-        labels = _labels(name, [options[variant] for variant in variants])
-        result += list(zip(labels, variants.values(), strict=True))
+        for base, same in _by_precision(name, variants, precisions).items():
+            labels = _labels(base, [options[variant] for variant in same])
+            result += list(zip(labels, (variants[variant] for variant in same), strict=True))
+    return result
+
+
+def _by_precision(
+    name: str, variants: Iterable[Hashable], precisions: Mapping[Hashable, Precision]
+) -> dict[str, list[Hashable]]:
+    """Variants of one precision, by ``name`` with the precision if there are several.
+
+    A table ``[quantization]`` has other keys for each quantiser: naming all that differ between
+    two quantisers would say nothing.
+    """
+    several = len({precisions[variant] for variant in variants}) > 1
+    result: dict[str, list[Hashable]] = {}
+    for variant in variants:
+        base = f"{name} {precisions[variant].text}" if several else name
+        result.setdefault(base, []).append(variant)
     return result
 
 

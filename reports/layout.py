@@ -9,7 +9,7 @@ from cl_strategies.reports.explain import METRICS, Metric
 from cl_strategies.reports.formatting import MISSING, scale_of, show
 from cl_strategies.reports.tables import SummaryRow
 
-_NOT_IN_TABLE = frozenset({"relative_forgetting", "failure_rate"})
+_NOT_IN_TABLE = frozenset({"relative_forgetting", "failure_rate", "weight_bytes", "packed_bytes"})
 MARKS = {"best": "★", "level": "≈", "": ""}
 """Mark of a row -> the sign that shows it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from cl_strategies.reports.bits import HEADINGS, bit_tables
 from cl_strategies.reports.collection import Collection, Run
 from cl_strategies.reports.configuration import environment_table, hyperparameters
 from cl_strategies.reports.explain import METRICS
@@ -37,6 +38,10 @@ def markdown_text(
         ]
         blocks += [f"### {escape(benchmark)}", _bullets(sentences)]
         blocks.append(_summary(summary_table(rows, benchmark)))
+    for widths in bit_tables(groups, rows):
+        blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
+        lines = [[name, *cells] for name, cells in widths.lines]
+        blocks.append(_table(["Strategy", *HEADINGS], lines, numbers_from=1))
     blocks += ["## Failed and missing runs", *_missing(collection)]
     blocks += ["## Hyper-parameters", _hyperparameters(groups)]
     environment = environment_table(run.environment for run in collection.runs)

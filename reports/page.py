@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 import cl_strategies
-from cl_strategies.reports import figures
+from cl_strategies.reports import bits, figures
 from cl_strategies.reports.collection import Collection
 from cl_strategies.reports.configuration import (
     environment_table,
@@ -58,6 +58,8 @@ def html_text(
         scale=scale_svg("scale") if matrices else "",
         forgetting=figures.forgetting_figures(rows, styles),
         costs=figures.cost_figures(rows, styles),
+        widths=bits.bit_tables(groups, rows),
+        width_headings=bits.HEADINGS,
         failed=[run for run in collection.runs if not run.record.finished],
         unfinished=collection.unfinished,
         problems=collection.problems,

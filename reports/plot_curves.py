@@ -8,21 +8,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, MultipleLocator
-from matplotlib.transforms import blended_transform_factory
 
 from cl_strategies.reports.curves import Curve, seen_accuracy
 from cl_strategies.reports.drawing import (
-    POINTS,
     drawing_style,
     edged,
+    label_ends,
     new_axes,
     shorten,
-    spread,
     text_width,
     to_svg,
 )
 from cl_strategies.reports.grouping import Group
-from cl_strategies.reports.palette import INK, Style
+from cl_strategies.reports.palette import Style
 
 _WIDTH, _HEIGHT, _LABEL = 4.8, 3.3, 8.0
 _CROWD = 10
@@ -49,7 +47,8 @@ def curves_svg(groups: Sequence[Group], styles: Mapping[str, Style], key: str) -
         _set_limits(axes, list(drawn.values()), tasks)
         for name, curve in drawn.items():
             _draw(axes, curve, styles[name], 0.14 if len(drawn) <= _CROWD else 0.05)
-        _label_ends(axes, drawn, styles, height - 0.57)
+        ends = {n: (len(c.mean), 100 * float(c.mean[-1])) for n, c in drawn.items()}
+        label_ends(axes, ends, styles, _LABEL)
         return to_svg(axes, key, [styles[name] for name in drawn])
 
 
@@ -91,35 +90,3 @@ def _draw(axes: Axes, curve: Curve, style: Style, band: float) -> None:
         markevery=1 if few else len(x) // 10,
         **marks,
     )
-
-
-def _label_ends(
-    axes: Axes, curves: Mapping[str, Curve], styles: Mapping[str, Style], height: float
-) -> None:
-    """Names beside the ends of the lines, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    per_point = (high - low) / (height * POINTS)
-    ends = [100 * float(curve.mean[-1]) for curve in curves.values()]
-    lengths = [len(curve.mean) for curve in curves.values()]
-    places = spread(ends, (_LABEL + 2.4) * per_point, low, high)
-    mixed = blended_transform_factory(axes.transAxes, axes.transData)
-    for name, end, length, place in zip(curves, ends, lengths, places, strict=True):
-        style = styles[name]
-        axes.annotate(
-            shorten(name),
-            xy=(length, end),
-            xytext=(1.035, place),
-            textcoords=mixed,
-            va="center",
-            size=_LABEL,
-            color=INK,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style.light,
-                "linewidth": 0.9,
-                "shrinkA": 1,
-                "shrinkB": 4,
-                "relpos": (0, 0.5),
-            },
-        )
