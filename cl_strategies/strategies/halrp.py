@@ -45,9 +45,9 @@ class HALRP(TaskModelStrategy):
         (Eq. 11), or ``"fisher_mean"``, the mean squared entry as in the authors' code.
     :param selection: ``"hessian"`` (Eq. 11), or for ablations ``"unweighted"`` or ``"random"``.
     :param max_rank: largest rank of a layer; the authors' code uses 100.
-    :param max_growth: largest size of the low-rank factors of one task relative to the base
-        network; the least important components are given up before fine-tuning. ``inf`` for no
-        limit.
+    :param max_growth: largest size of one task relative to the base network, everything that
+        it stores included; the components that matter least for their size are given up before
+        fine-tuning. ``inf`` for no limit.
     :param pruning: after a task: ``"none"``, ``"absolute"`` (entries up to ``threshold``),
         ``"percentile"`` (all but the largest ``gamma`` of the entries), ``"mixed"`` (both), or
         ``"budget"`` (exactly so many that the growth of the whole model is at most ``gamma``).
@@ -74,7 +74,7 @@ class HALRP(TaskModelStrategy):
         importance: str = "grad_norm",
         selection: str = "hessian",
         max_rank: int | None = None,
-        max_growth: float = 0.05,
+        max_growth: float = 0.07,
         pruning: str = "absolute",
         threshold: float = 1e-5,
         gamma: float = 0.2,

@@ -43,8 +43,9 @@ class LowRankPerturbation:
     :param selection: ``"hessian"`` (Eq. 11), or an ablation of Table 6: ``"unweighted"``, all
         layers equally important; ``"random"``, components drawn at random at the size of Eq. 11.
     :param max_rank: largest rank of a layer, ``None`` for no limit.
-    :param max_growth: largest size of a task's low-rank factors relative to the base network;
-        the least important components are given up before fine-tuning.
+    :param max_growth: largest size of a task relative to the base network, with its scales,
+        biases, normalisations and head; the components that matter least for their size are
+        given up before fine-tuning. What is fixed may exceed it: there is then no low-rank part.
     :param pruning: ``"none"``; ``"absolute"``, ``"percentile"``, ``"mixed"`` (section 4.4); or
         ``"budget"``: exactly as many entries as keep all growth below ``gamma``.
     :param threshold: absolute threshold.
@@ -60,7 +61,7 @@ class LowRankPerturbation:
     importance: str = "grad_norm"
     selection: str = "hessian"
     max_rank: int | None = None
-    max_growth: float = 0.05
+    max_growth: float = 0.07
     pruning: str = "absolute"
     threshold: float = 1e-5
     gamma: float = 0.2
@@ -132,7 +133,10 @@ class LowRankPerturbation:
         values = [spectrum.values.cpu() for spectrum in spectra]
         costs = [sum(spectrum.matrix.shape) for spectrum in spectra]
         ranks = select_ranks(values, importance, alpha=self.alpha, max_rank=self.max_rank)
-        budget = self.max_growth * model.base_size()
+        task = model.tasks[-1]
+        size = model.sizes()[task.label]
+        fixed = size.total - size.free + sum(costs)  # one row and one column in each layer
+        budget = self.max_growth * model.base_size() - fixed
         ranks = limit_ranks(ranks, values, importance, costs=costs, budget=budget)
         if self.selection != "random":
             return ranks

@@ -70,7 +70,10 @@ def limit_ranks(
     costs: Sequence[int],
     budget: float,
 ) -> list[int]:
-    """Give up the least important components until what is left fits a budget.
+    """Give up the components that matter least for their size until what is left fits a budget.
+
+    The weight of a component in Eq. 11 is divided by the parameters that it takes, so that the
+    budget keeps as much of the weight as it can, up to the one component that no longer fits.
 
     :param ranks: as chosen by :func:`select_ranks`.
     :param singular_values: as there.
@@ -80,7 +83,9 @@ def limit_ranks(
     :returns: ranks, none above ``ranks``.
     """
     weights = _weights(singular_values, importance)
-    kept = [values[:rank] for values, rank in zip(weights, ranks, strict=True)]
+    kept = [
+        values[:rank] / cost for values, rank, cost in zip(weights, ranks, costs, strict=True)
+    ]
     order, layer = _sorted(kept)
     spent = torch.tensor(costs, dtype=torch.float64)[layer[order].cpu()].cumsum(0)
     fitting = int((spent <= budget).sum())

@@ -271,13 +271,14 @@ def test_impossible_rank_selections_are_refused(options, message):
         F.select_ranks([torch.ones(2)], **options)
 
 
-def test_limited_ranks_fit_the_budget_and_keep_the_most_important_components():
-    values = [torch.tensor([3.0, 1.0]), torch.tensor([2.0, 1.5])]
+def test_limited_ranks_fit_the_budget_and_keep_the_most_weight_for_their_size():
+    values = [torch.tensor([3.0, 1.0]), torch.tensor([2.0, 1.5])]  # weights 9, 1 and 4, 2.25
     limited = [
         F.limit_ranks([2, 2], values, [1, 1], costs=[10, 4], budget=budget)
-        for budget in (0, 9, 10, 14, 18, 27, 28)
+        for budget in (-1, 3, 4, 13, 14, 18, 27, 28)
     ]
-    assert limited == [[0, 0], [0, 0], [1, 0], [1, 1], [1, 2], [1, 2], [2, 2]]
+    assert limited == [[0, 0], [0, 0], [0, 1], [0, 1], [1, 1], [1, 2], [1, 2], [2, 2]]
+    assert F.limit_ranks([1, 0], values, [1, 1], costs=[10, 4], budget=99) == [1, 0]
 
 
 def test_random_components_cost_no_more_than_the_ranks_they_replace():
