@@ -83,9 +83,7 @@ def limit_ranks(
     :returns: ranks, none above ``ranks``.
     """
     weights = _weights(singular_values, importance)
-    kept = [
-        values[:rank] / cost for values, rank, cost in zip(weights, ranks, costs, strict=True)
-    ]
+    kept = [values[:rank] / cost for values, rank, cost in zip(weights, ranks, costs, strict=True)]
     order, layer = _sorted(kept)
     spent = torch.tensor(costs, dtype=torch.float64)[layer[order].cpu()].cumsum(0)
     fitting = int((spent <= budget).sum())
