@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from cl_strategies.errors import UserError
+from cl_strategies.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)  # what some network file systems answer
@@ -20,8 +20,8 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)  # what some network file system
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path``; on success sync it and rename it to ``path``.
 
-    :raises UserError: if it cannot be written: no right to, no room, no such folder. ``path``
-        is then as it was.
+    :raises StorageError: if it cannot be written: no right to, no room, no such folder.
+        ``path`` is then as it was.
     """
     name = ""
     try:
@@ -54,14 +54,14 @@ def temporary_prefix(name: str) -> str:
     return f".{name}."
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def cannot_write(path: Path, error: OSError) -> StorageError:
     """The same thing said to a person."""
     remedy = (
         "make room, and the same command continues"
         if error.errno in _FULL
         else "choose another folder or free this one"
     )
-    return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}")
+    return StorageError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def _sync_folder(folder: Path) -> None:

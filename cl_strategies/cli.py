@@ -238,8 +238,11 @@ def _compare(options: argparse.Namespace) -> int:
         )
     for slug, problem in result.problems.items():
         print(f"cl-strategies: {slug}: {problem}", file=sys.stderr)
+    for message, slugs in result.reasons.items():
+        others = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
+        print(f"cl-strategies: {slugs[0]}{others} failed: {message}", file=sys.stderr)
     if result.records:
-        _write_report(out, out, suite.name)
+        _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
     if result.problems:
         return EXIT_BAD_INPUT
     return EXIT_FAILED_RUNS if result.failed else EXIT_OK
@@ -311,10 +314,15 @@ def _report(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _write_report(folder: Path, out: Path, title: str | None) -> None:
+def _write_report(folder: Path, out: Path, title: str | None, said: str = "") -> None:
+    """:param said: what was printed before; damaged files that it names are not named again."""
     from cl_strategies.reports import write_report
 
     paths = write_report(folder, out, title=title)
+    for problem in paths.problems:
+        file = folder / problem.file
+        if str(file) not in said:
+            print(f"cl-strategies: {file}: {problem.message}", file=sys.stderr)
     print(paths.table)
     print(f"report: {paths.html}")
 

@@ -11,7 +11,12 @@ class UserError(ValueError):
 
 
 class DataMissingError(UserError):
-    """A data set is not on this machine: names where it was looked for and how to get it."""
+    """A data set is not on this machine, or a file of it is damaged: names the folders or the
+    file, and how to get it."""
+
+
+class StorageError(UserError):
+    """A file could not be written: no room, no right to, no such folder."""
 
 
 class DivergedError(RuntimeError):

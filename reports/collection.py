@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.reports.schema import RunRecord, load_result
+from cl_strategies.reports.sidecars import log_faults, read_environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,23 +83,12 @@ def collect(source_dir: Path | str) -> Collection:
         except UserError as error:
             problems.append(_problem(source, directory / "result.json", str(error)))
             continue
-        environment, fault = _environment(directory / "environment.json")
+        environment, fault = read_environment(directory / "environment.json")
         if fault:
             problems.append(_problem(source, directory / "environment.json", fault))
+        problems += [_problem(source, *found) for found in log_faults(directory, record)]
         runs.append(Run(directory=directory.name, record=record, environment=environment))
     return Collection(runs=tuple(runs), problems=tuple(problems), unfinished=tuple(unfinished))
-
-
-def _environment(path: Path) -> tuple[dict[str, Any], str]:
-    if not path.exists():
-        return {}, ""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"cannot be read ({error}); the run itself is in the report"
-    if not isinstance(data, dict):
-        return {}, "expected a JSON object; the run itself is in the report"
-    return data, ""
 
 
 def _problem(source: Path, path: Path, message: str) -> Problem:

@@ -3,13 +3,11 @@
 ``accuracy_matrix[t][i]`` is the accuracy in [0, 1] on test experience ``i`` after training
 position ``t``; ``null`` where it was not measured. ``task_order[k]`` is the original task that
 was trained at position ``k``. See :class:`RunRecord` for the other fields. The file has one field
-more than the record: ``checksum``, the SHA-256 of all others (:func:`checksum`), because a digit
-that flipped on a disk is still a digit.
+more than the record: ``checksum`` (:mod:`cl_strategies.reports.sealing`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,6 +22,7 @@ from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
 from cl_strategies.reports.fields import Fields
 from cl_strategies.reports.jsontext import json_lines
+from cl_strategies.reports.sealing import sealed, unsealed
 
 SCHEMA_VERSION = 1
 STATUSES = ("finished", "failed")
@@ -169,19 +168,13 @@ def load_result(path: Path | str) -> RunRecord:
             f"{path}: not a JSON file ({error}). Delete its run directory and run it again."
         ) from error
     if isinstance(data, dict) and data.get("schema") == SCHEMA_VERSION:
-        found = data.pop("checksum", None)
-        if found != checksum(data):
+        data, whole = unsealed(data)
+        if not whole:
             raise UserError(
                 f"{path}: its content does not fit its checksum, so that it has changed since it "
                 "was written. Delete it and run it again."
             )
     return RunRecord.from_dict(data, source=str(path))
-
-
-def checksum(data: Mapping[str, Any]) -> str:
-    """SHA-256 of the fields of a result, whatever their order and spacing in the file."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_result(path: Path | str, record: RunRecord) -> None:
@@ -191,9 +184,7 @@ def write_result(path: Path | str, record: RunRecord) -> None:
     """
     data = record.to_dict()
     RunRecord.from_dict(data, source=str(path))
-    # As the next reader will decode it: tuples as lists, for example.
-    data["checksum"] = checksum(json.loads(json.dumps(data)))
-    write_text(Path(path), json_lines(data))
+    write_text(Path(path), json_lines(sealed(data)))
 
 
 def _plain(values: Sequence[Number]) -> list[Number]:

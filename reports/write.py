@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.atomic import write_text
-from cl_strategies.reports.collection import Collection, collect
+from cl_strategies.reports.collection import Collection, Problem, collect
 from cl_strategies.reports.grouping import group_records
 from cl_strategies.reports.jsontext import json_lines
 from cl_strategies.reports.markdown import markdown_text
@@ -23,13 +23,14 @@ SUMMARY_SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
-    """Where the files of a report are, and its summary for a terminal."""
+    """Where the files of a report are, its summary for a terminal, and what is damaged."""
 
     csv: Path
     json: Path
     markdown: Path
     html: Path
     table: str
+    problems: tuple[Problem, ...] = ()
 
 
 def write_report(
@@ -57,6 +58,7 @@ def write_report(
         markdown=out / "report.md",
         html=out / "report.html",
         table=render_terminal_table(rows),
+        problems=collection.problems,
     )
     texts = {
         paths.csv: csv_text(rows),

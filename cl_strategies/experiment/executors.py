@@ -3,7 +3,8 @@ on a Ray cluster.
 
 An executor takes configs and yields an :class:`Outcome` for each as it ends. Results travel
 through the run directories, so that an executor that dies loses nothing. A run that another
-process is doing is left to it, and looked at again after all others.
+process is doing is left to it, and looked at again after all others. A run that failed before
+is tried again; one that has failed since, in another process, is not.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors import DataMissingError, UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import usable_cores
-from cl_strategies.experiment.rundir import RunBusyError
+from cl_strategies.experiment.rundir import RunBusyError, RunDirectory
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +60,16 @@ def serial(
 ) -> Iterator[Outcome]:
     """One run after the other in this process."""
     later = []
+    stamps = result_stamps(configs, out)
     for config in configs:
-        answer = attempt(config, out, wait=False)
+        answer = attempt(config, out, wait=False, repeat=stamps[config.hash])
         if answer.again:
             later.append(config)
         else:
             yield Outcome(config, answer.problem)
     for config in later:
-        yield Outcome(config, attempt(config, out, wait=True).problem)
+        answer = attempt(config, out, wait=True, repeat=stamps[config.hash])
+        yield Outcome(config, answer.problem)
 
 
 def process(
@@ -78,6 +81,7 @@ def process(
     """
     context = _context()
     jobs = jobs or default_jobs(max((config.run.threads for config in configs), default=1))
+    stamps = result_stamps(configs, out)
     waiting = [(config, False) for config in reversed(configs)]
     running: dict[Connection, tuple[ExperimentConfig, Any]] = {}
     try:
@@ -85,7 +89,8 @@ def process(
             while waiting and len(running) < jobs:
                 config, wait_for_others = waiting.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                arguments = (config.to_dict(), str(out), wait_for_others, sender)
+                how = {"wait": wait_for_others, "repeat": stamps[config.hash]}
+                arguments = (config.to_dict(), str(out), how, sender)
                 child = context.Process(target=_child, args=arguments, daemon=True)
                 child.start()
                 sender.close()
@@ -93,7 +98,12 @@ def process(
             for ready in wait(list(running)):
                 receiver = cast(Connection, ready)
                 config, child = running.pop(receiver)
-                answer = _answer(receiver, child)
+                answer = _answer(receiver, child) or lost(
+                    config,
+                    out,
+                    f"its process ended with exit code {child.exitcode} before the run did (out "
+                    "of memory, or killed); the same command continues it",
+                )
                 if answer.again:
                     waiting.insert(0, (config, True))
                 else:
@@ -139,17 +149,25 @@ def _context() -> Any:
     return context
 
 
-def attempt(config: ExperimentConfig, out: Path, *, wait: bool) -> Answer:
+def result_stamps(configs: Sequence[ExperimentConfig], out: Path) -> dict[str, int]:
+    """When the results that are there were written, by the hash of the run; 0 for none."""
+    return {config.hash: RunDirectory(out, config).stamp() or 0 for config in configs}
+
+
+def attempt(config: ExperimentConfig, out: Path, *, wait: bool, repeat: int) -> Answer:
     """Do a run in this process.
 
     :param wait: for another process that is doing it.
+    :param repeat: its :func:`result_stamps`: a failure of then is tried again, no later one.
     """
     from cl_strategies.experiment.runner import run
 
     try:
-        run(config, out, wait=wait)
+        run(config, out, wait=wait, repeat=repeat)
     except RunBusyError:
         return Answer(again=True)
+    except DataMissingError:
+        return Answer()  # its result says so
     except UserError as error:
         return Answer(str(error))
     except Exception as error:  # outside of training: one run must not end the others
@@ -158,9 +176,22 @@ def attempt(config: ExperimentConfig, out: Path, *, wait: bool) -> Answer:
     return Answer()
 
 
-def _child(tables: dict[str, Any], out: str, wait: bool, sender: Connection) -> None:
+def lost(config: ExperimentConfig, out: Path, reason: str) -> Answer:
+    """Record that a run was lost with its process, for ``reason``."""
+    from cl_strategies.experiment.runner import abandon
+
+    try:
+        abandon(config, out, reason)
+    except RunBusyError:
+        return Answer(again=True)
+    except UserError as error:
+        return Answer(f"{reason}; this could not be recorded: {error}")
+    return Answer()
+
+
+def _child(tables: dict[str, Any], out: str, how: dict[str, Any], sender: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), wait=wait))
+    sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), **how))
     sender.close()
 
 
@@ -171,15 +202,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _answer(receiver: Connection, child: Any) -> Answer:
+def _answer(receiver: Connection, child: Any) -> Answer | None:
+    """What the process said; ``None`` if it ended without a word."""
     try:
         answer = receiver.recv()
     except EOFError:
-        child.join()
-        answer = Answer(
-            f"its process ended with exit code {child.exitcode} before the run did "
-            "(out of memory, or killed); the same command continues it"
-        )
+        answer = None
     receiver.close()
     child.join()
     return answer

@@ -17,7 +17,7 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import usable_cores
-from cl_strategies.experiment.executors import Answer, Outcome, attempt
+from cl_strategies.experiment.executors import Answer, Outcome, attempt, lost, result_stamps
 from cl_strategies.experiment.rundir import RunDirectory
 
 #: Losses of a run in a row, with no experience finished in between, before it is given up.
@@ -55,7 +55,8 @@ class RayExecutor:
         ours = not ray.is_initialized()
         if ours:
             _connect(ray, address, max(config.run.threads for config in configs))
-        tasks = _Tasks(ray, out.absolute(), self._requests(ray, configs))
+        requests, stamps = self._requests(ray, configs), result_stamps(configs, out)
+        tasks = _Tasks(ray, out.absolute(), requests, stamps)
         try:
             yield from tasks.outcomes(configs, jobs or len(configs))
         finally:
@@ -90,11 +91,13 @@ class _Tasks:
     """The runs that Ray has now.
 
     :param requests: CPUs and GPUs by the hash of the run.
+    :param stamps: see :func:`~cl_strategies.experiment.executors.result_stamps`.
     """
 
     ray: Any
     out: Path
     requests: dict[str, tuple[int, float]]
+    stamps: dict[str, int]
     running: dict[Any, ExperimentConfig] = field(default_factory=dict)
     losses: dict[str, tuple[int, int]] = field(default_factory=dict)
     functions: dict[tuple[int, float], Any] = field(default_factory=dict)
@@ -126,7 +129,8 @@ class _Tasks:
                 num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=0
             )(work)
         tables = _at_home(config).to_dict()
-        reference = self.functions[request].remote(tables, config.slug, str(self.out), wait)
+        how = {"wait": wait, "repeat": self.stamps[config.hash]}
+        reference = self.functions[request].remote(tables, config.slug, str(self.out), how)
         self.running[reference] = config
 
     def _answer(self, reference: Any, config: ExperimentConfig) -> Answer:
@@ -153,15 +157,18 @@ class _Tasks:
         if count <= RETRIES:
             return Answer(again=True)
         what = str(error).strip().partition("\n")[0] or type(error).__name__
-        return Answer(f"its node was lost {count} times ({what}); the same command continues it")
+        reason = f"its node was lost {count} times ({what}); the same command continues it"
+        return lost(config, self.out, reason)
 
 
-def work(tables: dict[str, Any], slug: str, out: str, wait: bool) -> tuple[str | None, bool]:
+def work(
+    tables: dict[str, Any], slug: str, out: str, how: dict[str, Any]
+) -> tuple[str | None, bool]:
     """One run on a node; the fields of an :class:`Answer`."""
     config = ExperimentConfig.from_dict(tables)
     if config.slug != slug:
         return f"its node has another version of cl-strategies, which calls it {config.slug}", False
-    answer = attempt(config, Path(out), wait=wait)
+    answer = attempt(config, Path(out), **how)
     if config.run.device != "cpu":
         import torch
 

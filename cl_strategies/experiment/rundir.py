@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from cl_strategies.atomic import cannot_write, temporary_prefix, write_text
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.reports.schema import RunRecord, load_result, write_result
+from cl_strategies.reports.sealing import sealed
 
 
 class RunBusyError(UserError):
@@ -93,15 +95,23 @@ class RunDirectory:
             )
         return record
 
-    def outcome(self) -> RunRecord | None:
-        """The result of a run that need not be run again: finished, or diverged.
+    def outcome(self, *, repeat: int | None = None) -> RunRecord | None:
+        """The result of a run that need not be run again.
 
+        :param repeat: the :meth:`stamp` of a result that is to be replaced if it says that the
+            run failed with an error. Who failed since then has not been tried before.
         :raises UserError: if result.json is damaged.
         """
         record = self.record()
-        if record and record.status == "failed" and (record.error or {}).get("kind") == "error":
+        failed = record and record.status == "failed" and (record.error or {})["kind"] == "error"
+        return None if failed and self.stamp() == repeat else record
+
+    def stamp(self) -> int | None:
+        """When the result was written, in nanoseconds; ``None`` if there is none."""
+        try:
+            return self.result.stat().st_mtime_ns
+        except OSError:
             return None
-        return record
 
     def describe(self, environment: dict[str, Any]) -> None:
         """Write what is known before training."""
@@ -110,16 +120,20 @@ class RunDirectory:
             for name, table in self.config.to_dict().items()
         }
         write_text(self.path / "config.toml", tomli_w.dumps(tables))
-        write_text(self.path / "environment.json", json.dumps(environment, indent=2) + "\n")
+        sealed_environment = json.dumps(sealed(environment), indent=2)
+        write_text(self.path / "environment.json", f"{sealed_environment}\n")
 
     def rewrite_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Make metrics.jsonl hold exactly ``rows``: it is a log, the checkpoint has them too."""
-        write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        write_text(self.metrics, "".join(_line(row) for row in rows))
 
     def append_metrics(self, row: dict[str, Any]) -> None:
+        """One more line, which carries a checksum."""
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(_line(row))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.metrics, error) from error
 
@@ -127,3 +141,7 @@ class RunDirectory:
         """Write result.json, atomically, and return it as the next reader will see it."""
         write_result(self.result, record)
         return load_result(self.result)
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(sealed(row)) + "\n"

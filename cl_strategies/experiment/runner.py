@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cl_strategies.errors import DataMissingError, DivergedError, UserError
+from cl_strategies.errors import DataMissingError, DivergedError, StorageError, UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
@@ -40,6 +40,7 @@ def run(
     *,
     progress: Progress | None = None,
     wait: bool = True,
+    repeat: int | None = None,
 ) -> RunRecord:
     """Do the run that ``config`` describes, or what is left of it.
 
@@ -50,13 +51,17 @@ def run(
     :param out: the run directory becomes ``out/runs/<slug>``.
     :param progress: told after each experience.
     :param wait: for another process that is doing this run.
+    :param repeat: the stamp (:meth:`~cl_strategies.experiment.rundir.RunDirectory.stamp`) of a
+        failure to try again; the one that is there now, if not given.
     :raises RunBusyError: if another process is doing this run, and ``wait`` is false.
-    :raises UserError: for bad input: an option out of range, missing data (which is recorded,
-        too), a damaged checkpoint, a folder that cannot be written to.
+    :raises DataMissingError: if its data are not here, or damaged; this is recorded, too.
+    :raises UserError: for bad input: an option out of range, a damaged checkpoint, a folder
+        that cannot be written to.
     """
     directory = RunDirectory(out, config)
+    repeat = directory.stamp() if repeat is None else repeat
     with directory.owned(wait=wait):
-        done = directory.outcome()
+        done = directory.outcome(repeat=repeat)
         if done is not None:
             return done
         training: _Training | None = None
@@ -66,16 +71,32 @@ def run(
                 training = _Training(config, directory)
                 training.proceed(progress or (lambda done, total: None))
             except DataMissingError as reason:
-                directory.conclude(_record(config, None, _describe("error", reason)))
+                directory.conclude(_record(config, training, _describe("error", reason)))
                 raise
-            except UserError:
+            except StorageError:
                 raise
             except DivergedError as reason:
                 error = _describe("diverged", reason)
             except Exception as reason:
+                if isinstance(reason, UserError) and training is None:
+                    raise  # of the configuration or the checkpoint
                 error = _describe("error", reason)
                 logger.warning("%s failed: %s", config.slug, error["message"])
         return directory.conclude(_record(config, training, error))
+
+
+def abandon(config: ExperimentConfig, out: str | Path, reason: str) -> None:
+    """Record that a run ended with its process, which left neither a result nor a traceback.
+
+    :raises RunBusyError: if another process is doing this run by now.
+    :raises UserError: if the result cannot be written, or the one there is damaged.
+    """
+    directory = RunDirectory(out, config)
+    repeat = directory.stamp()
+    with directory.owned(wait=False):
+        if directory.outcome(repeat=repeat) is None:
+            error = {"kind": "error", "message": reason, "traceback": "(the process left none)"}
+            directory.conclude(_record(config, None, error))
 
 
 class _Training:

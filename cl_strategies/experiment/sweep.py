@@ -31,6 +31,15 @@ class Comparison:
     def failed(self) -> list[RunRecord]:
         return [record for record in self.records if record.status == "failed"]
 
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why runs failed: message -> the names of their directories."""
+        reasons: dict[str, list[str]] = {}
+        for record in self.failed:
+            slug = ExperimentConfig.from_dict(record.config).slug
+            reasons.setdefault((record.error or {})["message"], []).append(slug)
+        return reasons
+
 
 def compare(
     configs: Sequence[ExperimentConfig],
@@ -66,7 +75,8 @@ def compare(
     todo = []
     for config in configs[index::count]:
         try:
-            done = RunDirectory(out, config).outcome() is not None
+            directory = RunDirectory(out, config)
+            done = directory.outcome(repeat=directory.stamp()) is not None
         except UserError as error:
             problems[config.slug] = str(error)
             done = True

@@ -71,7 +71,7 @@ def test_an_executor_needs_a_known_name():
         executor("proces")
 
 
-def test_a_killed_worker_is_named_and_the_others_finish(tmp_path):
+def test_a_killed_worker_is_a_failed_run_and_the_others_finish(tmp_path):
     long, short = configs(1, batch_size=1)[0], configs(2)[1]
     outcomes = process([long, short], tmp_path, jobs=2)
     first = next(outcomes)
@@ -81,7 +81,35 @@ def test_a_killed_worker_is_named_and_the_others_finish(tmp_path):
     for victim in victims:
         os.kill(victim, signal.SIGKILL)
     second = next(outcomes)
-    assert second.config == long and "exit code -9" in second.problem
+    assert second.config == long and second.problem is None
+    comparison = compare([long, short], tmp_path, executor_name="serial", shard=(1, 2))
+    (failed,) = comparison.failed
+    assert failed.error["kind"] == "error" and "exit code -9" in failed.error["message"]
+    assert list(comparison.reasons.values()) == [[long.slug]]
+
+
+@pytest.mark.parametrize("name", ["serial", "process"])
+def test_what_failed_meanwhile_elsewhere_is_not_done_again(tmp_path, monkeypatch, name):
+    """Another process fails a run that this one has still to do: it is done, once, and a failure
+    of before is tried again."""
+    from cl_strategies.experiment import executors
+    from cl_strategies.experiment.runner import abandon
+
+    first, second = configs()
+    abandon(first, tmp_path, "failed before")
+    stamps = executors.result_stamps
+
+    def then_another_fails(*arguments):
+        found = stamps(*arguments)
+        abandon(second, tmp_path, "failed elsewhere")
+        return found
+
+    monkeypatch.setattr(executors, "result_stamps", then_another_fails)
+    comparison = compare([first, second], tmp_path, executor_name=name, jobs=1)
+    assert [record.status for record in comparison.records] == ["finished", "failed"]
+    assert comparison.reasons == {"failed elsewhere": [second.slug]}
+    monkeypatch.undo()
+    assert not compare([first, second], tmp_path, executor_name=name, jobs=1).failed
 
 
 def children(pid):

@@ -130,6 +130,33 @@ def test_a_diverged_run_is_recorded_and_not_tried_again(tmp_path):
     assert RunDirectory(tmp_path, bad).result.stat().st_mtime_ns == written
 
 
+def test_a_loss_that_explodes_without_end_is_divergence_though_finite(tmp_path):
+    record = run(config(train__lr=1e5), tmp_path)
+    assert record.status == "failed" and record.error["kind"] == "diverged"
+    assert "the loss is" in record.error["message"] and "not finite" not in record.error["message"]
+
+
+def test_what_a_strategy_refuses_while_it_trains_is_recorded(tmp_path, monkeypatch):
+    def refuses(*arguments, **options):
+        raise UserError("not these images")
+
+    monkeypatch.setattr("cl_strategies.strategies.SI.train", refuses)
+    record = run(config(), tmp_path)
+    assert record.status == "failed" and "not these images" in record.error["message"]
+
+
+def test_memory_that_runs_out_is_a_failure_with_its_traceback(tmp_path, monkeypatch):
+    def greedy(*arguments, **options):
+        torch.empty(2**60, dtype=torch.uint8)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cl_strategies.strategies.SI.train", greedy)
+        record = run(config(), tmp_path)
+    assert record.status == "failed" and "memory" in record.error["message"]
+    assert "in greedy" in record.error["traceback"]
+    assert run(config(), tmp_path).status == "finished"
+
+
 def test_an_unexpected_error_is_recorded_with_its_traceback_and_tried_again(tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise MemoryError("no memory for this")

@@ -247,7 +247,7 @@ def changed_somewhere(data: Any, at: int, value: Any) -> Any:
 def run_report(
     record: dict[str, Any], changes: list[tuple[int, Any]], seal: bool, damage: bytes, raw: bytes
 ) -> None:
-    from cl_strategies.reports.schema import checksum
+    from cl_strategies.reports.sealing import checksum
 
     folder = Path("results/runs/one")
     folder.mkdir(parents=True, exist_ok=True)

@@ -111,8 +111,10 @@ def test_the_command_is_killed_at_each_step_of_writing(
     assert killed >= 16 // every
 
 
-def test_workers_are_killed_at_random_points(tmp_path, command, numbers, whole, worker_kills):
-    """The command answers 2 and names the run each time; the last one has all the numbers."""
+def test_workers_are_killed_at_random_points(
+    tmp_path, command, numbers, whole, worker_kills, capsys
+):
+    """The command answers 1 and names the run each time; the last one has all the numbers."""
     chance, done, round_ = random.Random(3), 0, 0
     while done < worker_kills:
         round_ += 1
@@ -129,7 +131,8 @@ def test_workers_are_killed_at_random_points(tmp_path, command, numbers, whole, 
             done += len(killed)
             if code == 0:
                 break
-            assert code == 2 and killed
+            assert code == 1 and killed
+            assert "exit code -9" in capsys.readouterr().err
         assert numbers(out) == whole
         shutil.rmtree(out)
 

@@ -1,0 +1,68 @@
+"""What lies beside a result: read if it is whole, named if not; the result needs none of it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cl_strategies.reports.schema import RunRecord
+from cl_strategies.reports.sealing import FIELD, unsealed
+
+ADVICE = "the run itself is in the report. Delete it, or restore it from a copy"
+_BROKEN = (OSError, ValueError, RecursionError)  # JSON's, TOML's and Unicode's are ValueErrors
+
+
+def read_environment(path: Path) -> tuple[dict[str, Any], str]:
+    """``environment.json`` and what is wrong with it; empty if there is none."""
+    if not path.exists():
+        return {}, ""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except _BROKEN as error:
+        return {}, f"cannot be read ({error}); {ADVICE}"
+    if not isinstance(data, dict):
+        return {}, f"expected a JSON object; {ADVICE}"
+    fields, whole = unsealed(data)
+    if FIELD in data and not whole:
+        return {}, f"its content does not fit its checksum; {ADVICE}"
+    return fields, ""
+
+
+def log_faults(folder: Path, record: RunRecord) -> Iterator[tuple[Path, str]]:
+    """Files that should say what ``record`` says, and do not."""
+    for path, fault in (
+        (folder / "config.toml", _config_fault),
+        (folder / "metrics.jsonl", _metrics_fault),
+    ):
+        if path.exists() and (what := fault(path, record)):
+            yield path, f"{what}; {ADVICE}"
+
+
+def _config_fault(path: Path, record: RunRecord) -> str:
+    expected = {
+        name: {key: value for key, value in table.items() if value is not None}
+        for name, table in record.config.items()
+    }
+    try:
+        found = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except _BROKEN as error:
+        return f"cannot be read ({error})"
+    return "" if found == expected else "differs from the configuration in result.json"
+
+
+def _metrics_fault(path: Path, record: RunRecord) -> str:
+    try:
+        lines = path.read_bytes().decode("utf-8").splitlines()
+        for number, line in enumerate(lines, start=1):
+            data = json.loads(line)
+            if not isinstance(data, dict) or (FIELD in data and not unsealed(data)[1]):
+                return f"line {number} does not fit its checksum"
+    except _BROKEN as error:
+        return f"cannot be read ({error})"
+    expected = len(record.seconds["train"])
+    if record.finished and len(lines) != expected:
+        return f"it has {len(lines)} lines instead of {expected}"
+    return ""
