@@ -36,6 +36,7 @@ class ResidentDataPlugin(SupervisedPlugin):
     their data set lives. Data sets of tensors on the training device are used in place.
 
     :param max_bytes: limit of the inputs kept in memory; the least recently used go first.
+    :ivar store: the inputs kept.
     :raises UserError: if ``max_bytes`` is negative.
     """
 
@@ -47,7 +48,7 @@ class ResidentDataPlugin(SupervisedPlugin):
         self._forget()
 
     def _forget(self) -> None:
-        self._store = Store(self.max_bytes)
+        self.store = Store(self.max_bytes)
         self._refused: Any = None
         self._reasons: set[str] = set()
 
@@ -63,7 +64,7 @@ class ResidentDataPlugin(SupervisedPlugin):
         if isinstance(loader, ResidentLoader) or loader is refused:
             return
         try:
-            strategy.dataloader = ResidentLoader(loader, self._store, strategy.device)
+            strategy.dataloader = ResidentLoader(loader, self.store, strategy.device)
         except NotResident as reason:
             self._refused = weakref.ref(loader) if hasattr(loader, "__weakref__") else None
             if str(reason) not in self._reasons:

@@ -80,10 +80,11 @@ class Table:
         self.columns = [
             _joined([columns[i] for _, _, columns in parts]).to(device) for i in range(widths.pop())
         ]
-        shapes = {
-            (source.batch(torch.zeros(1, dtype=torch.int64)).shape, source.x.dtype)
-            for source in self.sources
-        }
+        with generators_untouched():
+            shapes = {
+                (source.batch(torch.zeros(1, dtype=torch.int64)).shape, source.x.dtype)
+                for source in self.sources
+            }
         if len(shapes) > 1:
             raise NotResident("its samples differ in shape or type")
         if len(self.sources) == 1:

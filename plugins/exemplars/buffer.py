@@ -302,12 +302,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
 def _merge(stored: list[Record], fresh: list[Candidate]) -> Iterator[Candidate]:
     """Both in the order of their keys; of equal ones the stored first."""
-    kept = (Candidate(record.key, partial(_itself, record)) for record in stored)
-    return heapq.merge(kept, fresh, key=attrgetter("key"))
-
-
-def _itself(record: Record) -> Record:
-    return record
+    kept = (Candidate(record.key, record) for record in stored)
+    return heapq.merge(kept, fresh, key=attrgetter("key")) if fresh else kept
 
 
 def _positive(size: int) -> int:

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.data.flatten import NotResident, attribute_column
+from cl_strategies.plugins.data.loader import ResidentLoader
+from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+from cl_strategies.plugins.data.store import Store
 
 
 @torch.no_grad()
@@ -25,17 +29,21 @@ def extract_features(agent: Any, dataset: Any, *, layer: str | None = None) -> T
     :returns: ``(N, d)`` on the CPU; the network is left in the modes it was in.
     :raises UserError: if no layer is found, or ``layer`` does not exist.
     """
-    rows: list[Tensor] = [torch.zeros(0)] * len(dataset)
     labels = getattr(dataset, "targets_task_labels", None)
-    tasks = [0] * len(dataset) if labels is None else list(labels)
+    column = attribute_column(labels) if labels is not None else torch.zeros(len(dataset))
+    result = torch.empty(0)
     with evaluating(agent.model):
-        for task in sorted(set(tasks)):
-            index = [i for i, label in enumerate(tasks) if label == task]
-            loader = batches(dataset.eval().subset(index), agent.eval_mb_size)
-            vectors = torch.cat(list(_features(agent, loader, task, layer)))
-            for i, vector in zip(index, vectors, strict=True):
-                rows[i] = vector
-    return torch.stack(rows)
+        for task in column.unique().tolist():
+            index = (column == task).nonzero().flatten()
+            part = dataset.eval()
+            if len(index) < len(column):
+                part = part.subset(index.tolist())
+            loader = resident_batches(agent, part)
+            vectors = torch.cat(list(_features(agent, loader, int(task), layer)))
+            if not len(result):
+                result = vectors.new_empty((len(column), vectors.shape[1]))
+            result[index] = vectors
+    return result
 
 
 def batches(dataset: Any, size: int) -> DataLoader[Any]:
@@ -43,6 +51,20 @@ def batches(dataset: Any, size: int) -> DataLoader[Any]:
     return DataLoader(
         dataset, batch_size=size, collate_fn=dataset.collate_fn, generator=torch.Generator()
     )
+
+
+def resident_batches(agent: Any, dataset: Any) -> Any:
+    """:func:`batches`, sliced from memory where the samples are there already.
+
+    They are if they are tensors on the device of the strategy, or have a place in the store of
+    its :class:`~cl_strategies.plugins.data.plugin.ResidentDataPlugin`.
+    """
+    loader = batches(dataset, agent.eval_mb_size)
+    stores = (p.store for p in getattr(agent, "plugins", ()) if isinstance(p, ResidentDataPlugin))
+    try:
+        return ResidentLoader(loader, next(stores, Store(0)), agent.device)
+    except NotResident:
+        return loader
 
 
 @contextmanager

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cl_strategies.errors import UserError
+
+Matrix = npt.NDArray[np.float64]
 
 
 def herding_order(features: Tensor, k: int | None = None) -> Tensor:
@@ -29,18 +33,26 @@ def herding_order(features: Tensor, k: int | None = None) -> Tensor:
     count = len(vectors) if k is None else k
     if not 0 <= count <= len(vectors):
         raise UserError(f"k is {k}: there are {len(vectors)} features to order")
-    mean = vectors.mean(0)
-    squares = vectors.square().sum(1)
-    total = torch.zeros_like(mean)
-    order = torch.empty(count, dtype=torch.int64)
+    # |t mean - total - v|^2 = |v|^2 - 2 t <v, mean> + 2 <v, total> + what all candidates share
+    matrix = vectors.numpy()
+    distance = np.square(matrix).sum(1)
+    toward_mean = 2.0 * (matrix @ matrix.mean(0))
+    products = _double_products(matrix)
+    order = np.empty(count, dtype=np.int64)
     for step in range(count):
-        # |t mean - total - v|^2, less what all candidates share
-        distance = squares - 2 * (vectors @ ((step + 1) * mean - total))
-        pick = int(distance.argmin())
-        order[step] = pick
-        squares[pick] = torch.inf
-        total += vectors[pick]
-    return order
+        distance -= toward_mean
+        order[step] = pick = distance.argmin()
+        distance += products(pick)
+        distance[pick] = np.inf
+    return torch.from_numpy(order)
+
+
+def _double_products(matrix: Matrix) -> Callable[[np.intp], Matrix]:
+    """``2 <v, v_i>`` for all rows ``v``, from a table unless that took over 32 MiB."""
+    if len(matrix) > 2048:
+        return lambda i: 2.0 * (matrix @ matrix[i])
+    table = 2.0 * (matrix @ matrix.T)
+    return table.__getitem__
 
 
 def closest_order(features: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cl_strategies.errors import UserError
@@ -32,46 +31,64 @@ class Record(NamedTuple):
         return RECORD_BYTES + len(self.payload)
 
 
-@dataclass
 class Candidate:
-    """An exemplar that may be kept; it is encoded when its turn comes."""
+    """An exemplar that may be kept.
 
-    key: float
-    make: Callable[[], Record]
-    _record: Record | None = None
+    :param key: its priority.
+    :param source: the exemplar, or what encodes it when its turn comes.
+    """
+
+    __slots__ = ("_source", "key")
+
+    def __init__(self, key: float, source: Record | Callable[[], Record]) -> None:
+        self.key = key
+        self._source = source
 
     @property
     def record(self) -> Record:
-        if self._record is None:
-            self._record = self.make()
-        return self._record
+        if not isinstance(self._source, Record):
+            self._source = self._source()
+        return self._source
 
 
-@dataclass
 class Queue:
-    """The candidates of one group in the order of priority, and those taken."""
+    """The candidates of one group in the order of priority, and those taken.
 
-    candidates: Iterator[Candidate]
-    taken: list[Record] = field(default_factory=list)
-    used: int = 0
-    ahead: Candidate | None = None
+    :ivar taken: exemplars taken.
+    :ivar ahead: the next one, if there is one.
+    """
 
-    def __post_init__(self) -> None:
-        self.ahead = next(self.candidates, None)
+    def __init__(self, candidates: Iterator[Candidate]) -> None:
+        self._candidates = candidates
+        self.taken: list[Record] = []
+        self.ahead: Record | None = None
+        self._advance()
+
+    def _advance(self) -> None:
+        candidate = next(self._candidates, None)
+        self.ahead = None if candidate is None else candidate.record
 
     def fits(self, room: int) -> bool:
-        """Whether there is a next candidate, of no more than ``room`` bytes."""
-        return self.ahead is not None and self.ahead.record.cost <= room
+        """Whether there is a next exemplar, of no more than ``room`` bytes."""
+        return self.ahead is not None and self.ahead.cost <= room
 
-    def take(self) -> int:
-        """Move the next candidate to the taken ones; its bytes."""
-        candidate = self.ahead
-        if candidate is None:
-            raise IndexError("the queue is empty")
-        self.taken.append(candidate.record)
-        self.used += candidate.record.cost
-        self.ahead = next(self.candidates, None)
-        return candidate.record.cost
+    def take(self, room: int, most: int | None = None) -> int:
+        """Move exemplars to the taken ones until the next one exceeds the room.
+
+        :param room: bytes.
+        :param most: how many at most.
+        :returns: bytes used.
+        """
+        used = 0
+        while self.ahead is not None and most != 0:
+            cost = self.ahead.cost
+            if used + cost > room:
+                break
+            self.taken.append(self.ahead)
+            used += cost
+            most = None if most is None else most - 1
+            self._advance()
+        return used
 
 
 def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> None:
@@ -88,12 +105,10 @@ def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> No
     :raises UserError: if there are candidates but none fits.
     """
     quota = budget if per_group or not queues else budget // len(queues)
-    for queue in queues:
-        while queue.fits(quota - queue.used):
-            queue.take()
+    used = sum([queue.take(quota) for queue in queues])
     if pool and not per_group:
-        _share_rest(queues, budget - sum(queue.used for queue in queues))
-    first = [queue.ahead.record.cost for queue in queues if queue.ahead is not None]
+        _share_rest(queues, budget - used)
+    first = [queue.ahead.cost for queue in queues if queue.ahead is not None]
     if first and not any(queue.taken for queue in queues):
         share = (
             f"{quota} bytes for each of {len(queues)} groups" if len(queues) > 1 else "all of it"
@@ -108,5 +123,5 @@ def _share_rest(queues: list[Queue], room: int) -> None:
     waiting = [queue for queue in queues if queue.fits(room)]
     while waiting:
         queue = min(waiting, key=lambda candidate: len(candidate.taken))
-        room -= queue.take()
+        room -= queue.take(room, 1)
         waiting = [candidate for candidate in waiting if candidate.fits(room)]

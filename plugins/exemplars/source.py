@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.classification_dataset import (
     TaskAwareSupervisedClassificationDataset,
@@ -19,6 +20,7 @@ from avalanche.benchmarks.utils.transforms import (
 from torchvision.transforms import Compose
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.data.flatten import NotResident, attribute_column, flatten
 
 Transforms = dict[str, Callable[[Any], Any] | None]
 
@@ -26,14 +28,31 @@ Transforms = dict[str, Callable[[Any], Any] | None]
 class RawImages:
     """The images of a data set as they are before its (unfrozen) transforms.
 
+    The tree of subsets and concatenations is walked once, not for each image.
+
     :param dataset: an Avalanche data set.
     """
 
     def __init__(self, dataset: AvalancheDataset) -> None:
         self._data = dataset.train().remove_current_transform_group()
+        self._leaves: list[Any] | None = None
+        try:
+            branches = flatten(self._data)
+        except NotResident:  # it reads its samples in a way of its own
+            return
+        if any(list(_flat(entry)) for branch in branches for entry in branch.pipeline):
+            return  # frozen transforms belong to the image
+        self._leaves = [branch.leaf for branch in branches]
+        self._owner = np.empty(len(self._data), dtype=np.int64)
+        self._row = np.empty(len(self._data), dtype=np.int64)
+        for number, branch in enumerate(branches):
+            self._owner[branch.where] = number
+            self._row[branch.where] = branch.rows
 
     def __getitem__(self, index: int) -> Any:
-        return self._data[index][0]
+        if self._leaves is None:
+            return self._data[index][0]
+        return self._leaves[self._owner[index]][int(self._row[index])][0]
 
     def __len__(self) -> int:
         return len(self._data)
@@ -48,7 +67,13 @@ def labels_of(dataset: Any) -> tuple[list[int], list[int] | None]:
     if targets is None:
         raise UserError("a data set to store exemplars of needs the attribute targets")
     tasks = getattr(dataset, "targets_task_labels", None)
-    return [int(y) for y in targets], None if tasks is None else [int(t) for t in tasks]
+    return _integers(targets), None if tasks is None else _integers(tasks)
+
+
+def _integers(values: Any) -> list[int]:
+    if isinstance(values, DataAttribute):  # iterating over one walks its tree for each element
+        return [int(value) for value in attribute_column(values).tolist()]
+    return [int(value) for value in values]
 
 
 def image_transforms(dataset: AvalancheDataset, *, others: tuple[str, ...] = ()) -> Transforms:

@@ -335,9 +335,9 @@ def test_flattening_follows_subsets_concatenations_and_transforms() -> None:
 def test_the_plugin_copies_and_pickles_without_its_data() -> None:
     plugin = ResidentDataPlugin(max_bytes=2**22)
     train(stream(Samples(40)), plugin)
-    assert plugin._store.bytes > 0
+    assert plugin.store.bytes > 0
     for other in (copy.deepcopy(plugin), pickle.loads(pickle.dumps(plugin))):
-        assert other.max_bytes == 2**22 and other._store.bytes == 0
+        assert other.max_bytes == 2**22 and other.store.bytes == 0
     assert plugin.state_dict() == {}
 
 
