@@ -12,6 +12,7 @@ from cl_strategies.reports.explain import METRICS
 from cl_strategies.reports.findings import findings, notices
 from cl_strategies.reports.grouping import Group
 from cl_strategies.reports.layout import MARKS, Table, benchmarks_of, summary_table
+from cl_strategies.reports.orders import disparity_tables
 from cl_strategies.reports.page import counts
 from cl_strategies.reports.tables import SummaryRow
 
@@ -42,6 +43,14 @@ def markdown_text(
         blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
         lines = [[name, *cells] for name, cells in widths.lines]
         blocks.append(_table(["Strategy", *HEADINGS], lines, numbers_from=1))
+    for table in disparity_tables(groups):
+        blocks.append(f"## Task orders on {escape(table.benchmark)}")
+        blocks.append(
+            "Largest minus smallest final accuracy of each task over the orders, in percentage "
+            f"points ({table.items[0].orders} orders; tasks by their original index)."
+        )
+        head = ["Strategy", *table.headings]
+        blocks.append(_table(head, [list(line) for line in table.lines], numbers_from=1))
     blocks += ["## Failed and missing runs", *_missing(collection)]
     blocks += ["## Hyper-parameters", _hyperparameters(groups)]
     environment = environment_table(run.environment for run in collection.runs)

@@ -19,10 +19,12 @@ from cl_strategies.reports.configuration import (
     shared_settings,
 )
 from cl_strategies.reports.explain import METRICS, REFERENCE_STRATEGIES, describe
+from cl_strategies.reports.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.findings import findings, notices
 from cl_strategies.reports.formatting import count, show, show_with_spread
 from cl_strategies.reports.grouping import Group
 from cl_strategies.reports.layout import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.orders import disparity_tables
 from cl_strategies.reports.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plot_matrices import scale_svg
 from cl_strategies.reports.tables import SummaryRow
@@ -41,6 +43,7 @@ def html_text(
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)
     benchmarks = benchmarks_of(rows)
+    disparities = disparity_tables(groups)
     matrices = figures.matrix_figures(groups)
     return _template().render(
         title=title,
@@ -58,6 +61,8 @@ def html_text(
         scale=scale_svg("scale") if matrices else "",
         forgetting=figures.forgetting_figures(rows, styles),
         costs=figures.cost_figures(rows, styles),
+        streams=stream_figures(groups, styles),
+        orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=bits.bit_tables(groups, rows),
         width_headings=bits.HEADINGS,
         failed=[run for run in collection.runs if not run.record.finished],

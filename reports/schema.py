@@ -1,4 +1,4 @@
-"""What one run leaves behind: ``result.json``, version 1.
+"""What one run leaves behind: ``result.json``, version 2; version 1, without ``memory``, is read.
 
 ``accuracy_matrix[t][i]`` is the accuracy in [0, 1] on test experience ``i`` after training
 position ``t``; ``null`` where it was not measured. ``task_order[k]`` is the original task that
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from cl_strategies.reports.fields import Fields
 from cl_strategies.reports.jsontext import json_lines
 from cl_strategies.reports.sealing import sealed, unsealed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)
 STATUSES = ("finished", "failed")
 _FIELDS = (
     "schema",
@@ -36,6 +37,7 @@ _FIELDS = (
     "accuracy_matrix",
     "seconds",
     "bytes",
+    "memory",
     "metrics",
 )
 Number = float | None
@@ -58,6 +60,8 @@ class RunRecord:
     :param seconds: ``train`` and ``evaluation`` seconds, one for each position.
     :param bytes: ``parameters`` and ``method_state`` bytes, one for each position.
     :param metrics: metric name -> value, ``None`` where the metric is undefined.
+    :param memory: ``peak`` bytes while training, one for each position, ``None`` where the
+        system does not say; like seconds they are the machine's, not the method's alone.
     """
 
     status: str
@@ -69,6 +73,7 @@ class RunRecord:
     seconds: Lists
     bytes: Lists
     metrics: Mapping[str, Number]
+    memory: Lists = field(default_factory=lambda: {"peak": ()})
 
     @property
     def finished(self) -> bool:
@@ -112,12 +117,14 @@ class RunRecord:
         if not isinstance(data, Mapping):
             raise UserError(f"{source}: expected a JSON object with the fields of a run's result")
         fields = Fields(data, source)
-        if fields.integer("schema") != SCHEMA_VERSION:
+        version = fields.integer("schema")
+        if version not in _READABLE:
             raise UserError(
                 f"{source}: field 'schema' is {data['schema']}, this version reads "
-                f"{SCHEMA_VERSION}. Use the release of cl-strategies that wrote it, or run again."
+                f"{' and '.join(map(str, _READABLE))}. Use the release of cl-strategies that "
+                "wrote it, or run again."
             )
-        fields.only(_FIELDS)
+        fields.only(_FIELDS if version > 1 else tuple(f for f in _FIELDS if f != "memory"))
         status = fields.text("status")
         if status not in STATUSES:
             fields.fail("status", "'finished' or 'failed'")
@@ -136,6 +143,9 @@ class RunRecord:
             seconds=_lists(fields.table("seconds"), ("train", "evaluation"), len(order)),
             bytes=_lists(fields.table("bytes"), ("parameters", "method_state"), len(order)),
             metrics={name: metrics.number(name) for name in metrics.values},
+            memory=_lists(fields.table("memory"), ("peak",), len(order))
+            if version > 1
+            else {"peak": ()},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,6 +160,7 @@ class RunRecord:
             "accuracy_matrix": [_plain(row) for row in self.accuracy_matrix],
             "seconds": {name: _plain(values) for name, values in self.seconds.items()},
             "bytes": {name: _plain(values) for name, values in self.bytes.items()},
+            "memory": {name: _plain(values) for name, values in self.memory.items()},
             "metrics": dict(zip(self.metrics, _plain(list(self.metrics.values())), strict=True)),
         }
 
@@ -167,7 +178,7 @@ def load_result(path: Path | str) -> RunRecord:
         raise UserError(
             f"{path}: not a JSON file ({error}). Delete its run directory and run it again."
         ) from error
-    if isinstance(data, dict) and data.get("schema") == SCHEMA_VERSION:
+    if isinstance(data, dict) and data.get("schema") in _READABLE:
         data, whole = unsealed(data)
         if not whole:
             raise UserError(

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cl_strategies.plugins.metrics.functional import order_disparity
 from cl_strategies.reports.explain import METRICS, REFERENCE_STRATEGIES, describe
 from cl_strategies.reports.grouping import Group, group_records
+from cl_strategies.reports.orders import disparity
 from cl_strategies.reports.schema import RunRecord
 
 CSV_COLUMNS = ("benchmark", "strategy", "metric", "mean", "std", "n")
@@ -134,20 +134,15 @@ def _row(group: Group, metric: str, values: Sequence[float]) -> SummaryRow:
 
 def _disparity_rows(group: Group) -> list[SummaryRow]:
     """Order disparity, where a strategy met the tasks in at least two orders."""
-    by_order: dict[tuple[int, ...], list[np.ndarray]] = {}
-    for record in group.finished:
-        final = np.full(len(record.task_order), np.nan)
-        final[list(record.task_order)] = record.matrix[-1]
-        by_order.setdefault(tuple(record.task_order), []).append(final)
-    if len(by_order) < 2:
-        return []
-    performance = np.stack([np.mean(finals, axis=0) for finals in by_order.values()])
-    _, maximum, average = order_disparity(performance)
-    if math.isnan(maximum):
+    found = disparity(group)
+    if found is None:
         return []
     return [
-        replace(_row(group, name, ()), mean=value, n=len(by_order))
-        for name, value in (("max_order_disparity", maximum), ("average_order_disparity", average))
+        replace(_row(group, name, ()), mean=value, n=found.orders)
+        for name, value in (
+            ("max_order_disparity", found.maximum),
+            ("average_order_disparity", found.average),
+        )
     ]
 
 

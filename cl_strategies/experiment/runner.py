@@ -24,7 +24,7 @@ from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_eve
 from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
 from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
 from cl_strategies.plugins.metrics import functional
-from cl_strategies.plugins.metrics.resources import parameter_bytes
+from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
 from cl_strategies.plugins.quantization.storage import storage
 from cl_strategies.reports.schema import RunRecord
 
@@ -155,9 +155,12 @@ class _Training:
         # Seeded anew, an experience draws the same numbers whether or not the run was
         # interrupted before it.
         seed_everything(derive_seed(self.config.run.seed, "experience", position))
+        memory = PeakMemory(self.strategy.device)
+        memory.reset()
         began = time.perf_counter()
         self.strategy.train(data)
         trained = time.perf_counter()
+        peak = memory.bytes()
         self.strategy.eval(self.benchmark.test_stream[: position + 1])
         row = {
             "experience": position,
@@ -166,6 +169,7 @@ class _Training:
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "method_state_bytes": state_bytes(self.strategy),
+            "peak_memory_bytes": peak,
         }
         self.rows.append(row)
         save_checkpoint(
@@ -186,6 +190,7 @@ def _checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
     if not positions or positions != sorted(set(positions)) or positions[-1] >= experiences:
         raise ValueError(f"it has rows for the experiences {positions}")
     for row in rows:
+        row.setdefault("peak_memory_bytes", None)  # not measured by earlier releases
         if len(row["accuracy"]) != row["experience"] + 1 or {*row} != {
             *("experience", "accuracy"),
             *_COLUMNS,
@@ -200,7 +205,13 @@ def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
         return LeanEvaluationPlugin(matrix)
 
 
-_COLUMNS = ("train_seconds", "evaluation_seconds", "parameter_bytes", "method_state_bytes")
+_COLUMNS = (
+    "train_seconds",
+    "evaluation_seconds",
+    "parameter_bytes",
+    "method_state_bytes",
+    "peak_memory_bytes",
+)
 
 
 def _record(
@@ -224,6 +235,7 @@ def _record(
             "parameters": columns["parameter_bytes"],
             "method_state": columns["method_state_bytes"],
         },
+        memory={"peak": columns["peak_memory_bytes"]},
         metrics={} if error or not training else _metrics(training, matrix, columns),
     )
 

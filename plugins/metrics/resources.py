@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -127,6 +128,47 @@ class MethodStateBytes(ExperienceMetric):
 
     def measure(self, strategy: Any) -> int:
         return int(self.function(strategy))
+
+
+class PeakMemory:
+    """The largest memory since the last :meth:`reset`: of the device, or of this process.
+
+    :param device: on a GPU, the bytes that PyTorch has allocated there; else the memory of the
+        whole process (its resident set), which Linux can count anew.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+
+    def reset(self) -> None:
+        """Count from here."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            self._countable = _reset_resident_peak()
+
+    def bytes(self) -> int | None:
+        """The peak; ``None`` if the system does not say, or was never told to count."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return _resident_peak() if getattr(self, "_countable", False) else None
+
+
+def _reset_resident_peak() -> bool:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _resident_peak() -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split() for line in lines if line.startswith("VmHWM:")]
+    return int(found[0][1]) * 1024 if found else None
 
 
 def _now(device: torch.device) -> float:

@@ -34,11 +34,11 @@ def configs(n=2, **train):
 
 
 def numbers(out):
-    """Everything a run recorded that is not a time."""
+    """Everything a run recorded that is not a time or the memory of its process."""
     results = {}
     for path in sorted(Path(out).glob("runs/*/result.json")):
         result = json.loads(path.read_text())
-        del result["seconds"], result["checksum"]
+        del result["seconds"], result["memory"], result["checksum"]
         result["metrics"] = {k: v for k, v in result["metrics"].items() if k not in TIMES}
         results[path.parent.name] = result
     return results

@@ -34,13 +34,13 @@ def command():
 
 @pytest.fixture(scope="session")
 def numbers():
-    """Everything that runs recorded and a report says, but the times."""
+    """Everything that runs recorded and a report says, but the times and memory."""
 
     def read(out: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for path in sorted(Path(out).glob("runs/*/result.json")):
             result = json.loads(path.read_text())
-            del result["seconds"], result["checksum"]
+            del result["seconds"], result["memory"], result["checksum"]
             result["metrics"].pop("train_seconds", None)
             found[path.parent.name] = result
         rows = (Path(out) / "summary.csv").read_text().splitlines()

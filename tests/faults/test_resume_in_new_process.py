@@ -54,7 +54,9 @@ def numbers(out):
     (path,) = Path(out).glob("runs/*/result.json")
     result = json.loads(path.read_text())
     assert result["status"] == "finished", result["error"]
-    del result["seconds"], result["checksum"], result["metrics"]["train_seconds"]
+    for field in ("seconds", "memory", "checksum"):
+        del result[field]
+    del result["metrics"]["train_seconds"]
     return result
 
 

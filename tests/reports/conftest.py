@@ -75,6 +75,7 @@ def make_record() -> MakeRecord:
             accuracy_matrix=rows[:1] if failed else rows,
             seconds={"train": [1.5] * tasks, "evaluation": [0.25] * tasks},
             bytes={"parameters": [4096] * tasks, "method_state": [1024] * tasks},
+            memory={"peak": [2**20] * tasks},
             metrics={} if failed else recorded,
         )
 

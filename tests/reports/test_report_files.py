@@ -116,7 +116,7 @@ def test_the_page_shows_everything(comparison: Path) -> None:
     ):
         assert expected in page.text
     # per benchmark: curves, bars, cost, memory; a heat map for each finished strategy; the scale
-    assert page.tags.count("svg") == 2 * 4 + (4 + 1) + 1
+    assert page.tags.count("svg") == 2 * (4 + 3) + (4 + 1) + 1
     assert page.tags.count("table") == 2 + 2 + 2 + 1
 
 

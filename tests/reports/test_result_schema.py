@@ -12,6 +12,7 @@ import pytest
 
 from cl_strategies.errors import UserError
 from cl_strategies.reports.schema import SCHEMA_VERSION, RunRecord, load_result, write_result
+from cl_strategies.reports.sealing import sealed
 
 
 def _change(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def test_nan_becomes_null_in_the_file_and_nan_again_in_the_array(make_record, tm
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        ("schema", 2, "schema"),
+        ("schema", 3, "schema"),
         ("schema", "1", "schema"),
         ("status", "done", "status"),
         ("error", {"kind": "error"}, "error"),
@@ -67,6 +68,8 @@ def test_nan_becomes_null_in_the_file_and_nan_again_in_the_array(make_record, tm
         ("seconds.train", [1.0, -1.0, 1.0], "seconds.train[1]"),
         ("seconds.train", [1.0] * 4, "seconds.train"),
         ("bytes", {"parameters": []}, "bytes.method_state"),
+        ("memory", {}, "memory.peak"),
+        ("memory.peak", [1.0, -1.0, 1.0], "memory.peak[1]"),
         ("metrics.forgetting", "low", "metrics.forgetting"),
         ("metrics.forgetting", float("inf"), "metrics.forgetting"),
         ("surprise", 1, "surprise"),
@@ -80,6 +83,21 @@ def test_a_wrong_field_is_named(make_record, path: str, value: Any, named: str) 
     assert f"'{named}'" in str(caught.value)
 
 
+def test_a_record_of_version_1_is_read(make_record, tmp_path) -> None:
+    data = make_record().to_dict()
+    del data["memory"]
+    old = RunRecord.from_dict({**data, "schema": 1})
+    assert old.memory == {"peak": ()}
+    assert {**old.to_dict(), "memory": None} == {**make_record().to_dict(), "memory": None}
+    with pytest.raises(UserError, match="'memory' must be present"):
+        RunRecord.from_dict(data)
+    with pytest.raises(UserError, match="'memory' must be absent"):
+        RunRecord.from_dict({**data, "schema": 1, "memory": {"peak": []}})
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(sealed({**data, "schema": 1})))
+    assert load_result(path).to_dict() == old.to_dict()
+
+
 def test_a_missing_field_is_named(make_record) -> None:
     data = make_record().to_dict()
     del data["metrics"]
@@ -91,7 +109,7 @@ def test_a_failed_run_may_stop_anywhere(make_record) -> None:
     data = make_record(failed=True).to_dict()
     data |= {"task_order": [], "accuracy_matrix": [], "metrics": {}}
     data |= {"seconds": {"train": [], "evaluation": []}}
-    data |= {"bytes": {"parameters": [], "method_state": []}}
+    data |= {"bytes": {"parameters": [], "method_state": []}, "memory": {"peak": []}}
     record = RunRecord.from_dict(data)
     assert not record.finished
     assert record.matrix.shape == (0, 0)

@@ -1,0 +1,84 @@
+"""What a method costs after each task of the stream: what it stores, how long it trains, and
+how much memory that takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cl_strategies.reports.grouping import Group
+from cl_strategies.reports.schema import RunRecord
+
+Series = npt.NDArray[np.float64]
+SINGLE = "single-task"
+
+
+def stored(record: RunRecord) -> Series:
+    """Model and method state after each task, relative to the model after the first (T,).
+
+    1 is the network alone. Empty where it was not recorded after every task.
+    """
+    model, state = record.bytes.get("parameters", ()), record.bytes.get("method_state", ())
+    values = _complete(model, record) + _complete(state, record)
+    return values / float(model[0] or math.nan) if len(values) else values
+
+
+def cumulative_seconds(record: RunRecord) -> Series:
+    """Seconds of training up to and including each task (T,); empty where not recorded."""
+    return _complete(record.seconds.get("train", ()), record).cumsum()
+
+
+def peak_bytes(record: RunRecord) -> Series:
+    """Largest memory while each task was trained (T,); empty where not recorded."""
+    return _complete(record.memory.get("peak", ()), record)
+
+
+def growth_curves(groups: Sequence[Group]) -> dict[str, Series]:
+    """:func:`stored` of each strategy on one benchmark, mean over its runs."""
+    return _curves(groups, stored)
+
+
+def time_ratio_curves(groups: Sequence[Group]) -> tuple[dict[str, Series], bool]:
+    """Training time up to each task, relative to what a network of its own needs for the first.
+
+    :param groups: the strategies on one benchmark.
+    :return: the curves, and whether that network is the one of ``single-task``; without that
+        strategy each curve is relative to its own first task.
+    """
+    curves = _curves(groups, cumulative_seconds)
+    alone = next((g.strategy for g in groups if g.records[0].strategy == SINGLE), None)
+    if alone in curves:
+        first = curves[alone][0]
+        return {name: values / first for name, values in curves.items()}, True
+    return {name: values / values[0] for name, values in curves.items()}, False
+
+
+def peak_curves(groups: Sequence[Group]) -> dict[str, Series]:
+    """:func:`peak_bytes` of each strategy on one benchmark, mean over its runs."""
+    return _curves(groups, peak_bytes)
+
+
+def _complete(values: Sequence[float | None], record: RunRecord) -> Series:
+    if len(values) != len(record.task_order) or any(value is None for value in values):
+        return np.empty(0)
+    return np.array(values, dtype=np.float64)
+
+
+def _curves(groups: Sequence[Group], series: Callable[[RunRecord], Series]) -> dict[str, Series]:
+    curves: dict[str, Series] = {}
+    for group in groups:
+        runs = [series(record) for record in group.finished]
+        if runs and len(runs[0]) and len({len(run) for run in runs}) == 1:
+            mean = np.mean(runs, axis=0)
+            if np.isfinite(mean).all() and mean[0] > 0:
+                curves[group.strategy] = mean
+    return curves
+
+
+def last_values(curves: Mapping[str, Series], text: Callable[[float], str]) -> str:
+    """The last value of each curve in words, largest first."""
+    ends = sorted(((float(v[-1]), name) for name, v in curves.items()), reverse=True)
+    return ", ".join(f"{name} {text(value)}" for value, name in ends)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from cl_strategies.reports.figures_stream import order_figures
+from cl_strategies.reports.grouping import group_records
+from cl_strategies.reports.orders import disparity, disparity_tables, final_by_order
+from cl_strategies.reports.palette import assign_styles
+
+
+def final(order, accuracies, make_record, **options):
+    """A run that ends with these accuracies of the tasks, given by original index."""
+    last = [accuracies[task] for task in order]
+    rows = [[0.5] * (t + 1) + [None] * (len(order) - t - 1) for t in range(len(order) - 1)]
+    options = {"benchmark_options": {"order": list(order)}, **options}
+    return make_record(matrix=[*rows, last], order=order, **options)
+
+
+def test_tasks_are_compared_by_their_original_index(make_record) -> None:
+    records = [
+        final([0, 1, 2], [0.9, 0.8, 0.7], make_record),
+        final([2, 0, 1], [0.8, 0.8, 0.4], make_record),
+    ]
+    (group,) = group_records(records)
+    found = disparity(group)
+    np.testing.assert_allclose(found.per_task, [0.1, 0.0, 0.3], atol=1e-12)
+    assert found.maximum == pytest.approx(0.3)
+    assert found.average == pytest.approx(0.4 / 3)
+    assert found.orders == 2
+
+
+def test_seeds_of_an_order_are_averaged_before_orders_are_compared(make_record) -> None:
+    records = [
+        final([0, 1], [0.9, 0.5], make_record),
+        final([0, 1], [0.7, 0.5], make_record, seed=1),
+        final([1, 0], [0.8, 0.6], make_record),
+    ]
+    np.testing.assert_allclose(final_by_order(records), [[0.8, 0.5], [0.8, 0.6]])
+    (group,) = group_records(records)
+    np.testing.assert_allclose(disparity(group).per_task, [0.0, 0.1], atol=1e-12)
+
+
+def test_one_order_or_an_unmeasured_task_has_no_disparity(make_record) -> None:
+    (one,) = group_records([final([0, 1], [0.9, 0.5], make_record)])
+    assert disparity(one) is None
+    gap = [final([0, 1], [0.9, None], make_record), final([1, 0], [0.9, 0.8], make_record)]
+    (group,) = group_records(gap)
+    assert disparity(group) is None
+    assert disparity_tables([one, group]) == []
+
+
+def test_table_and_figure_list_strategies_by_average_and_name_every_task(make_record) -> None:
+    records = []
+    for strategy, drop in (("a", 0.3), ("b", 0.1)):
+        for order, second in (([0, 1], 0.6), ([1, 0], 0.6 - drop)):
+            records.append(final(order, [0.9, second], make_record, strategy=strategy))
+    groups = group_records(records)
+    (table,) = disparity_tables(groups)
+    assert table.headings == ("Task 0", "Task 1", "MOPD", "AOPD")
+    assert table.lines == [
+        ("b", "0.0", "10.0", "10.0", "5.0"),
+        ("a", "0.0", "30.0", "30.0", "15.0"),
+    ]
+    (figure,) = order_figures([table], assign_styles({"a": "a", "b": "b"}))
+    numbers = re.findall(r">(\d)</text>", figure.svg)
+    assert numbers.count("1") >= 2
+    assert "b 5.0 (at most 10.0), a 15.0 (at most 30.0)" in figure.alt
