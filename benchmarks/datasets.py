@@ -225,6 +225,13 @@ def _fetch(name: str, root: Path) -> None:
 
         download_and_extract_archive(TinyImagenet.filename[1], str(root), md5=TinyImagenet.md5)
         return
+    if name in ("cifar10", "cifar100"):
+        # Not through the data set of torchvision, which unpickles what it has fetched.
+        archive = getattr(datasets, name.upper())
+        download_and_extract_archive(
+            archive.url, str(root), filename=archive.filename, md5=archive.tgz_md5
+        )
+        return
     kind = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}.get(name, name.upper())
     getattr(datasets, kind)(str(root), download=True)
 

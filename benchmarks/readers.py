@@ -1,22 +1,20 @@
 """Readers of the published file formats: IDX, CIFAR's pickles, Tiny ImageNet's folders.
 
-Broken files raise a :class:`~cl_strategies.errors.UserError` that names the file.
+Broken files raise a :class:`~cl_strategies.errors.DataMissingError` that names the file.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
-import pickle
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from cl_strategies.errors import UserError
+from cl_strategies.benchmarks.limits import unpack
+from cl_strategies.benchmarks.plain_pickle import load_plain_pickle
+from cl_strategies.errors import DataMissingError
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -27,15 +25,15 @@ def read_idx(path: Path) -> np.ndarray:
     if not path.exists():
         path = path.with_name(f"{path.name}.gz")
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = unpack(path) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        _broken(path, str(error), error)
+        broken(path, str(error), error)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or not 1 <= raw[3] <= 3:
-        _broken(path, "it is not an IDX file of unsigned bytes")
+        broken(path, "it is not an IDX file of unsigned bytes")
     start = 4 + 4 * raw[3]
     shape = tuple(np.frombuffer(raw[4:start], dtype=">u4").tolist()) if len(raw) >= start else ()
     if not shape or len(raw) - start != math.prod(shape):
-        _broken(path, f"{len(raw)} bytes do not fit the shape {shape} that it names")
+        broken(path, f"{len(raw)} bytes do not fit the shape {shape} that it names")
     return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
 
 
@@ -44,12 +42,12 @@ def read_idx_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
     images = read_idx(folder / f"{prefix}-images-idx3-ubyte")
     labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte")
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        _broken(
+        broken(
             folder / f"{prefix}-images-idx3-ubyte",
             f"images of shape {images.shape} do not belong to labels of shape {labels.shape}",
         )
     if labels.size and labels.max() > 9:
-        _broken(folder / f"{prefix}-labels-idx1-ubyte", f"it holds the label {labels.max()}")
+        broken(folder / f"{prefix}-labels-idx1-ubyte", f"it holds the label {labels.max()}")
     return images, labels.astype(np.int64)
 
 
@@ -62,11 +60,11 @@ def read_cifar_batch(path: Path, label_key: str, n_classes: int) -> tuple[np.nda
     entry = read_plain_pickle(path)
     images, labels = entry.get("data"), entry.get(label_key)
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 2:
-        _broken(path, "it has no array 'data' of unsigned bytes")
+        broken(path, "it has no array 'data' of unsigned bytes")
     if images.shape[1] != 3072 or not isinstance(labels, list) or len(labels) != len(images):
-        _broken(path, f"its {images.shape} images do not fit its {label_key}")
+        broken(path, f"its {images.shape} images do not fit its {label_key}")
     if not all(type(label) is int and 0 <= label < n_classes for label in labels):
-        _broken(path, f"its {label_key} are not all below {n_classes}")
+        broken(path, f"its {label_key} are not all below {n_classes}")
     images = np.ascontiguousarray(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return images, np.asarray(labels, dtype=np.int64)
 
@@ -75,19 +73,18 @@ def read_cifar_names(path: Path, key: str) -> list[str]:
     """The class names in CIFAR's ``batches.meta`` or ``meta``."""
     names = read_plain_pickle(path).get(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        _broken(path, f"it has no list {key!r}")
+        broken(path, f"it has no list {key!r}")
     return names
 
 
 def read_plain_pickle(path: Path) -> dict[str, Any]:
     """Read a pickled dictionary of plain data and arrays; no other type is ever created."""
     try:
-        with path.open("rb") as file:
-            entry = _PlainUnpickler(file, encoding="latin1").load()
+        entry = load_plain_pickle(path)
     except Exception as error:  # a broken pickle raises almost anything
-        _broken(path, str(error) or type(error).__name__, error)
+        broken(path, str(error) or type(error).__name__, error)
     if not isinstance(entry, dict):
-        _broken(path, f"it holds a {type(entry).__name__}, not a dictionary")
+        broken(path, f"it holds a {type(entry).__name__}, not a dictionary")
     return entry
 
 
@@ -99,22 +96,38 @@ def read_tiny_imagenet(
     Classes stand in the order of ``wnids.txt``, files sorted by name, so that the result does not
     depend on the file system.
     """
-    names = [line.strip() for line in (folder / "wnids.txt").read_text().splitlines()]
+    names = [line.strip() for line in _lines(folder / "wnids.txt")]
     names = [name for name in names if name]
     if not names or len(set(names)) != len(names):
-        _broken(folder / "wnids.txt", "it does not hold one id per line, each once")
+        broken(folder / "wnids.txt", "it does not hold one id per line, each once")
+    for name in names:
+        _check_name(folder / "wnids.txt", name)
     annotations = folder / "val" / "val_annotations.txt"
     validation: dict[str, list[Path]] = {name: [] for name in names}
-    with annotations.open(newline="") as file:
-        for row in csv.reader(file, dialect="excel-tab"):
-            if len(row) < 2 or row[1] not in validation:
-                _broken(annotations, f"the line {row} names no class of wnids.txt")
-            validation[row[1]].append(folder / "val" / "images" / row[0])
+    for line in _lines(annotations):
+        row = line.split("\t")
+        if len(row) < 2 or row[1] not in validation:
+            broken(annotations, f"the line {row} names no class of wnids.txt")
+        _check_name(annotations, row[0])
+        validation[row[1]].append(folder / "val" / "images" / row[0])
     training = {name: sorted((folder / "train" / name / "images").glob("*.JPEG")) for name in names}
     for name in names:
         if not training[name] or not validation[name]:
-            _broken(folder, f"the class {name} has no images in train or in val")
+            broken(folder, f"the class {name} has no images in train or in val")
     return names, _flatten(training), _flatten(validation)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        broken(path, str(error), error)
+
+
+def _check_name(path: Path, name: str) -> None:
+    """:raises DataMissingError: if what ``path`` calls a file is one in another folder."""
+    if name in (".", "..") or Path(name).name != name or "\0" in name:
+        broken(path, f"{name!r} is not the name of a file")
 
 
 def _flatten(by_class: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
@@ -123,32 +136,7 @@ def _flatten(by_class: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
     return paths, np.repeat(np.arange(len(sizes)), sizes)
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"unexpected encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-_reconstruct: Any = np.empty(0).__reduce__()[0]  # numpy's own way to rebuild an array
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("_codecs", "encode"): _latin1,  # how Python 3 writes bytes in an old protocol
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Data files must not be able to run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which data must not")
-        return _ALLOWED[module, name]
-
-
-def _broken(path: Path, why: str, cause: BaseException | None = None) -> NoReturn:
-    raise UserError(
+def broken(path: Path, why: str, cause: BaseException | None = None) -> NoReturn:
+    raise DataMissingError(
         f"{path} is truncated or corrupt ({why}): delete it and fetch it again"
     ) from cause

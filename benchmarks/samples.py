@@ -17,11 +17,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from cl_strategies.errors import UserError
+from cl_strategies.benchmarks.limits import read_picture
+from cl_strategies.errors import DataMissingError, UserError
 
 
 class Samples(Protocol):
-    """Samples with the class ids of their data set."""
+    """Samples with the class ids of their data set.
+
+    Where several samples were made from one picture, ``groups`` numbers the pictures, shape
+    ``(N,)``: their samples are kept for training or held out together.
+    """
 
     labels: np.ndarray
 
@@ -32,18 +37,24 @@ class Samples(Protocol):
 class TensorSamples:
     """Images in memory.
 
-    :param x: float32 of shape ``(N, C, H, W)``.
+    :param x: of shape ``(N, C, H, W)``: float32, or whatever ``transform`` makes float32 of.
     :param labels: ``(N,)`` class ids.
     :param transform: what turns a batch of images into the samples, such as a permutation of
         pixels; it is applied when samples are read, so that many tasks share one ``x``.
+    :param groups: ``(N,)``, see :class:`Samples`.
     """
 
     def __init__(
-        self, x: Tensor, labels: np.ndarray, transform: Callable[[Tensor], Tensor] | None = None
+        self,
+        x: Tensor,
+        labels: np.ndarray,
+        transform: Callable[[Tensor], Tensor] | None = None,
+        groups: np.ndarray | None = None,
     ) -> None:
         self.x = x
         self.labels = labels
         self.transform = transform
+        self.groups = groups
 
     def dataset(self, rows: np.ndarray, labels: np.ndarray) -> TensorDataset:
         y = torch.from_numpy(labels.astype(np.int64))
@@ -75,7 +86,7 @@ class FileSamples:
     :param labels: ``(N,)`` class ids.
     """
 
-    def __init__(self, paths: Sequence[Path], labels: np.ndarray) -> None:
+    def __init__(self, paths: Sequence[Path | str], labels: np.ndarray) -> None:
         self.paths = paths
         self.labels = labels
 
@@ -164,17 +175,18 @@ class LabelledImages(Dataset[tuple[Any, int]]):
 class LabelledFiles(Dataset[tuple[Any, int]]):
     """Pillow images out of files."""
 
-    def __init__(self, paths: list[Path], targets: list[int]) -> None:
+    def __init__(self, paths: list[Path | str], targets: list[int]) -> None:
         self.paths = paths
         self.targets = targets
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         path = self.paths[index]
         try:
-            with Image.open(path) as image:
-                return image.convert("RGB"), self.targets[index]
+            return read_picture(path, "RGB"), self.targets[index]
         except OSError as error:
-            raise UserError(f"{path} is not a readable image ({error}): fetch it again") from error
+            raise DataMissingError(
+                f"{path} is not a readable image ({error}): fetch it again"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -130,10 +130,10 @@ def test_download_uses_torchvision_and_the_given_folder(
 def test_download_without_a_folder_goes_where_avalanche_looks(
     nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(root: str, *, download: bool) -> None:
+    def fetch(url: str, root: str, **options: str) -> None:
         put(Path(root) / "cifar-100-python", ["meta", "train", "test"])
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR100", fetch)
+    monkeypatch.setattr(torchvision.datasets.utils, "download_and_extract_archive", fetch)
     expected = nothing_installed / ".avalanche/data/cifar100/cifar-100-python"
     assert download("cifar100") == expected
 
