@@ -5,6 +5,11 @@ from typing import TYPE_CHECKING
 from cl_strategies._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from cl_strategies.plugins.accelerators.autocast import AutocastPlugin as AutocastPlugin
+    from cl_strategies.plugins.accelerators.channels_last import (
+        ChannelsLastPlugin as ChannelsLastPlugin,
+    )
+    from cl_strategies.plugins.accelerators.compiled import CompilePlugin as CompilePlugin
     from cl_strategies.plugins.data.plugin import ResidentDataPlugin as ResidentDataPlugin
     from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer as ByteBudgetBuffer
     from cl_strategies.plugins.exemplars.quality import MRDCPlugin as MRDCPlugin
@@ -26,17 +31,24 @@ if TYPE_CHECKING:
     from cl_strategies.plugins.quantization.plugin import QuantizationPlugin as QuantizationPlugin
     from cl_strategies.plugins.regularization.alasso import ALASSOPlugin as ALASSOPlugin
     from cl_strategies.plugins.regularization.l2 import L2Plugin as L2Plugin
+    from cl_strategies.plugins.regularization.pfr import PFRPlugin as PFRPlugin
+    from cl_strategies.plugins.regularization.scp import SCPPlugin as SCPPlugin
     from cl_strategies.plugins.regularization.si import SIPlugin as SIPlugin
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "AutocastPlugin": "cl_strategies.plugins.accelerators.autocast",
+        "ChannelsLastPlugin": "cl_strategies.plugins.accelerators.channels_last",
+        "CompilePlugin": "cl_strategies.plugins.accelerators.compiled",
         "AccuracyMatrix": "cl_strategies.plugins.metrics.accuracy_matrix",
         "LeanEvaluationPlugin": "cl_strategies.plugins.metrics.evaluation",
         "ResidentDataPlugin": "cl_strategies.plugins.data.plugin",
         "cl_metrics": "cl_strategies.plugins.metrics.accuracy_matrix",
         "ALASSOPlugin": "cl_strategies.plugins.regularization.alasso",
         "L2Plugin": "cl_strategies.plugins.regularization.l2",
+        "PFRPlugin": "cl_strategies.plugins.regularization.pfr",
+        "SCPPlugin": "cl_strategies.plugins.regularization.scp",
         "QuantizationPlugin": "cl_strategies.plugins.quantization.plugin",
         "BalancedLossPlugin": "cl_strategies.plugins.quantization.balanced_plugin",
         "InterTaskQuantizationPenaltyPlugin": "cl_strategies.plugins.quantization.inter_task",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import loops
+import pictures
 import torch
 from avalanche.benchmarks import nc_benchmark
 from avalanche.evaluation.metrics import accuracy_metrics, forgetting_metrics, loss_metrics
@@ -141,6 +142,16 @@ def cases() -> list[Case]:
             ours=augmented(resident=True),
             proof={},
             least=2.0,
+        ),
+        Case(
+            name="resnet",
+            title="ResNet-18, 32x32 Pillow images cropped and flipped",
+            raw=pictures.raw,
+            stock=pictures.stock,
+            ours=pictures.ours,
+            proof={"raw loop": pictures.raw},
+            most=1.05,
+            least=1.3,
         ),
     ]
 

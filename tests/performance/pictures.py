@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from typing import Any
 
 import loops
 import torch
@@ -83,10 +84,15 @@ def stock(data: Data) -> tuple[float, Result]:
 
 def ours(data: Data) -> tuple[float, Result]:
     """The same script with this package's plugins."""
-    return _train(data, [ResidentDataPlugin()], LeanEvaluationPlugin(loggers=None))
+    return train(data, [])
 
 
-def _train(data: Data, plugins: list[object], evaluator: object) -> tuple[float, Result]:
+def train(data: Data, plugins: list[Any]) -> tuple[float, Result]:
+    """:func:`ours` with further plugins."""
+    return _train(data, [*plugins, ResidentDataPlugin()], LeanEvaluationPlugin(loggers=None))
+
+
+def _train(data: Data, plugins: list[Any], evaluator: Any) -> tuple[float, Result]:
     pictures, net = Pictures(data), network()
     stream = nc_benchmark(
         pictures,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from measurement import Measurement
 
 matplotlib.use("Agg")
 
@@ -14,13 +16,23 @@ from matplotlib import pyplot as plt
 
 
 def write(
-    out: Path, rows: list[dict[str, Any]], setting: dict[str, Any], environment: dict[str, Any]
+    out: Path,
+    rows: list[dict[str, Any]],
+    figures: list[Measurement],
+    setting: dict[str, Any],
+    environment: dict[str, Any],
 ) -> str:
     """Write ``performance.json``, ``.md``, ``.png`` and ``.svg`` to ``out``; return the table."""
     out.mkdir(parents=True, exist_ok=True)
-    content = {"setting": setting, "environment": environment, "cases": rows}
+    content = {
+        "setting": setting,
+        "environment": environment,
+        "cases": rows,
+        "figures": [{**asdict(figure), "value": figure.value} for figure in figures],
+    }
     (out / "performance.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     table = markdown_table(rows)
+    others = figure_table(figures)
     page = [
         "# Speed",
         "",
@@ -33,17 +45,21 @@ def write(
         "",
         "![Time relative to a raw PyTorch loop](performance.svg)",
         "",
+        others,
+        "",
         *(f"- {key}: {value}" for key, value in setting.items()),
         *(f"- {key}: {flat(value)}" for key, value in environment.items()),
         "",
     ]
     (out / "performance.md").write_text("\n".join(page), encoding="utf-8")
+    if not rows:
+        return others
     figure = draw(rows)
     for suffix in ("png", "svg"):
         metadata = {"Date": None} if suffix == "svg" else {"Software": None}
         figure.savefig(out / f"performance.{suffix}", dpi=150, metadata=metadata)
     plt.close(figure)
-    return table
+    return f"{table}\n\n{others}"
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:
@@ -64,6 +80,20 @@ def markdown_table(rows: list[dict[str, Any]]) -> str:
         )
         proof = proof or "same distribution of images (tests)"
         lines.append(f"| {row['title']} | {times} | {over} | {under} | {proof} |")
+    return "\n".join(lines)
+
+
+def figure_table(figures: list[Measurement]) -> str:
+    """One line for each figure, with the range of its rounds."""
+    lines = ["| Figure | Median | Rounds | Target | Shown before |", "|---|---:|---:|---:|---|"]
+    for figure in figures:
+        shown = f"{figure.value:.3g} {figure.unit}"
+        low, high = min(figure.values), max(figure.values)
+        spread = f"{low:.3g} to {high:.3g}" if len(figure.values) > 1 else "one"
+        target = f"<= {figure.most:g}" if figure.most is not None else ""
+        target = f">= {figure.least:g}" if figure.least is not None else target
+        value = shown if figure.met else f"**{shown}**"
+        lines.append(f"| {figure.title} | {value} | {spread} | {target} | {figure.proof} |")
     return "\n".join(lines)
 
 

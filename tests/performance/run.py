@@ -14,19 +14,33 @@ import gc
 import statistics
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cl_strategies  # noqa: F401  (mends torchvision before anything below imports it)
 
 # isort: split
+import accelerators
+import herding
+import long_streams
 import loops
+import processes
 import torch
 from cases import Case, cases
 from loops import Data
+from measurement import Measurement
 from report import write
 
 from cl_strategies.experiment.environment import describe_environment, usable_cores
+
+FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
+    "long-streams": long_streams.measurements,
+    "herding": herding.measurements,
+    "processes": processes.measurements,
+    "accelerators": accelerators.measurements,
+}
+"""Figures that are not a training loop against two others."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default 7)")
     parser.add_argument("--images", type=int, default=60_000, help="training images")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="threads of PyTorch")
-    parser.add_argument("--only", nargs="*", help="names of cases (default: all)")
+    parser.add_argument("--only", nargs="*", help="names of cases and families (default: all)")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # Avalanche warns in every run about its own deprecations
     torch.set_num_threads(options.threads)
@@ -45,6 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
     for case in chosen:
         rows.append(measure(case, data, options.rounds))
         print(f"{case.name}: {rows[-1]['ours / raw']:.2f}x raw", flush=True)
+    figures: list[Measurement] = []
+    for name, family in FAMILIES.items():
+        if not options.only or name in options.only:
+            for figure in family(data, options.rounds):
+                figures.append(figure)
+                print(f"{figure.name}: {figure.value:.2f} {figure.unit}", flush=True)
     environment = describe_environment("cpu")
     setting = {
         "data": data.name,
@@ -55,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         "rounds": options.rounds,
         "threads": options.threads,
     }
-    print(write(options.out, rows, setting, environment))
+    print(write(options.out, rows, figures, setting, environment))
     return 0
 
 

@@ -13,16 +13,31 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("naive", "naive-lean", "metrics", "si", "alasso", "replay", "evaluation", "augmented")
+NAMES = (
+    "naive",
+    "naive-lean",
+    "metrics",
+    "si",
+    "alasso",
+    "replay",
+    "evaluation",
+    "augmented",
+    "resnet",
+)
 
 
 @pytest.fixture(scope="session")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """Every case by name, measured in one fresh process."""
+def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
+    """The report of one fresh process."""
     out = Path(os.environ.get("BENCH_OUT") or tmp_path_factory.mktemp("performance"))
     script = Path(__file__).with_name("run.py")
     subprocess.run([sys.executable, str(script), "--out", str(out)], check=True)
-    content = json.loads((out / "performance.json").read_text(encoding="utf-8"))
+    return json.loads((out / "performance.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def rows(content: dict[str, list[dict]]) -> dict[str, dict]:
+    """Every case by name."""
     return {row["name"]: row for row in content["cases"]}
 
 
@@ -40,3 +55,14 @@ def test_overhead_over_a_raw_loop_is_within_its_limit(rows: dict[str, dict], nam
 def test_it_is_faster_than_avalanche_by_its_factor(rows: dict[str, dict], name: str) -> None:
     row = rows[name]
     assert row["stock / ours"] >= row["at least"]
+
+
+def test_every_other_figure_meets_its_target(content: dict[str, list[dict]]) -> None:
+    assert content["figures"]
+    missed = {
+        figure["name"]: figure["value"]
+        for figure in content["figures"]
+        if (figure["most"] is not None and figure["value"] > figure["most"])
+        or (figure["least"] is not None and figure["value"] < figure["least"])
+    }
+    assert missed == {}

@@ -1,0 +1,1 @@
+"""Plugins that make a network compute faster, off unless added."""
