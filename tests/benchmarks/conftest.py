@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import pickle
 import random
 import struct
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 import cl_strategies  # noqa: F401  mends torchvision before anything imports it
 
@@ -107,6 +109,55 @@ def write_tiny_imagenet(root: Path, *, seed: int = 6) -> None:
     (folder / "val" / "val_annotations.txt").write_text("".join(reversed(lines)))
 
 
+def write_svhn(root: Path, *, seed: int = 7) -> None:
+    generator = np.random.RandomState(seed)
+    for part, count in (("train", 6), ("test", 2)):
+        labels = generator.permutation(np.repeat(np.arange(1, 11), count)).astype(np.uint8)
+        images = generator.randint(0, 256, (32, 32, 3, len(labels))).astype(np.uint8)
+        savemat(root / f"{part}_32x32.mat", {"X": images, "y": labels.reshape(-1, 1)})
+
+
+def write_notmnist(root: Path, *, seed: int = 8) -> None:
+    generator = np.random.RandomState(seed)
+    for letter in "ABCDEFGHIJ":
+        folder = root / "notMNIST_small" / letter
+        folder.mkdir(parents=True)
+        for number in generator.permutation(10):
+            pixels = generator.randint(0, 256, (28, 28)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"Rm9udF{number}.png")
+    # Empty, as published.
+    (root / "notMNIST_small/A/RGVtb2NyYXRpY2FCb2xkT2xkc3R5bGUgQm9sZC50dGY=.png").touch()
+    (root / "notMNIST_small/F/Q3Jvc3NvdmVyIEJvbGRPYmxpcXVlLnR0Zg==.png").touch()
+
+
+def write_omniglot(root: Path, *, seed: int = 9, characters: int = 1210) -> None:
+    """1,210 characters with four drawings each; most files are links to others."""
+    generator = np.random.RandomState(seed)
+    originals = root / "omniglot-originals"
+    originals.mkdir(parents=True)
+    for number in range(8):
+        pixels = generator.rand(105, 105) < 0.9
+        Image.fromarray(pixels).save(originals / f"{number}.png")
+    for index in range(characters):
+        part = "images_background" if index < 964 else "images_evaluation"
+        alphabet, character = divmod(index, 50)
+        folder = root / "omniglot-py" / part / f"Alphabet_{alphabet:02}"
+        folder /= f"character{character + 1:02}"
+        folder.mkdir(parents=True)
+        for drawing in range(1, 5):
+            original = originals / f"{generator.randint(8)}.png"
+            os.link(original, folder / f"{index:04}_{drawing:02}.png")
+
+
+def write_mnist_5k(root: Path, *, seed: int = 10, per_class: int = 10) -> None:
+    generator = np.random.RandomState(seed)
+    labels = np.repeat(np.arange(10), per_class)
+    pixels = generator.randint(0, 256, (len(labels), 784))
+    lines = (",".join(map(str, [*row, label])) for row, label in zip(pixels, labels, strict=True))
+    (root / "mnist-5k").mkdir()
+    (root / "mnist-5k" / "mnist_5k.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder that holds a small version of every data set."""
@@ -115,6 +166,10 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_mnist_like(root / "fashion-mnist", seed=4, ending=".gz")
     write_cifar(root)
     write_tiny_imagenet(root)
+    write_svhn(root)
+    write_notmnist(root)
+    write_omniglot(root)
+    write_mnist_5k(root)
     return str(root)
 
 

@@ -31,6 +31,15 @@ OURS = {
     "split-cifar100",
     "split-cifar10-100",
     "split-tiny-imagenet",
+    "task-digits",
+    "task-fashion-mnist",
+    "task-tiny-imagenet",
+    "five-datasets-offline",
+    "five-datasets",
+    "cifar100-split",
+    "cifar100-superclass",
+    "p-mnist",
+    "omniglot-rotation",
 }
 FORMS = [(entry.name, form) for entry in registry("benchmarks") for form in entry.scenarios]
 
