@@ -185,13 +185,15 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
+    from cl_strategies.experiment.config import ExperimentConfig, override
 
-    tables = read_toml(options.config) if options.config else {}
     names = {"benchmark": options.benchmark, "strategy": options.strategy}
     named = {f"{table}.name": name for table, name in names.items() if name}
     overrides = {**named, **_overrides(options)}
-    config = ExperimentConfig.from_dict(override(tables, overrides))
+    if options.config:
+        config = ExperimentConfig.from_toml(options.config, overrides)
+    else:
+        config = ExperimentConfig.from_dict(override({}, overrides))
     _say(f"{config.slug}")
     from cl_strategies.experiment.rundir import RunDirectory
     from cl_strategies.experiment.runner import run

@@ -137,8 +137,17 @@ class ExperimentConfig:
     def from_toml(
         cls, path: str | Path, overrides: Mapping[str, Any] | None = None
     ) -> ExperimentConfig:
-        """Read a file; ``overrides`` (``{"train.epochs": 3}``) beat it."""
-        return cls.from_dict(override(read_toml(path), overrides or {}))
+        """Read a file; ``overrides`` (``{"train.epochs": 3}``) beat it.
+
+        :raises UserError: for an unknown table, name, key or value, or a path that leads out of
+            the data folders (:mod:`cl_strategies.experiment.roots`).
+        """
+        from cl_strategies.experiment.roots import check_root
+
+        config = cls.from_dict(override(read_toml(path), overrides or {}))
+        if "benchmark.data_root" not in (overrides or {}):
+            check_root(config, path)
+        return config
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Tables of plain data; :meth:`from_dict` gives an equal config back."""

@@ -23,6 +23,7 @@ from typing import Any
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
 from cl_strategies.experiment.quantized import OWN_BITS, quantises_itself
+from cl_strategies.experiment.roots import check_root
 
 _SHARED = ("train", "model", "quantization", "run")
 _TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning")
@@ -43,6 +44,8 @@ class Suite:
         quantised and do not say their own; empty: the defaults.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.tuning`.
+    :param source: the file it was read from, whose paths may not lead anywhere
+        (:mod:`cl_strategies.experiment.roots`).
     """
 
     name: str = "comparison"
@@ -53,6 +56,7 @@ class Suite:
     bits: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    source: str | Path | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Suite:
@@ -82,6 +86,7 @@ class Suite:
             bits=_checked_bits(head.get("bits", [])),
             shared={table: tables[table] for table in _SHARED if table in tables},
             tuning=tables.get("tuning", {}),
+            source=path,
         )
 
     def configs(self, overrides: Mapping[str, Any] | None = None) -> list[ExperimentConfig]:
@@ -90,6 +95,7 @@ class Suite:
         :raises UserError: for anything that does not fit, before a single run has started.
         """
         configs = {}
+        asked = "benchmark.data_root" in (overrides or {})
         orders: list[int | None] = [*self.orders] or [None]
         for benchmark in self.benchmarks:
             for seed in self.seeds:
@@ -100,6 +106,8 @@ class Suite:
                             if order is not None:
                                 tables["benchmark"]["order"] = order
                             config = ExperimentConfig.from_dict(override(tables, overrides or {}))
+                            if self.source is not None and not asked:
+                                check_root(config, self.source)
                             configs[config.hash] = config
         return list(configs.values())
 

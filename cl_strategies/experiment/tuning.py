@@ -29,6 +29,7 @@ import tomli_w
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override
+from cl_strategies.experiment.roots import check_root
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.suite import Suite, checked_seeds, label_of
 from cl_strategies.experiment.sweep import Progress, compare
@@ -68,6 +69,8 @@ def trials(suite: Suite) -> list[Trial]:
             tables = suite.tables(benchmark, strategy)
             tables["benchmark"]["validation"] = validation
             config = ExperimentConfig.from_dict(override(tables, settings))
+            if suite.source is not None:
+                check_root(config, suite.source)
             configs = [config.with_seed(seed) for seed in seeds]
             result.append(Trial(benchmark["name"], label_of(strategy), settings, configs))
     return result
