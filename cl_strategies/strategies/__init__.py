@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from cl_strategies.strategies.alasso import ALASSO as ALASSO
     from cl_strategies.strategies.alignq import AlignQ as AlignQ
     from cl_strategies.strategies.base import Strategy as Strategy
+    from cl_strategies.strategies.batch_ensemble import BatchEnsemble as BatchEnsemble
+    from cl_strategies.strategies.batch_norm import PerTaskBatchNorm as PerTaskBatchNorm
     from cl_strategies.strategies.cim import CIM as CIM
     from cl_strategies.strategies.cim import CompressedReplay as CompressedReplay
     from cl_strategies.strategies.cumulative import Cumulative as Cumulative
     from cl_strategies.strategies.dark_er import DarkER as DarkER
     from cl_strategies.strategies.ewc import EWC as EWC
     from cl_strategies.strategies.gdumb import GDumb as GDumb
+    from cl_strategies.strategies.gpm import GPM as GPM
     from cl_strategies.strategies.halrp import HALRP as HALRP
     from cl_strategies.strategies.joint import Joint as Joint
     from cl_strategies.strategies.l2 import L2 as L2
@@ -22,12 +25,11 @@ if TYPE_CHECKING:
     from cl_strategies.strategies.lwf import LwF as LwF
     from cl_strategies.strategies.mas import MAS as MAS
     from cl_strategies.strategies.naive import Naive as Naive
-    from cl_strategies.strategies.pfr import PFR as PFR
     from cl_strategies.strategies.replay import Replay as Replay
     from cl_strategies.strategies.rwalk import RWalk as RWalk
-    from cl_strategies.strategies.scp import SCP as SCP
     from cl_strategies.strategies.si import SI as SI
     from cl_strategies.strategies.single_task import SingleTask as SingleTask
+    from cl_strategies.strategies.wsn import WSN as WSN
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -37,10 +39,12 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "AlignQ": "cl_strategies.strategies.alignq",
         "CIM": "cl_strategies.strategies.cim",
         "CompressedReplay": "cl_strategies.strategies.cim",
+        "BatchEnsemble": "cl_strategies.strategies.batch_ensemble",
         "Cumulative": "cl_strategies.strategies.cumulative",
         "DarkER": "cl_strategies.strategies.dark_er",
         "EWC": "cl_strategies.strategies.ewc",
         "GDumb": "cl_strategies.strategies.gdumb",
+        "GPM": "cl_strategies.strategies.gpm",
         "HALRP": "cl_strategies.strategies.halrp",
         "Joint": "cl_strategies.strategies.joint",
         "L2": "cl_strategies.strategies.l2",
@@ -48,12 +52,12 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "LwF": "cl_strategies.strategies.lwf",
         "MAS": "cl_strategies.strategies.mas",
         "Naive": "cl_strategies.strategies.naive",
-        "PFR": "cl_strategies.strategies.pfr",
+        "PerTaskBatchNorm": "cl_strategies.strategies.batch_norm",
         "RWalk": "cl_strategies.strategies.rwalk",
         "Replay": "cl_strategies.strategies.replay",
-        "SCP": "cl_strategies.strategies.scp",
         "SI": "cl_strategies.strategies.si",
         "SingleTask": "cl_strategies.strategies.single_task",
         "Strategy": "cl_strategies.strategies.base",
+        "WSN": "cl_strategies.strategies.wsn",
     },
 )

@@ -123,26 +123,49 @@ ENTRIES: tuple[Entry, ...] = (
         "Park et al., Continual learning by asymmetric loss approximation with single-side "
         "overestimation, ICCV 2019",
     ),
-    _entry(
-        "scp",
-        "scp:SCP",
-        "Quadratic penalty weighted by what random projections of the outputs depend on.",
-        "Kolouri et al., Sliced Cramer synaptic consolidation for preserving deeply learned "
-        "representations, ICLR 2020",
-    ),
-    _entry(
-        "pfr",
-        "pfr:PFR",
-        "A small predictor must still find the features of the old network.",
-        "Gomez-Villa et al., Continually learning self-supervised representations with projected "
-        "functional regularization, CVPR Workshops 2022",
-        needs=("a copy of the model",),
-    ),
     Entry(
         name="halrp",
         factory="cl_strategies.strategies.halrp:HALRP",
         summary="A frozen base network; scales and a low-rank residual per task.",
         paper="Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning",
+        scenarios=("task",),
+        needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
+        fixed=TEMPLATE,
+    ),
+    Entry(
+        name="batch-norm",
+        factory="cl_strategies.strategies.batch_norm:PerTaskBatchNorm",
+        summary="Frozen weights of the first task; normalisations and a head per task.",
+        paper="Ioffe and Szegedy, Batch normalization, ICML 2015; BN-Tuned in Wen et al., "
+        "BatchEnsemble, ICLR 2020",
+        scenarios=("task",),
+        needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
+        fixed=TEMPLATE,
+    ),
+    Entry(
+        name="batch-ensemble",
+        factory="cl_strategies.strategies.batch_ensemble:BatchEnsemble",
+        summary="Frozen weights of the first task, times a rank-one matrix per task.",
+        paper="Wen et al., BatchEnsemble: an alternative approach to efficient ensemble and "
+        "lifelong learning, ICLR 2020",
+        scenarios=("task",),
+        needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
+        fixed=TEMPLATE,
+    ),
+    Entry(
+        name="gpm",
+        factory="cl_strategies.strategies.gpm:GPM",
+        summary="Steps orthogonal to the inputs that layers had in earlier tasks.",
+        paper="Saha et al., Gradient projection memory for continual learning, ICLR 2021",
+        scenarios=("task", "domain"),
+        needs=("Linear or Conv2d layers",),
+        fixed=TEMPLATE,
+    ),
+    Entry(
+        name="wsn",
+        factory="cl_strategies.strategies.wsn:WSN",
+        summary="A subnetwork per task, selected by scores; weights in use are frozen.",
+        paper="Kang et al., Forget-free continual learning with winning subnetworks, ICML 2022",
         scenarios=("task",),
         needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
         fixed=TEMPLATE,

@@ -60,6 +60,13 @@ class Spectrum:
         vectors = self._vectors[:, index]
         return vectors, vectors.T @ self._short()
 
+    def left(self, components: int | Tensor) -> Tensor:
+        """Orthonormal left singular vectors, ``(J, k)``, float64; zero for a zero sigma."""
+        vectors, projected = self.project(components)
+        if self._wide:
+            return vectors
+        return torch.nn.functional.normalize(projected, dim=1, eps=0.0).nan_to_num(0.0).T
+
     def _short(self) -> Tensor:
         """The matrix with its short side first, in float64."""
         return (self.matrix if self._wide else self.matrix.T).double()

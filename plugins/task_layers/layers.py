@@ -67,6 +67,18 @@ class TaskLayer(nn.Module):
         self.switch = switch
         self._cache: tuple[Any, Tensor] | None = None
 
+    def initial_bias(self, first: str | None) -> Tensor | None:
+        """What the bias of a new task begins with, where every task has a bias of its own.
+
+        :param first: name of the first task, whose bias is copied; ``None`` for the first task
+            itself, which gets the bias of the layer: the layer then has none.
+        """
+        if first is not None:
+            return self.tasks[first].bias  # type: ignore[return-value]
+        bias = self.bias
+        self.register_parameter("bias", None)
+        return bias
+
     def entry(self) -> Any:
         """What the current task has here; ``None`` if it uses the shared weights as they are.
 

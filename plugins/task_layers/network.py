@@ -10,6 +10,7 @@ from avalanche.models import MultiTaskModule
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.metrics.resources import parameter_bytes, tensor_bytes
 from cl_strategies.plugins.task_layers.layers import Switch
 from cl_strategies.plugins.task_layers.surgery import divide, head_modules
 
@@ -81,6 +82,10 @@ class TaskNetwork(MultiTaskModule):
             f"task {label} was not learned; learned were {[task.label for task in self.tasks]}"
         )
 
+    def first_name(self, task: Task) -> str | None:
+        """The name of the first task; ``None`` if ``task`` is the first."""
+        return None if task is self.tasks[0] else self.tasks[0].name
+
     def entries(self, task: Task) -> dict[str, Any]:
         """What ``task`` has in each layer, by layer; layers without are left out."""
         return {
@@ -102,7 +107,8 @@ class TaskNetwork(MultiTaskModule):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The parameters of the layers that belong to no task alone."""
-        return [p for layer in self.layers.values() for p in layer.parameters(recurse=False)]
+        layers = self.layers.values()
+        return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
 
     def parameters_of(self, task: Task) -> list[nn.Parameter]:
         """The parameters that training ``task`` changes: the first also trains what is shared."""
@@ -115,3 +121,15 @@ class TaskNetwork(MultiTaskModule):
             return sum(p.numel() for p in self.parameters_of(self.tasks[0]))
         own = [p for norm in self.norms.values() for p in norm.base.parameters()]
         return sum(p.numel() for p in (*self.shared_parameters(), *own))
+
+    def stored_bytes(self) -> dict[int, int]:
+        """Bytes of what each task alone has, by label: parameters and persistent buffers."""
+        return {
+            task.label: sum(parameter_bytes(module) for module in self.modules_of(task))
+            for task in self.tasks
+        }
+
+    def growth(self) -> float:
+        """What all tasks after the first store, relative to the network of the first."""
+        first, *later = self.stored_bytes().values() if self.tasks else (0,)
+        return sum(later) / (first + tensor_bytes(self.shared_parameters()))

@@ -70,7 +70,7 @@ def find_parts(network: nn.Module, method: str) -> Parts:
         )
     head = find_head(network, method)
     layers, norms = _below(network, head, method)
-    _check_shared(network, method)
+    check_shared(network, method)
     if not layers:
         raise UserError(
             f"{method} works on Linear and Conv2d layers, and {type(network).__name__} has none "
@@ -151,7 +151,8 @@ def _check_statistics(name: str, norm: nn.Module) -> None:
         )
 
 
-def _check_shared(network: nn.Module, method: str) -> None:
+def check_shared(network: nn.Module, method: str) -> None:
+    """:raises UserError: if two modules of a network share a parameter."""
     names = defaultdict(list)
     for name, parameter in network.named_parameters(remove_duplicate=False):
         names[id(parameter)].append(name)

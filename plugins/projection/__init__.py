@@ -1,0 +1,1 @@
+"""Gradients orthogonal to the inputs of past tasks (GPM)."""

@@ -1,0 +1,1 @@
+"""A subnetwork of one network for each task (WSN)."""
