@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from cl_strategies.strategies.lwf import LwF as LwF
     from cl_strategies.strategies.mas import MAS as MAS
     from cl_strategies.strategies.naive import Naive as Naive
+    from cl_strategies.strategies.pfr import PFR as PFR
     from cl_strategies.strategies.replay import Replay as Replay
     from cl_strategies.strategies.rwalk import RWalk as RWalk
+    from cl_strategies.strategies.scp import SCP as SCP
     from cl_strategies.strategies.si import SI as SI
     from cl_strategies.strategies.single_task import SingleTask as SingleTask
     from cl_strategies.strategies.wsn import WSN as WSN
@@ -52,9 +54,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "LwF": "cl_strategies.strategies.lwf",
         "MAS": "cl_strategies.strategies.mas",
         "Naive": "cl_strategies.strategies.naive",
+        "PFR": "cl_strategies.strategies.pfr",
         "PerTaskBatchNorm": "cl_strategies.strategies.batch_norm",
         "RWalk": "cl_strategies.strategies.rwalk",
         "Replay": "cl_strategies.strategies.replay",
+        "SCP": "cl_strategies.strategies.scp",
         "SI": "cl_strategies.strategies.si",
         "SingleTask": "cl_strategies.strategies.single_task",
         "Strategy": "cl_strategies.strategies.base",

@@ -123,6 +123,21 @@ ENTRIES: tuple[Entry, ...] = (
         "Park et al., Continual learning by asymmetric loss approximation with single-side "
         "overestimation, ICCV 2019",
     ),
+    _entry(
+        "scp",
+        "scp:SCP",
+        "Quadratic penalty weighted by what random projections of the outputs depend on.",
+        "Kolouri et al., Sliced Cramer synaptic consolidation for preserving deeply learned "
+        "representations, ICLR 2020",
+    ),
+    _entry(
+        "pfr",
+        "pfr:PFR",
+        "A small predictor must still find the features of the old network.",
+        "Gomez-Villa et al., Continually learning self-supervised representations with projected "
+        "functional regularization, CVPR Workshops 2022",
+        needs=("a copy of the model",),
+    ),
     Entry(
         name="halrp",
         factory="cl_strategies.strategies.halrp:HALRP",
