@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from cl_strategies.benchmarks.permuted import permuted_digits as permuted_digits
     from cl_strategies.benchmarks.permuted import permuted_fashion_mnist as permuted_fashion_mnist
     from cl_strategies.benchmarks.permuted_channels import p_mnist as p_mnist
+    from cl_strategies.benchmarks.photo import photo_digits as photo_digits
+    from cl_strategies.benchmarks.photo import photo_fashion_mnist as photo_fashion_mnist
+    from cl_strategies.benchmarks.photographs import food_101 as food_101
+    from cl_strategies.benchmarks.photographs import imagenet_100 as imagenet_100
+    from cl_strategies.benchmarks.photographs import imagenet_1000 as imagenet_1000
     from cl_strategies.benchmarks.rotated import rotated_digits as rotated_digits
     from cl_strategies.benchmarks.split import split_digits as split_digits
     from cl_strategies.benchmarks.split import split_fashion_mnist as split_fashion_mnist
@@ -58,6 +63,8 @@ _MODULES = {
     "omniglot": ("omniglot_rotation",),
     "permuted_channels": ("p_mnist",),
     "permuted": ("permuted_digits", "permuted_fashion_mnist"),
+    "photo": ("photo_digits", "photo_fashion_mnist"),
+    "photographs": ("food_101", "imagenet_100", "imagenet_1000"),
     "rotated": ("rotated_digits",),
     "split": ("split_digits", "split_fashion_mnist"),
     "task_streams": ("task_digits", "task_fashion_mnist", "task_tiny_imagenet"),

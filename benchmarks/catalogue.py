@@ -6,6 +6,8 @@ _SPLIT = "cl_strategies.benchmarks.split:"
 _PERMUTED = "cl_strategies.benchmarks.permuted:"
 _ROTATED = "cl_strategies.benchmarks.rotated:"
 _CLASSIC = "cl_strategies.benchmarks.classic:"
+_PHOTO = "cl_strategies.benchmarks.photo:"
+_PHOTOGRAPHS = "cl_strategies.benchmarks.photographs:"
 _CIFAR100 = "cl_strategies.benchmarks.cifar100_tasks:"
 _FIVE = "cl_strategies.benchmarks.five_sources:"
 _TASKS = "cl_strategies.benchmarks.task_streams:"
@@ -134,5 +136,34 @@ ENTRIES: tuple[Entry, ...] = (
         factory=_TASKS + "task_tiny_imagenet",
         summary="Tiny ImageNet (64x64 colour), 20 or 40 tasks with heads of their own",
         paper="Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015",
+    ),
+    Entry(
+        name="photo-digits",
+        factory=_PHOTO + "photo_digits",
+        summary="scikit-learn digits on its photographs (64x64 colour), 5 tasks; always there",
+    ),
+    Entry(
+        name="photo-fashion-mnist",
+        factory=_PHOTO + "photo_fashion_mnist",
+        summary="Fashion-MNIST on photographs (64x64 colour), 10 classes in 5 tasks",
+        paper="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747",
+    ),
+    Entry(
+        name="food-101",
+        factory=_PHOTOGRAPHS + "food_101",
+        summary="Food-101 (photographs), 101 classes in 10 tasks",
+        paper="Bossard, Guillaumin and Van Gool, Food-101, ECCV 2014",
+    ),
+    Entry(
+        name="imagenet-100",
+        factory=_PHOTOGRAPHS + "imagenet_100",
+        summary="LUCIR's 100 classes of ImageNet (photographs), in 10 tasks",
+        paper="Hou et al., Learning a unified classifier incrementally via rebalancing, CVPR 2019",
+    ),
+    Entry(
+        name="imagenet-1000",
+        factory=_PHOTOGRAPHS + "imagenet_1000",
+        summary="ImageNet (photographs), 1,000 classes in 10 tasks",
+        paper="Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 2015",
     ),
 )

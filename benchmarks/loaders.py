@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_strategies.benchmarks import glyph_readers, readers
+from cl_strategies.benchmarks import folder_readers, glyph_readers, readers
 from cl_strategies.benchmarks.choices import train_test_rows
-from cl_strategies.benchmarks.datasets import locate
+from cl_strategies.benchmarks.datasets import check_dataset, locate
 from cl_strategies.benchmarks.samples import FileSamples, ImageSamples, Samples, TensorSamples
 from cl_strategies.errors import UserError
 
@@ -59,7 +59,12 @@ def load_dataset(name: str, data_root: str | Path | None = None) -> LoadedDatase
         raise UserError("omniglot has no fixed split: use the stream omniglot-rotation")
     if name == "digits":
         return _digits()
+    if name in ("imagenet", "imagenet-100"):
+        return _imagenet(name, data_root)
     folder = locate(name, data_root)
+    if name == "food-101":
+        names, train, test = folder_readers.read_food101(folder)
+        return LoadedDataset(FileSamples(*train), FileSamples(*test), tuple(names))
     if name == "mnist-5k":
         table = glyph_readers.read_image_table(folder / "mnist_5k.csv.gz")
         return _parted(_scaled(table[0]), table[1], 0.2, "0123456789")
@@ -100,6 +105,21 @@ def _parted(x: Tensor, labels: np.ndarray, share: float, names: Sequence[str]) -
 def _scaled(images: np.ndarray) -> Tensor:
     """Grey images ``(N, H, W)`` of bytes as float32 ``(N, 1, H, W)`` in ``[0, 1]``."""
     return torch.from_numpy(images.copy()).unsqueeze(1).float() / 255
+
+
+def _imagenet(name: str, data_root: str | Path | None) -> LoadedDataset:
+    """ImageNet, or a hundred classes: from a folder of their own, or out of ImageNet's."""
+    size, chosen = (1000, None) if name == "imagenet" else (100, None)
+    absent = not check_dataset(name, data_root).present
+    if absent and check_dataset("imagenet", data_root).present:
+        name, size, chosen = "imagenet", 1000, imagenet_subset(100)
+    names, train, test = folder_readers.read_image_folders(locate(name, data_root), size, chosen)
+    return LoadedDataset(FileSamples(*train), FileSamples(*test), tuple(names))
+
+
+def imagenet_subset(n_classes: int) -> list[int]:
+    """Which of ImageNet's sorted classes LUCIR's script draws, and later papers with it."""
+    return np.random.RandomState(1993).permutation(1000)[:n_classes].tolist()
 
 
 def _grey(folder: Path, prefix: str) -> TensorSamples:

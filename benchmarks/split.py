@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cl_strategies.benchmarks.builder import build_benchmark
-from cl_strategies.benchmarks.choices import Order, Scenario, partition, permutation
+from cl_strategies.benchmarks.builder import Transforms, build_benchmark
+from cl_strategies.benchmarks.choices import Order, Scenario, permutation
 from cl_strategies.benchmarks.loaders import LoadedDataset, load_dataset
+from cl_strategies.benchmarks.protocols import phases
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.stream import StreamBenchmark
@@ -69,11 +69,12 @@ def split_stream(
     name: str,
     n_experiences: int,
     scenario: Scenario = "class",
+    protocol: str = "scratch",
     class_order: Order = None,
     order: Order = None,
     fraction: float = 1.0,
     validation: float = 0.0,
-    transforms: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
+    transforms: Transforms | None = None,
 ) -> StreamBenchmark:
     """Cut the classes of ``data`` into tasks.
 
@@ -81,16 +82,18 @@ def split_stream(
         evenly, the first tasks have one more (10 classes in 3 tasks: 4, 3, 3).
     :param scenario: ``"class"``: the data set's class ids, one head; ``"task"``: ids from zero in
         each task, a head per task; ``"domain"``: ids from zero in each task, one head.
+    :param protocol: ``"scratch"``: as above; ``"half"``: half of the classes first, then
+        ``n_experiences`` more tasks.
     :param class_order: order in which classes are cut into tasks: ``None`` (natural), a seed, or
         a permutation.
     :param order: order of the tasks: ``None`` (natural), a seed, or a permutation.
     :param fraction: share of each class's training samples to keep.
     :param validation: share of the kept training samples that replaces the test stream.
-    :param transforms: transforms of the groups ``train`` and ``eval``.
+    :param transforms: transforms of the groups ``train`` and ``eval``, or a mapping of groups.
     :raises UserError: for options out of range.
     """
     classes = permutation("class_order", class_order, len(data.class_names))
-    tasks = partition(classes, n_experiences)
+    tasks = phases(classes, n_experiences, protocol)
     return build_benchmark(
         [data.train] * len(tasks),
         [data.test] * len(tasks),

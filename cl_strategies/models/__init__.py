@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cl_strategies.models.lenet import wide_lenet as wide_lenet
     from cl_strategies.models.reduced_resnet import reduced_resnet18 as reduced_resnet18
     from cl_strategies.models.resnets import slim_resnet18 as slim_resnet18
+    from cl_strategies.models.small_resnet import small_resnet as small_resnet
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "reduced_resnet18": "cl_strategies.models.reduced_resnet",
         "slim_resnet18": "cl_strategies.models.resnets",
         "small_alexnet": "cl_strategies.models.alexnet",
+        "small_resnet": "cl_strategies.models.small_resnet",
         "wide_lenet": "cl_strategies.models.lenet",
     },
 )

@@ -68,4 +68,10 @@ ENTRIES: tuple[Entry, ...] = (
         needs=("images of at least 9x9 pixels",),
         fixed=_FIXED,
     ),
+    Entry(
+        name="small-resnet",
+        factory="cl_strategies.models.small_resnet:small_resnet",
+        summary="Residual stages and a mean over the image, of any size; has activation maps.",
+        fixed=_FIXED,
+    ),
 )

@@ -158,6 +158,49 @@ def write_mnist_5k(root: Path, *, seed: int = 10, per_class: int = 10) -> None:
     (root / "mnist-5k" / "mnist_5k.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
 
 
+def _photographs(folder: Path, seed: int) -> list[Path]:
+    """A few JPEG files of different sizes, one of them grey."""
+    generator = np.random.RandomState(seed)
+    folder.mkdir()
+    paths = []
+    for index, (height, width) in enumerate([(30, 20), (17, 41), (24, 24), (60, 50)]):
+        pixels = generator.randint(0, 256, (height, width, 3)).astype(np.uint8)
+        paths.append(folder / f"{index}.jpg")
+        Image.fromarray(pixels if index else pixels[..., 0]).save(paths[-1], "JPEG")
+    return paths
+
+
+def write_food_101(root: Path, *, seed: int = 11) -> None:
+    """101 classes with four training images and two for testing; the files are links."""
+    originals = _photographs(root / "food-originals", seed)
+    folder = root / "food-101"
+    (folder / "meta").mkdir(parents=True)
+    names = [f"dish_{number:03}" for number in range(101)]
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for index, name in enumerate(names):
+        (folder / "images" / name).mkdir(parents=True)
+        for number in range(6):
+            identity = f"{1000 * index + 37 * number % 1000}"
+            os.link(originals[(index + number) % 4], folder / "images" / name / f"{identity}.jpg")
+            lines["train" if number < 4 else "test"].append(f"{name}/{identity}")
+    (folder / "meta" / "classes.txt").write_text("\n".join(names) + "\n")
+    for part, entries in lines.items():
+        (folder / "meta" / f"{part}.txt").write_text("\n".join(entries) + "\n")
+
+
+def write_imagenet(root: Path, *, seed: int = 12, n_classes: int = 1000) -> None:
+    """A folder per class with two training images and one for validation; the files are links."""
+    originals = _photographs(root / "imagenet-originals", seed)
+    numbers = np.random.RandomState(seed).choice(10**7, n_classes, replace=False)
+    for index, number in enumerate(numbers.tolist()):
+        name = f"n{number:08d}"
+        for part, files in (("train", (f"{name}_9", f"{name}_10")), ("val", (f"ILSVRC_{index}",))):
+            folder = root / "imagenet" / part / name
+            folder.mkdir(parents=True)
+            for file in files:
+                os.link(originals[(index + len(file)) % 4], folder / f"{file}.JPEG")
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder that holds a small version of every data set."""
@@ -170,6 +213,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_notmnist(root)
     write_omniglot(root)
     write_mnist_5k(root)
+    write_food_101(root)
+    write_imagenet(root)
     return str(root)
 
 

@@ -20,7 +20,7 @@ from cl_strategies.errors import UserError
 @pytest.fixture
 def copied(data_root: str, tmp_path: Path) -> Path:
     """A copy of the small data sets that a test may break, without the many files."""
-    leave_out = shutil.ignore_patterns("tiny-imagenet-200")
+    leave_out = shutil.ignore_patterns("tiny-imagenet-200", "food-101", "imagenet*")
     return Path(shutil.copytree(data_root, tmp_path / "copy", ignore=leave_out))
 
 

@@ -19,6 +19,7 @@ COUNTS = [
     ("cnn", DIGIT, {}, 320 + 18_496 + (64 * 2 * 2 * 128 + 128) + 1290),
     ("cnn", CIFAR, {"channels": [8], "hidden": 16}, 224 + (8 * 16 * 16 * 16 + 16) + 170),
     ("lenet", MNIST, {}, 61_706),  # LeCun et al. with a linear output layer
+    ("small-resnet", CIFAR, {}, 4_704 + 64 + 18_624 + 57_920 + 650),
     ("slim-resnet18", CIFAR, {}, 580 + 14_560 + 51_600 + 205_600 + 820_800 + 1610),
 ]
 

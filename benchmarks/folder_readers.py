@@ -1,0 +1,99 @@
+"""Readers of data sets that are published as folders of photographs: Food-101 and ImageNet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cl_strategies.errors import DataMissingError
+
+#: Files with their labels ``(N,)``.
+Labelled = tuple[list[str], np.ndarray]
+
+
+def read_food101(folder: Path) -> tuple[list[str], Labelled, Labelled]:
+    """Class names, then training and test files with labels.
+
+    Classes stand in the order of ``meta/classes.txt``; files in the order of ``meta/train.txt``
+    and ``meta/test.txt``, whose lines are such as ``apple_pie/1005649``.
+
+    :raises DataMissingError: for a line that names no class, or a class without images.
+    """
+    names = _lines(folder / "meta" / "classes.txt")
+    return names, _listed(folder, "train", names), _listed(folder, "test", names)
+
+
+def read_image_folders(
+    folder: Path, n_classes: int, chosen: Sequence[int] | None = None
+) -> tuple[list[str], Labelled, Labelled]:
+    """Class names, then the files below ``train`` and ``val`` with labels.
+
+    Both have one folder per class; classes and files are sorted by name.
+
+    :param n_classes: how many there must be.
+    :param chosen: indices of the classes to take, among the sorted ones.
+    :raises DataMissingError: if the classes are others, or one has no images.
+    """
+    names = sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir())
+    if len(names) != n_classes:
+        raise DataMissingError(
+            f"{folder / 'train'} has {len(names)} folders, expected one for each of {n_classes} "
+            "classes: unpack the data set again"
+        )
+    if chosen is not None:
+        names = sorted(names[index] for index in chosen)
+    return names, _in_folders(folder / "train", names), _in_folders(folder / "val", names)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataMissingError(f"{path} cannot be read ({error}): fetch it again") from error
+    return [line for line in lines if line]
+
+
+def _listed(folder: Path, part: str, names: Sequence[str]) -> Labelled:
+    index = {name: label for label, name in enumerate(names)}
+    path = folder / "meta" / f"{part}.txt"
+    files, labels = [], []
+    for line in _lines(path):
+        name = line.partition("/")[0]
+        if name not in index:
+            raise DataMissingError(
+                f"{path} is truncated or corrupt (the line {line!r} names no class): delete it and "
+                "fetch it again"
+            )
+        files.append(os.path.join(folder, "images", f"{line}.jpg"))
+        labels.append(index[name])
+    _check_complete(path, labels, names)
+    return files, np.asarray(labels, dtype=np.int64)
+
+
+def _in_folders(folder: Path, names: Sequence[str]) -> Labelled:
+    files: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        try:
+            found = sorted(entry.path for entry in os.scandir(folder / name) if entry.is_file())
+        except OSError as error:
+            raise DataMissingError(
+                f"{folder / name} cannot be read ({error.strerror}): each class needs a folder of "
+                "images; unpack the data set again"
+            ) from error
+        files += found
+        labels += [label] * len(found)
+    _check_complete(folder, labels, names)
+    return files, np.asarray(labels, dtype=np.int64)
+
+
+def _check_complete(where: Path, labels: Sequence[int], names: Sequence[str]) -> None:
+    missing = sorted(set(range(len(names))) - set(labels))
+    if missing:
+        raise DataMissingError(
+            f"{where} has no image of {len(missing)} classes (the first is {names[missing[0]]}): "
+            "fetch it again"
+        )
