@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from avalanche.models import avalanche_forward
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
@@ -101,14 +101,31 @@ class EstimatedPlugin(SurrogatePlugin):
         model.eval()
         for batch in loader:
             x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
-            strategy.optimizer.zero_grad()
-            self.objective(strategy, avalanche_forward(model, x, batch[-1]), y).backward()
-            for name, parameter in parameters.items():
-                if parameter.grad is not None:
-                    estimate[name] += self.contribution(parameter.grad) / len(loader)
+            output = avalanche_forward(model, x, batch[-1])
+            self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
         strategy.optimizer.zero_grad()
         model.train(was_training)
         return estimate
+
+    def add_contributions(
+        self,
+        strategy: Any,
+        output: Tensor,
+        labels: Tensor,
+        parameters: Mapping[str, nn.Parameter],
+        estimate: Mapping[str, Tensor],
+        share: int,
+    ) -> None:
+        """Add what one batch contributes, divided by ``share``, to the importances.
+
+        :param output: of the model, with its graph.
+        :param parameters: by name; ``estimate``: their importances so far, in the same order.
+        """
+        strategy.optimizer.zero_grad()
+        self.objective(strategy, output, labels).backward()
+        for name, parameter in parameters.items():
+            if parameter.grad is not None:
+                estimate[name].add_(self.contribution(parameter.grad) / share)
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
         """What is differentiated, a scalar for a batch."""

@@ -35,7 +35,7 @@ ALWAYS = {
     *("naive", "joint", "cumulative", "single-task", "ewc", "mas", "rwalk", "lwf", "replay"),
     *("agem", "gdumb", "dark-er", "l2", "si", "alasso", "cim", "compressed-replay"),
 }
-LIFELONG = ["naive", "ewc", "si", "mas", "rwalk"]
+LIFELONG = ["naive", "ewc", "si", "mas", "rwalk", "scp", "pfr"]
 
 
 def tables(name: str = "naive", **quantization: Any) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""Projected functional regularisation (Gomez-Villa, Twardowski, Yu, Bagdanov, van de Weijer,
+"Continually Learning Self-Supervised Representations with Projected Functional Regularization",
+CVPR Workshops 2022)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from avalanche.models import avalanche_forward
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cl_strategies.errors import UserError
+from cl_strategies.models.batch_norm import BatchNorm1d
+from cl_strategies.plugins.regularization.features import feature_layer, features_of
+from cl_strategies.plugins.regularization.functional import check_not_negative
+
+
+def projected_distance(projected: Tensor, old: Tensor) -> Tensor:
+    """``mean(1 - cos(projected, old))``, in [0, 2]; no gradient reaches ``old``.
+
+    :param projected: ``(N, d)``, features of today's network through the predictor.
+    :param old: ``(N, d)``, features of the old network.
+    :returns: a scalar.
+    """
+    return (1 - F.cosine_similarity(projected, old.detach(), dim=1)).mean()
+
+
+def predictor(features: int) -> nn.Sequential:
+    """A two-layer network from today's features to those of the old network.
+
+    :param features: their number ``d``; the layer between has ``d / 2`` units, at least one.
+    """
+    hidden = max(features // 2, 1)
+    return nn.Sequential(
+        nn.Linear(features, hidden), BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, features)
+    )
+
+
+class PFRPlugin(SupervisedPlugin):
+    """Holds what the old network knew within reach of a small predictor.
+
+    From the second experience on, the loss gains ``strength`` times :func:`projected_distance`
+    between the predictor's output on today's features and the features of a copy of the network
+    as it was before the experience. The features may thus change, as long as the old ones can be
+    computed from them. The predictor is made anew for each experience and trained beside the
+    network, by an Adam of its own; nothing of it is used in evaluation.
+
+    :param strength: factor of the term.
+    :param predictor_lr: learning rate of the predictor.
+    :param layer: module whose output are the features; ``""``: ``backbone`` or ``features``.
+    :raises UserError: for an option out of its range.
+    """
+
+    def __init__(
+        self, strength: float = 1.0, *, predictor_lr: float = 1e-3, layer: str = ""
+    ) -> None:
+        super().__init__()
+        check_not_negative(strength=strength)
+        if not 0 < predictor_lr < float("inf"):
+            raise UserError(f"predictor_lr is {predictor_lr}: give a positive number")
+        self.strength = strength
+        self.predictor_lr = predictor_lr
+        self.layer = layer
+        self.old: nn.Module | None = None
+        self._predictor: nn.Sequential | None = None
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._features: Tensor | None = None
+        self._hook: Any = None
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the model has no such layer."""
+        self._forget()
+        layer = feature_layer(strategy.model, self.layer)
+        if self.old is not None:
+            self._hook = layer.register_forward_hook(self._note)
+
+    def _note(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
+        if layer.training:
+            self._features = output.flatten(1)
+
+    def penalty(self, strategy: Any) -> Tensor:
+        """The term of the current mini-batch, without its factor; zero in the first experience."""
+        features, self._features = self._features, None
+        if self.old is None or features is None:
+            return torch.zeros((), device=strategy.device)
+        with torch.no_grad():
+            old = features_of(
+                self.old,
+                self.layer,
+                lambda model: avalanche_forward(model, strategy.mb_x, strategy.mb_task_id),
+            )
+        if self._predictor is None:
+            self._predictor = predictor(features.shape[1]).to(features)
+            self._optimizer = torch.optim.Adam(self._predictor.parameters(), lr=self.predictor_lr)
+        return projected_distance(self._predictor(features), old)
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        if self.old is not None and self.strength:
+            strategy.loss += self.strength * self.penalty(strategy)
+            if self._optimizer is not None:
+                self._optimizer.zero_grad()
+
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        if self._optimizer is not None:
+            self._optimizer.step()
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._forget()
+        self.old = copy.deepcopy(strategy.model).eval().requires_grad_(False)
+
+    def _forget(self) -> None:
+        """What serves one experience only."""
+        if self._hook is not None:
+            self._hook.remove()
+        self._predictor = self._optimizer = self._features = self._hook = None
