@@ -34,6 +34,7 @@ test-all: $(STAMP)
 	$(BIN)/python -m pytest -m ""
 
 bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pytest tests/performance -m "" --benchmark-enable -s
 
 lint: $(STAMP)

@@ -286,9 +286,8 @@ def _gradient_difference(data: tuple[Tensor, Tensor]) -> float:
     algorithm = LowRankPerturbation()
     model = HALRPModel(network).train()
     _learn(model, 0, [x], y)
-    model.head.double()
     model.adaptation(_experience(1))
-    model.head.double()
+    model.double()  # the new head
     algorithm.decompose(model, [(x, y)], F.cross_entropy)
     entries = model.factors(model.current)
     own = [p for entry in entries.values() for p in entry.parameters()]

@@ -22,10 +22,12 @@ import cl_strategies  # noqa: F401  (mends torchvision before anything below imp
 
 # isort: split
 import accelerators
+import exemplars
 import herding
 import long_streams
 import loops
 import processes
+import quantised
 import torch
 from cases import Case, cases
 from loops import Data
@@ -37,6 +39,8 @@ from cl_strategies.experiment.environment import describe_environment, usable_co
 FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "long-streams": long_streams.measurements,
     "herding": herding.measurements,
+    "exemplars": exemplars.measurements,
+    "quantised": quantised.measurements,
     "processes": processes.measurements,
     "accelerators": accelerators.measurements,
 }
