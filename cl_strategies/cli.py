@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_strategies import arguments
 from cl_strategies.errors import UserError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--strategies", metavar="A,B", help="strategies (likewise)")
     sub.add_argument("--seeds", metavar="0-2", help="seeds: 0,1,5 or 0-4")
-    sub.add_argument("--orders", metavar="0-4", help="seeds of task orders: 0,1,5 or 0-4")
+    sub.add_argument("--orders", metavar="0-4", help="task orders: seeds 0-4, or names A-E")
     sub.add_argument(
         "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
     )
@@ -235,7 +236,7 @@ def _compare(options: argparse.Namespace) -> int:
             executor_name=options.executor,
             executor_options=_executor_options(options),
             jobs=options.jobs,
-            shard=_shard(options.shard),
+            shard=arguments.shard(options.shard),
             progress=progress,
         )
     for slug, problem in result.problems.items():
@@ -255,7 +256,7 @@ def _suite(options: argparse.Namespace) -> Suite:
 
     from cl_strategies.experiment.suite import Suite
 
-    benchmarks, strategies = _names(options.benchmark), _names(options.strategies)
+    benchmarks, strategies = arguments.names(options.benchmark), arguments.names(options.strategies)
     if options.suite:
         suite = Suite.from_toml(options.suite)
         suite = replace(
@@ -274,9 +275,9 @@ def _suite(options: argparse.Namespace) -> Suite:
             "--benchmark and --strategies"
         )
     if options.seeds is not None:
-        suite = replace(suite, seeds=_integers("--seeds", options.seeds))
+        suite = replace(suite, seeds=arguments.integers("--seeds", options.seeds))
     if options.orders is not None:
-        suite = replace(suite, orders=_integers("--orders", options.orders))
+        suite = replace(suite, orders=arguments.orders("--orders", options.orders))
     return suite
 
 
@@ -364,32 +365,6 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     if options.data_root:
         overrides["benchmark.data_root"] = options.data_root
     return overrides
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _integers(flag: str, text: str) -> list[int]:
-    """``"0,2,5-7"`` -> ``[0, 2, 5, 6, 7]``."""
-    from cl_strategies.experiment.suite import checked_seeds
-
-    values: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(f"{flag} {text!r}: give integers such as 0,1,5 or a range such as 0-4")
-        values.extend(range(int(first), int(last or first) + 1))
-    if not values:
-        raise UserError(f"{flag} {text!r}: the range is empty; write the smaller number first")
-    return checked_seeds(flag, values)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not index.isdecimal() or not count.isdecimal():
-        raise UserError(f"--shard {text!r}: give I/N, such as 0/4 for the first of four")
-    return int(index), int(count)
 
 
 def _bar(unit: str, total: int | None = None) -> Any:

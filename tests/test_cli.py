@@ -74,6 +74,24 @@ def test_run_reads_a_file_and_the_command_line_beats_it(capsys, tmp_path):
     assert config["train"]["epochs"] == 1 and config["strategy"]["c"] == 5.0
 
 
+def test_compare_takes_ranges_of_named_orders(capsys, tmp_path):
+    arguments = [
+        "compare",
+        "--benchmark",
+        "task-digits",
+        "--strategies",
+        "naive",
+        "--orders",
+        "B-C",
+    ]
+    fast = ["--set", "train.epochs=1", "--set", "benchmark.fraction=0.05"]
+    assert main([*arguments, *fast, "--executor", "serial", "--out", str(tmp_path)]) == 0
+    results = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/result.json")]
+    found = {result["config"]["benchmark"]["order"]: result["task_order"] for result in results}
+    assert found == {"B": [1, 0, 4, 2, 3], "C": [2, 4, 1, 3, 0]}
+    assert "max_order_disparity" in (tmp_path / "summary.csv").read_text()
+
+
 def test_compare_writes_the_promised_columns(capsys, tmp_path):
     arguments = ["compare", "--benchmark", "split-digits", "--strategies", "naive,si", *FAST]
     assert main([*arguments, "--seeds", "0-1", "--executor", "serial", "--out", str(tmp_path)]) == 0
@@ -105,6 +123,8 @@ def test_compare_writes_the_promised_columns(capsys, tmp_path):
         (["compare", "quickstart", "--strategies", "alaso"], "did you mean alasso"),
         (["compare", "quickstart", "--seeds", "a-b"], "--seeds"),
         (["compare", "quickstart", "--seeds", "3-1"], "empty"),
+        (["compare", "quickstart", "--orders", "B-A"], "--orders"),
+        (["compare", "quickstart", "--orders", "A-B"], "order is 'A'"),
         (["compare", "quickstart", "--shard", "4/4"], "shard"),
         (["compare", "quickstart", "--executor", "cluster"], "unknown executor"),
         (["report", "nowhere"], "nowhere"),

@@ -39,7 +39,7 @@ class Suite:
     :param benchmarks: tables with at least a ``name``.
     :param strategies: likewise.
     :param seeds: one run each.
-    :param orders: seeds of task orders, one run each; empty: what the benchmarks say.
+    :param orders: seeds or names of task orders, one run each; empty: what the benchmarks say.
     :param bits: bit-widths of weights and activations, one run each, of the strategies that are
         quantised and do not say their own; empty: the defaults.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
@@ -52,7 +52,7 @@ class Suite:
     benchmarks: Sequence[Mapping[str, Any]]
     strategies: Sequence[Mapping[str, Any]]
     seeds: Sequence[int] = (0,)
-    orders: Sequence[int] = ()
+    orders: Sequence[int | str] = ()
     bits: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Suite:
             benchmarks=tables["benchmarks"],
             strategies=tables["strategies"],
             seeds=checked_seeds("suite.seeds", head.get("seeds", [0])),
-            orders=checked_seeds("suite.orders", head.get("orders", [])),
+            orders=checked_orders("suite.orders", head.get("orders", [])),
             bits=_checked_bits(head.get("bits", [])),
             shared={table: tables[table] for table in _SHARED if table in tables},
             tuning=tables.get("tuning", {}),
@@ -96,7 +96,7 @@ class Suite:
         """
         configs = {}
         asked = "benchmark.data_root" in (overrides or {})
-        orders: list[int | None] = [*self.orders] or [None]
+        orders: list[int | str | None] = [*self.orders] or [None]
         for benchmark in self.benchmarks:
             for seed in self.seeds:
                 for order in orders:
@@ -211,6 +211,15 @@ def checked_seeds(what: str, seeds: Any) -> list[int]:
     ):
         raise UserError(f"{what} is {seeds!r}: give different integers from 0, such as [0, 1, 2]")
     return list(seeds)
+
+
+def checked_orders(what: str, orders: Any) -> list[int | str]:
+    """:raises UserError: unless ``orders`` is a list of different seeds or names."""
+    if isinstance(orders, list) and orders and all(isinstance(name, str) for name in orders):
+        if len(set(orders)) < len(orders):
+            raise UserError(f"{what} is {orders!r}: an order stands twice, give different ones")
+        return list(orders)
+    return list(checked_seeds(what, orders))
 
 
 def recipes() -> dict[str, Path]:

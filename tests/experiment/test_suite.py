@@ -61,6 +61,13 @@ def test_orders_multiply_the_runs(tmp_path):
     assert {c.benchmark.options["order"] for c in configs} == {0, 1, 2}
 
 
+def test_orders_may_be_named(tmp_path):
+    changed = {**TABLES["suite"], "orders": ["A", "E"]}
+    benchmarks = [{"name": "task-digits"}]
+    configs = suite(tmp_path, suite=changed, benchmarks=benchmarks).configs()
+    assert {c.benchmark.options["order"] for c in configs} == {"A", "E"}
+
+
 def test_a_strategy_may_stand_twice_under_different_labels(tmp_path):
     rows = [{"name": "si", "label": f"si-{c}", "c": c} for c in (1.0, 2.0)]
     special = {"si": {"xi": 0.5}, "si-2.0": {"c": 7.0}}
@@ -100,6 +107,9 @@ def test_bit_widths_multiply_the_runs_of_what_is_quantised(tmp_path):
         ({"suite": {"seed": [1]}}, "did you mean seeds"),
         ({"suite": {"seeds": [1, 1]}}, "different integers"),
         ({"suite": {"seeds": ["a"]}}, "different integers"),
+        ({"suite": {"orders": ["A", "A"]}}, "an order stands twice"),
+        ({"suite": {"orders": ["A", 1]}}, "suite.orders is"),
+        ({"suite": {"orders": "A"}}, "suite.orders is"),
         ({"suite": {"bits": [4, 4]}}, "different bit-widths"),
         ({"suite": {"bits": [9]}}, "suite.bits is 9: give 1 to 8"),
         ({"strategies": [{"name": "si", "label": 1}]}, "must be a text"),
