@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cl_strategies.archive import check_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
 
@@ -32,10 +32,8 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     :raises UserError: if the file is damaged, of another format, or holds objects.
     """
     try:
-        _check_archive(path)
+        check_stored(path)
         state = torch.load(path, map_location=device, weights_only=True)
-    except UserError:
-        raise
     except pickle.UnpicklingError as error:
         raise UserError(
             f"the checkpoint {path} holds something other than tensors and plain data, "
@@ -47,13 +45,3 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"the checkpoint {path} was written by another version: {REMEDY}")
     return state
-
-
-def _check_archive(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        # torch compresses nothing; what is compressed could unpack to more than the memory.
-        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise UserError(f"the checkpoint {path} was not written by cl-strategies: {REMEDY}")
-        damaged = archive.testzip()  # every record carries a CRC-32
-    if damaged is not None:
-        raise UserError(f"the checkpoint {path} is damaged (in {damaged}): {REMEDY}")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.archive import check_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, MAX_BITS, check_bits
@@ -19,6 +20,14 @@ from cl_strategies.plugins.quantization.layers import QuantizedLayer, quantized_
 from cl_strategies.plugins.quantization.quantizer import Encoded
 
 _FORMAT = 1
+_LONGEST_INDEX = 2**26  # bytes; unpacked from far fewer, if someone wishes so
+_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    )
+}
 _HELD_AS_TEXT = ".format"
 
 
@@ -187,11 +196,18 @@ def read_packed(path: str | Path) -> dict[str, Any]:
     :raises UserError: if it is not such a file.
     """
     try:
-        content = torch.load(path, weights_only=True)
-        index = json.loads(zlib.decompress(bytes(content["index"].tolist())))
-        data = content["data"]
-    except Exception as error:
-        raise UserError(f"{path} is not a packed model ({error})") from error
+        return _read(Path(path))
+    except Exception as error:  # a broken file raises almost anything
+        what = str(error) or type(error).__name__
+        raise UserError(f"{path} is not a packed model ({what})") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    check_stored(path)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    unpacker = zlib.decompressobj()
+    index = json.loads(unpacker.decompress(content["index"].numpy().tobytes(), _LONGEST_INDEX))
+    data = content["data"]
     place = 0
 
     def take(description: list[Any]) -> Tensor:
@@ -199,7 +215,7 @@ def read_packed(path: str | Path) -> dict[str, Any]:
         kind, shape, size = description
         part = data[place : place + size].clone()
         place += size
-        return part.view(getattr(torch, kind)).view(shape)
+        return part.view(_DTYPES[kind]).view(shape)
 
     layers = {}
     for name, entry in index["layers"].items():

@@ -1,6 +1,8 @@
 """Packed weights: bit-exact, as small as promised, the same predictions."""
 
 import copy
+import json
+import zlib
 
 import pytest
 import torch
@@ -131,6 +133,50 @@ def test_what_cannot_be_packed_is_refused(tmp_path):
     (tmp_path / "other.pt").write_bytes(b"no model")
     with pytest.raises(UserError, match="is not a packed model"):
         read_packed(tmp_path / "other.pt")
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+def changed_index(content, **changes):
+    index = json.loads(zlib.decompress(content["index"].numpy().tobytes()))
+    raw = zlib.compress(json.dumps({**index, **changes}).encode())
+    return {**content, "index": torch.frombuffer(bytearray(raw), dtype=torch.uint8)}
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda content, trap: Malicious(trap),
+        lambda content, trap: {**content, "data": Malicious(trap)},
+        lambda content, trap: {**content, "index": torch.zeros(9, dtype=torch.uint8)},
+        lambda content, trap: changed_index(content, state={"w": ["load", [1], 1]}),
+        lambda content, trap: changed_index(content, state={"w": ["float32", [2**40], 4]}),
+        lambda content, trap: changed_index(content, layers={"w": 3}),
+        lambda content, trap: changed_index(content, text={"w": 3}),
+    ],
+)
+def test_a_hostile_file_is_refused_and_runs_no_code(attack, tmp_path):
+    path, trap = tmp_path / "model.pt", tmp_path / "ran"
+    save_packed(pack_model(quantised("uniform")), path)
+    content = torch.load(path, weights_only=True)
+    torch.save(attack(content, trap), path)
+    with pytest.raises(UserError, match="is not a packed model"):
+        read_packed(path)
+    assert not trap.exists()
+
+
+def test_an_index_unpacks_to_its_limit_only(tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    save_packed(pack_model(quantised("uniform")), path)
+    monkeypatch.setattr("cl_strategies.plugins.quantization.packing._LONGEST_INDEX", 100)
+    with pytest.raises(UserError, match="is not a packed model"):
+        read_packed(path)
 
 
 def test_packing_leaves_the_model_alone():
