@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -302,8 +301,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
 def _merge(stored: list[Record], fresh: list[Candidate]) -> Iterator[Candidate]:
     """Both in the order of their keys; of equal ones the stored first."""
-    kept = (Candidate(record.key, record) for record in stored)
-    return heapq.merge(kept, fresh, key=attrgetter("key")) if fresh else kept
+    kept = [Candidate(record.key, record) for record in stored]
+    return iter(sorted([*kept, *fresh], key=attrgetter("key")) if fresh else kept)
 
 
 def _positive(size: int) -> int:

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from cl_strategies.errors import UserError
 
-Matrix = npt.NDArray[np.float64]
-
 
 def herding_order(features: Tensor, k: int | None = None) -> Tensor:
     """Indices in the order of herding: each prefix approximates the mean as well as it can.
@@ -34,10 +32,9 @@ def herding_order(features: Tensor, k: int | None = None) -> Tensor:
     if not 0 <= count <= len(vectors):
         raise UserError(f"k is {k}: there are {len(vectors)} features to order")
     # |t mean - total - v|^2 = |v|^2 - 2 t <v, mean> + 2 <v, total> + what all candidates share
-    matrix = vectors.numpy()
-    distance = np.square(matrix).sum(1)
-    toward_mean = 2.0 * (matrix @ matrix.mean(0))
-    products = _double_products(matrix)
+    distance = vectors.square().sum(1).numpy()
+    toward_mean = (vectors @ vectors.mean(0)).mul_(2).numpy()
+    products = _double_products(vectors)
     order = np.empty(count, dtype=np.int64)
     for step in range(count):
         distance -= toward_mean
@@ -47,11 +44,11 @@ def herding_order(features: Tensor, k: int | None = None) -> Tensor:
     return torch.from_numpy(order)
 
 
-def _double_products(matrix: Matrix) -> Callable[[np.intp], Matrix]:
+def _double_products(vectors: Tensor) -> Callable[[np.intp], npt.NDArray[np.float64]]:
     """``2 <v, v_i>`` for all rows ``v``, from a table unless that took over 32 MiB."""
-    if len(matrix) > 2048:
-        return lambda i: 2.0 * (matrix @ matrix[i])
-    table = 2.0 * (matrix @ matrix.T)
+    if len(vectors) > 2048:
+        return lambda i: (vectors @ vectors[int(i)]).mul_(2).numpy()
+    table = (vectors @ vectors.T).mul_(2).numpy()
     return table.__getitem__
 
 

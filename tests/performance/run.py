@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import statistics
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import cl_strategies  # noqa: F401  (mends torchvision before anything below imp
 # isort: split
 import accelerators
 import exemplars
+import halrp_cases
 import herding
 import long_streams
 import loops
@@ -36,9 +39,24 @@ from report import write
 
 from cl_strategies.experiment.environment import describe_environment, usable_cores
 
+
+def _halrp(data: Data, rounds: int) -> list[Measurement]:
+    return [
+        Measurement(
+            name=row.name,
+            title=f"{row.title}: ours / {row.compared_with}",
+            values=[a / b for a, b in zip(row.ours, row.reference, strict=True)],
+            proof=f"same result, largest difference {max(row.proof.values()):.0e}",
+            most=row.most,
+        )
+        for row in halrp_cases.measure(rounds)
+    ]
+
+
 FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "long-streams": long_streams.measurements,
     "herding": herding.measurements,
+    "halrp": _halrp,
     "exemplars": exemplars.measurements,
     "quantised": quantised.measurements,
     "processes": processes.measurements,
@@ -53,7 +71,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="timed rounds (default 7)")
     parser.add_argument("--images", type=int, default=60_000, help="training images")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="threads of PyTorch")
-    parser.add_argument("--only", nargs="*", help="names of cases and families (default: all)")
+    parser.add_argument(
+        "--only", nargs="*", help="names of cases and families to measure again (default: all)"
+    )
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")  # Avalanche warns in every run about its own deprecations
     torch.set_num_threads(options.threads)
@@ -70,6 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
                 figures.append(figure)
                 print(f"{figure.name}: {figure.value:.2f} {figure.unit}", flush=True)
     environment = describe_environment("cpu")
+    if options.only:
+        rows, figures = with_earlier(options.out, rows, figures)
     setting = {
         "data": data.name,
         "training images": options.images,
@@ -81,6 +103,25 @@ def main(arguments: list[str] | None = None) -> int:
     }
     print(write(options.out, rows, figures, setting, environment))
     return 0
+
+
+def with_earlier(
+    out: Path, rows: list[dict[str, Any]], figures: list[Measurement]
+) -> tuple[list[dict[str, Any]], list[Measurement]]:
+    """The new figures among those that an earlier run left in ``out``, in their order."""
+    file = out / "performance.json"
+    if not file.exists():
+        return rows, figures
+    earlier = json.loads(file.read_text(encoding="utf-8"))
+    kept_rows = {row["name"]: row for row in earlier["cases"]}
+    kept_rows |= {row["name"]: row for row in rows}
+    known = {field.name for field in fields(Measurement)}
+    kept = {
+        figure["name"]: Measurement(**{k: v for k, v in figure.items() if k in known})
+        for figure in earlier["figures"]
+    }
+    kept |= {figure.name: figure for figure in figures}
+    return list(kept_rows.values()), list(kept.values())
 
 
 def measure(case: Case, data: Data, rounds: int) -> dict[str, Any]:
