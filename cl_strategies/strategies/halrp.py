@@ -38,7 +38,8 @@ class HALRP(TaskModelStrategy):
         the chosen ranks keep (Eq. 11).
     :param warmup_epochs: epochs of free training of a new task, n_r in the paper; the rest of
         ``train_epochs`` fine-tunes.
-    :param l1: weight of the L1 norm of the low-rank factors, lambda_0 in Eq. 12.
+    :param l1: weight of the L1 norm of the low-rank factors, lambda_0 in Eq. 12; the
+        paper uses 1e-6 on permuted MNIST and Five-dataset, 1e-4 on CIFAR-100.
     :param l2: weight of the squared norm of scales and factors, lambda_1 in Eq. 12. The authors'
         code halves it.
     :param importance: importance of a layer: ``"grad_norm"``, the squared norm of its gradient
@@ -69,7 +70,7 @@ class HALRP(TaskModelStrategy):
         optimizer: Optimizer,
         alpha: float = 0.9,
         warmup_epochs: int = 1,
-        l1: float = 1e-4,
+        l1: float = 1e-6,
         l2: float = 1e-4,
         importance: str = "grad_norm",
         selection: str = "hessian",

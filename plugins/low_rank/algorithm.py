@@ -56,7 +56,7 @@ class LowRankPerturbation:
     """
 
     alpha: float = 0.9
-    l1: float = 1e-4
+    l1: float = 1e-6
     l2: float = 1e-4
     importance: str = "grad_norm"
     selection: str = "hessian"
