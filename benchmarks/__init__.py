@@ -26,10 +26,18 @@ if TYPE_CHECKING:
     from cl_strategies.benchmarks.datasets import check_dataset as check_dataset
     from cl_strategies.benchmarks.datasets import check_datasets as check_datasets
     from cl_strategies.benchmarks.datasets import download as download
+    from cl_strategies.benchmarks.digit_domains import digit_domains as digit_domains
+    from cl_strategies.benchmarks.domains import imageclef as imageclef
+    from cl_strategies.benchmarks.domains import office_31 as office_31
     from cl_strategies.benchmarks.five_sources import five_datasets as five_datasets
     from cl_strategies.benchmarks.five_sources import five_datasets_offline as five_datasets_offline
     from cl_strategies.benchmarks.loading import load as load
     from cl_strategies.benchmarks.omniglot import omniglot_rotation as omniglot_rotation
+    from cl_strategies.benchmarks.overlap import overlapping_cifar100 as overlapping_cifar100
+    from cl_strategies.benchmarks.overlap import overlapping_digits as overlapping_digits
+    from cl_strategies.benchmarks.overlap import (
+        overlapping_fashion_mnist as overlapping_fashion_mnist,
+    )
     from cl_strategies.benchmarks.permuted import permuted_digits as permuted_digits
     from cl_strategies.benchmarks.permuted import permuted_fashion_mnist as permuted_fashion_mnist
     from cl_strategies.benchmarks.permuted_channels import p_mnist as p_mnist
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from cl_strategies.benchmarks.rotated import rotated_digits as rotated_digits
     from cl_strategies.benchmarks.split import split_digits as split_digits
     from cl_strategies.benchmarks.split import split_fashion_mnist as split_fashion_mnist
+    from cl_strategies.benchmarks.svhn import split_svhn as split_svhn
     from cl_strategies.benchmarks.task_streams import task_digits as task_digits
     from cl_strategies.benchmarks.task_streams import task_fashion_mnist as task_fashion_mnist
     from cl_strategies.benchmarks.task_streams import task_tiny_imagenet as task_tiny_imagenet
@@ -58,15 +67,19 @@ _MODULES = {
     ),
     "contract": ("StreamInfo", "contract_violations"),
     "datasets": ("DatasetStatus", "check_dataset", "check_datasets", "download"),
+    "digit_domains": ("digit_domains",),
+    "domains": ("imageclef", "office_31"),
     "five_sources": ("five_datasets", "five_datasets_offline"),
     "loading": ("load",),
     "omniglot": ("omniglot_rotation",),
     "permuted_channels": ("p_mnist",),
+    "overlap": ("overlapping_cifar100", "overlapping_digits", "overlapping_fashion_mnist"),
     "permuted": ("permuted_digits", "permuted_fashion_mnist"),
     "photo": ("photo_digits", "photo_fashion_mnist"),
     "photographs": ("food_101", "imagenet_100", "imagenet_1000"),
     "rotated": ("rotated_digits",),
     "split": ("split_digits", "split_fashion_mnist"),
+    "svhn": ("split_svhn",),
     "task_streams": ("task_digits", "task_fashion_mnist", "task_tiny_imagenet"),
 }
 

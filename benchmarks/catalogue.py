@@ -11,7 +11,12 @@ _PHOTOGRAPHS = "cl_strategies.benchmarks.photographs:"
 _CIFAR100 = "cl_strategies.benchmarks.cifar100_tasks:"
 _FIVE = "cl_strategies.benchmarks.five_sources:"
 _TASKS = "cl_strategies.benchmarks.task_streams:"
+_OVERLAP = "cl_strategies.benchmarks.overlap:"
+_DOMAINS = "cl_strategies.benchmarks.domains:"
 _SAME_CLASSES = ("task", "domain")
+_LIFEQUANT = (
+    "Chen et al., Overcoming forgetting catastrophe in quantization-aware training, ICCV 2023"
+)
 _ADDITIVE = "Yoon et al., Scalable and Order-robust Continual Learning (APD), ICLR 2020"
 
 ENTRIES: tuple[Entry, ...] = (
@@ -165,5 +170,54 @@ ENTRIES: tuple[Entry, ...] = (
         factory=_PHOTOGRAPHS + "imagenet_1000",
         summary="ImageNet (photographs), 1,000 classes in 10 tasks",
         paper="Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 2015",
+    ),
+    Entry(
+        name="overlapping-digits",
+        factory=_OVERLAP + "overlapping_digits",
+        summary="scikit-learn digits (8x8), 3 tasks that share half of their classes",
+        paper=_LIFEQUANT,
+        scenarios=("class", "task"),
+    ),
+    Entry(
+        name="overlapping-fashion-mnist",
+        factory=_OVERLAP + "overlapping_fashion_mnist",
+        summary="Fashion-MNIST (28x28), 3 tasks that share half of their classes",
+        paper=_LIFEQUANT,
+        scenarios=("class", "task"),
+    ),
+    Entry(
+        name="overlapping-cifar100",
+        factory=_OVERLAP + "overlapping_cifar100",
+        summary="CIFAR-100 (32x32 colour), 3 tasks of 66 to 68 classes that overlap",
+        paper=_LIFEQUANT,
+        scenarios=("class", "task"),
+    ),
+    Entry(
+        name="digit-domains",
+        factory="cl_strategies.benchmarks.digit_domains:digit_domains",
+        summary="Digits plain, inverted, on photographs, blurred, noisy (16x16 colour); always "
+        "there",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="office-31",
+        factory=_DOMAINS + "office_31",
+        summary="Office-31 (photographs), 31 classes in 3 domains",
+        paper="Saenko et al., Adapting visual category models to new domains, ECCV 2010",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="imageclef",
+        factory=_DOMAINS + "imageclef",
+        summary="ImageCLEF-DA (photographs), 12 classes in up to 4 domains",
+        paper="Caputo et al., ImageCLEF 2014: overview and analysis of the results, CLEF 2014",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="split-svhn",
+        factory="cl_strategies.benchmarks.svhn:split_svhn",
+        summary="SVHN (32x32 colour), 10 classes in 5 tasks",
+        paper="Netzer et al., Reading digits in natural images with unsupervised feature "
+        "learning, 2011",
     ),
 )

@@ -112,6 +112,22 @@ _BY_HAND = (
     "torchvision does"
 )
 
+_OFFICE_BY_HAND = (
+    "by hand: download domain_adaptation_images.tar.gz from the authors' page, and unpack it to "
+    "office31"
+)
+_CLEF_BY_HAND = (
+    "by hand: download image_CLEF, to which the pages of domain-adaptation libraries link, and "
+    "unpack it"
+)
+#: Data sets without a fixed address, and what to do instead.
+_NO_ADDRESS = {
+    "imagenet": f"without an account; {_BY_HAND}",
+    "imagenet-100": f"without an account; {_BY_HAND}",
+    "office-31": f"by a program; {_OFFICE_BY_HAND}",
+    "imageclef": f"by a program; {_CLEF_BY_HAND}",
+}
+
 SOURCES: dict[str, DatasetSource] = {
     source.name: source
     for source in (
@@ -211,6 +227,22 @@ SOURCES: dict[str, DatasetSource] = {
             layout="omniglot-py",
             files=("images_background", "images_evaluation"),
         ),
+        DatasetSource(
+            name="office-31",
+            title="Office-31",
+            avalanche_folder="office31",
+            layout="office31",
+            files=("amazon/images", "dslr/images", "webcam/images"),
+            alternative=_OFFICE_BY_HAND,
+        ),
+        DatasetSource(
+            name="imageclef",
+            title="ImageCLEF-DA",
+            avalanche_folder="imageclef",
+            layout="image_CLEF",
+            files=("b", "c", "i", "p"),
+            alternative=_CLEF_BY_HAND,
+        ),
     )
 }
 
@@ -294,8 +326,8 @@ def _fetch(name: str, root: Path) -> None:
     from torchvision import datasets
     from torchvision.datasets.utils import download_and_extract_archive
 
-    if name in ("imagenet", "imagenet-100"):
-        raise RuntimeError(f"it cannot be downloaded without an account; {_BY_HAND}")
+    if name in _NO_ADDRESS:
+        raise RuntimeError(f"it cannot be downloaded {_NO_ADDRESS[name]}")
     if name == "tiny-imagenet":
         from avalanche.benchmarks.datasets import TinyImagenet
 

@@ -29,6 +29,9 @@ _FASHION = (
     "Ankle boot",
 )
 
+#: Data sets that are cut into streams from their files.
+_STREAM_OF = {"omniglot": "omniglot-rotation", "office-31": "office-31", "imageclef": "imageclef"}
+
 
 @dataclass(frozen=True)
 class LoadedDataset:
@@ -55,8 +58,8 @@ def load_dataset(name: str, data_root: str | Path | None = None) -> LoadedDatase
     :raises DataMissingError: if it is not on this machine.
     :raises UserError: if a file is broken, or for a data set that is cut into streams from files.
     """
-    if name == "omniglot":
-        raise UserError("omniglot has no fixed split: use the stream omniglot-rotation")
+    if name in _STREAM_OF:
+        raise UserError(f"{name} has no fixed split: use the stream {_STREAM_OF[name]}")
     if name == "digits":
         return _digits()
     if name in ("imagenet", "imagenet-100"):

@@ -59,7 +59,7 @@ class PastedSamples:
 
     def _paste(self, row: int) -> Pixels:
         random = np.random.RandomState([*self.seed, row])
-        image = _background(random, self.photographs, self.size)
+        image = background(random, self.photographs, self.size)
         stamp = self.stamps[row]
         side = int(random.randint(3 * self.size // 8, 5 * self.size // 8 + 1))
         top, left = random.randint(0, self.size - side + 1, 2).tolist()
@@ -90,7 +90,7 @@ class PastedImages(Dataset[tuple[Any, int]]):
         return len(self.targets)
 
 
-def _background(random: np.random.RandomState, photographs: list[Pixels], size: int) -> Pixels:
+def background(random: np.random.RandomState, photographs: Sequence[Pixels], size: int) -> Pixels:
     """A square of a photograph at its own scale or up to twice reduced, perhaps mirrored."""
     photograph = photographs[int(random.randint(len(photographs)))]
     height, width, _ = photograph.shape

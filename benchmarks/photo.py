@@ -110,14 +110,10 @@ def _photo_stream(
 
     check_integer("image_size", image_size, minimum=16, maximum=_LARGEST)
     check_seed("stream_seed", stream_seed)
-    photographs = _photographs()
-    parts = [
-        [photo[:, : round(_TRAINING_SHARE * photo.shape[1])] for photo in photographs],
-        [photo[:, round(_TRAINING_SHARE * photo.shape[1]) :] for photo in photographs],
-    ]
+    parts = zip((data.train, data.test), photograph_sides(), strict=True)
     sides = [
         _pasted(samples, photos, image_size, [stream_seed, side])
-        for side, (samples, photos) in enumerate(zip((data.train, data.test), parts, strict=True))
+        for side, (samples, photos) in enumerate(parts)
     ]
     return split_stream(
         LoadedDataset(sides[0], sides[1], data.class_names),
@@ -142,8 +138,15 @@ def _pasted(
     return PastedSamples(stamps, samples.labels, photographs, size=size, seed=seed)
 
 
-def _photographs() -> list[Pixels]:
-    """A Chinese temple and a flower, uint8 ``(427, 640, 3)`` each."""
+def photograph_sides() -> tuple[list[Pixels], list[Pixels]]:
+    """A Chinese temple and a flower, ``(427, W, 3)`` each: a part for training, the rest for
+    testing."""
     from sklearn.datasets import load_sample_image
 
-    return [np.asarray(load_sample_image(f"{name}.jpg")) for name in ("china", "flower")]
+    sides: tuple[list[Pixels], list[Pixels]] = ([], [])
+    for name in ("china", "flower"):
+        photograph = np.asarray(load_sample_image(f"{name}.jpg"))
+        cut = round(_TRAINING_SHARE * photograph.shape[1])
+        sides[0].append(photograph[:, :cut])
+        sides[1].append(photograph[:, cut:])
+    return sides

@@ -201,6 +201,34 @@ def write_imagenet(root: Path, *, seed: int = 12, n_classes: int = 1000) -> None
                 os.link(originals[(index + len(file)) % 4], folder / f"{file}.JPEG")
 
 
+def write_office31(root: Path, *, seed: int = 13) -> None:
+    """31 classes with three to five images in each domain; the files are links."""
+    originals = _photographs(root / "office-originals", seed)
+    for shift, domain in enumerate(("amazon", "dslr", "webcam")):
+        for number in range(31):
+            folder = root / "office31" / domain / "images" / f"thing_{number:02}"
+            folder.mkdir(parents=True)
+            for frame in range(3 + (number + shift) % 3):
+                original = originals[(number + frame + shift) % 4]
+                os.link(original, folder / f"frame_{frame + 1:04}.jpg")
+
+
+def write_imageclef(root: Path, *, seed: int = 14) -> None:
+    """Five images of each of twelve classes in each domain, and the lists of their classes."""
+    originals = _photographs(root / "clef-originals", seed)
+    generator = np.random.RandomState(seed)
+    for shift, domain in enumerate("bcip"):
+        (root / "image_CLEF" / domain).mkdir(parents=True)
+        lines = []
+        for index in generator.permutation(60):
+            name = f"n{index % 12:02}_{index:03}.JPEG"
+            os.link(originals[(index + shift) % 4], root / "image_CLEF" / domain / name)
+            lines.append(f"{'/elsewhere/' if domain == 'p' else ''}{domain}/{name} {index % 12}")
+        where = root / "image_CLEF" / ("list" if domain in "bc" else ".")
+        where.mkdir(exist_ok=True)
+        (where / f"{domain}List.txt").write_text("\n".join(lines) + "\n")
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder that holds a small version of every data set."""
@@ -215,6 +243,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_mnist_5k(root)
     write_food_101(root)
     write_imagenet(root)
+    write_office31(root)
+    write_imageclef(root)
     return str(root)
 
 
