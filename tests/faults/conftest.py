@@ -56,3 +56,31 @@ def whole(tmp_path_factory, command, numbers):
     out = tmp_path_factory.mktemp("whole")
     assert main(command(out)) == 0
     return numbers(out)
+
+
+@pytest.fixture(scope="module")
+def nothing_is_trained(tmp_path_factory):
+    """Runs end where training would begin, in a folder of their own."""
+    from cl_strategies import errors
+    from cl_strategies.experiment import checks, executors, ray_executor, runner
+
+    checked = set()
+
+    def stopped(config, out, **options):
+        if (key := config.with_seed(0)).hash not in checked:
+            checks.check_configs([key])
+            checked.add(key.hash)
+        raise errors.UserError("stopped before training")
+
+    def here(executor, configs, out, *, jobs=None):
+        return executors.serial(configs, out)
+
+    folder = tmp_path_factory.mktemp("fuzz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "run", stopped)
+        patch.setitem(executors.EXECUTORS, "process", executors.serial)
+        patch.setattr(ray_executor.RayExecutor, "__call__", here)
+        patch.chdir(folder)
+        patch.setenv("HOME", str(folder))
+        patch.delenv("CL_STRATEGIES_DATA", raising=False)
+        yield folder
