@@ -6,6 +6,9 @@ from cl_strategies._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cl_strategies.models.alexnet import small_alexnet as small_alexnet
+    from cl_strategies.models.cifar_mobilenet import mobilenet_v2_cifar as mobilenet_v2_cifar
+    from cl_strategies.models.cifar_resnet import resnet20 as resnet20
+    from cl_strategies.models.cifar_resnet import resnet56 as resnet56
     from cl_strategies.models.convnets import cnn as cnn
     from cl_strategies.models.convnets import lenet as lenet
     from cl_strategies.models.heads import GrowingClassifier as GrowingClassifier
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from cl_strategies.models.reduced_resnet import reduced_resnet18 as reduced_resnet18
     from cl_strategies.models.resnets import slim_resnet18 as slim_resnet18
     from cl_strategies.models.small_resnet import small_resnet as small_resnet
+    from cl_strategies.models.torchvision_models import mobilenet_v2 as mobilenet_v2
+    from cl_strategies.models.torchvision_models import resnet18 as resnet18
+    from cl_strategies.models.torchvision_models import resnet50 as resnet50
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -27,8 +33,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "SingleHeadModel": "cl_strategies.models.heads",
         "cnn": "cl_strategies.models.convnets",
         "lenet": "cl_strategies.models.convnets",
+        "mobilenet_v2": "cl_strategies.models.torchvision_models",
+        "mobilenet_v2_cifar": "cl_strategies.models.cifar_mobilenet",
         "omniglot_lenet": "cl_strategies.models.lenet",
         "reduced_resnet18": "cl_strategies.models.reduced_resnet",
+        "resnet18": "cl_strategies.models.torchvision_models",
+        "resnet20": "cl_strategies.models.cifar_resnet",
+        "resnet50": "cl_strategies.models.torchvision_models",
+        "resnet56": "cl_strategies.models.cifar_resnet",
         "slim_resnet18": "cl_strategies.models.resnets",
         "small_alexnet": "cl_strategies.models.alexnet",
         "small_resnet": "cl_strategies.models.small_resnet",

@@ -4,6 +4,8 @@ from cl_strategies.registry import Entry
 
 _FIXED = frozenset({"input_shape", "n_classes", "scenario"})
 _HALRP = "Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning, F.2"
+_HE = "He et al., Deep residual learning for image recognition, CVPR 2016"
+_SANDLER = "Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, CVPR 2018"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
@@ -72,6 +74,48 @@ ENTRIES: tuple[Entry, ...] = (
         name="small-resnet",
         factory="cl_strategies.models.small_resnet:small_resnet",
         summary="Residual stages and a mean over the image, of any size; has activation maps.",
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="resnet20",
+        factory="cl_strategies.models.cifar_resnet:resnet20",
+        summary="ResNet-20 for 32x32 images, 0.27 million parameters.",
+        paper=_HE,
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="resnet56",
+        factory="cl_strategies.models.cifar_resnet:resnet56",
+        summary="ResNet-56 for 32x32 images, 0.85 million parameters.",
+        paper=_HE,
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="resnet18",
+        factory="cl_strategies.models.torchvision_models:resnet18",
+        summary="ResNet-18 for ImageNet's images, from torchvision.",
+        paper=_HE,
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="resnet50",
+        factory="cl_strategies.models.torchvision_models:resnet50",
+        summary="ResNet-50 for ImageNet's images, from torchvision.",
+        paper=_HE,
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="mobilenet-v2",
+        factory="cl_strategies.models.torchvision_models:mobilenet_v2",
+        summary="MobileNetV2 for ImageNet's images, from torchvision.",
+        paper=_SANDLER,
+        fixed=_FIXED,
+    ),
+    Entry(
+        name="mobilenet-v2-cifar",
+        factory="cl_strategies.models.cifar_mobilenet:mobilenet_v2_cifar",
+        summary="MobileNetV2 for 32x32 images, 2.3 million parameters.",
+        paper=_SANDLER,
         fixed=_FIXED,
     ),
 )
