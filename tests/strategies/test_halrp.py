@@ -141,6 +141,25 @@ def test_random_components_are_worse_than_those_chosen_at_the_same_size(permuted
     assert means["hessian"] > means["random"] + 0.01
 
 
+@pytest.mark.slow
+def test_size_falls_with_alpha_and_accuracy_falls_slowly(permuted):
+    sizes, means = [], []
+    for alpha in (0.95, 0.75, 0.45):
+        values, stored = [], []
+        for seed in range(5):
+            seed_everything(seed)
+            learner = strategy(
+                HALRP, network(permuted, (256, 256)), lr=1e-3, epochs=5, alpha=alpha, max_growth=9.0
+            )
+            learner.train(permuted.train_stream)
+            values.append(sum(accuracies(learner, permuted.test_stream)) / 4)
+            stored.append(learner.model.growth())
+        sizes.append(sum(stored) / 5)
+        means.append(sum(values) / 5)
+    assert sizes[0] > 1.2 * sizes[1] > 1.2 * sizes[2]
+    assert means[0] > means[2] > means[0] - 0.08
+
+
 def test_old_tasks_answer_with_the_same_bits_after_new_ones(split):
     learner = strategy(HALRP, network(split))
     learner.train(split.train_stream[0])
