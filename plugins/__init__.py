@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cl_strategies.plugins.metrics.evaluation import (
         LeanEvaluationPlugin as LeanEvaluationPlugin,
     )
+    from cl_strategies.plugins.projection.plugin import GPMPlugin as GPMPlugin
     from cl_strategies.plugins.quantization.balanced_plugin import (
         BalancedLossPlugin as BalancedLossPlugin,
     )
@@ -49,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "L2Plugin": "cl_strategies.plugins.regularization.l2",
         "PFRPlugin": "cl_strategies.plugins.regularization.pfr",
         "SCPPlugin": "cl_strategies.plugins.regularization.scp",
+        "GPMPlugin": "cl_strategies.plugins.projection.plugin",
         "QuantizationPlugin": "cl_strategies.plugins.quantization.plugin",
         "BalancedLossPlugin": "cl_strategies.plugins.quantization.balanced_plugin",
         "InterTaskQuantizationPenaltyPlugin": "cl_strategies.plugins.quantization.inter_task",
