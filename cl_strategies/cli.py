@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("kind", nargs="?", help="such as strategies or codecs; all if not given")
     sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
 
-    sub = command("show", _show, "show what one name is, its options and their defaults")
+    sub = command("show", _show, "show what one name or recipe is, and its options")
     sub.add_argument("name", metavar="NAME", help="or KIND/NAME where two kinds share a name")
     sub.add_argument("--json", action="store_true", help="print a JSON object")
 
@@ -157,13 +157,19 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from cl_strategies.errors import unknown_name
+    from cl_strategies.experiment.description import describe_suite, to_dict
+    from cl_strategies.experiment.suite import Suite, recipes
     from cl_strategies.registry import KINDS, registry
 
+    if options.name in recipes():
+        suite = Suite.from_toml(options.name)
+        print(json.dumps(to_dict(suite), indent=2) if options.json else describe_suite(suite))
+        return EXIT_OK
     found = [(kind, entry) for kind in KINDS for entry in registry(kind)]
     entries = {f"{kind}/{entry.name}": (kind, entry) for kind, entry in found}
     entries |= {entry.name: (kind, entry) for kind, entry in reversed(found)}  # first kind wins
     if options.name not in entries:
-        raise unknown_name("name", options.name, entries)
+        raise unknown_name("name", options.name, {**entries, **recipes()})
     kind, entry = entries[options.name]
     defaults = entry.defaults()
     if options.json:
@@ -218,6 +224,7 @@ def _run(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from cl_strategies.experiment.checks import check_configs
     from cl_strategies.experiment.sweep import compare
+    from cl_strategies.reports.literature import write_published
 
     suite = _suite(options)
     configs = suite.configs(_overrides(options))
@@ -245,6 +252,7 @@ def _compare(options: argparse.Namespace) -> int:
         others = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
         print(f"cl-strategies: {slugs[0]}{others} failed: {message}", file=sys.stderr)
     if result.records:
+        write_published(out, suite.published)
         _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
     if result.problems:
         return EXIT_BAD_INPUT
@@ -259,10 +267,13 @@ def _suite(options: argparse.Namespace) -> Suite:
     benchmarks, strategies = arguments.names(options.benchmark), arguments.names(options.strategies)
     if options.suite:
         suite = Suite.from_toml(options.suite)
+        chosen = _chosen("benchmarks", suite.benchmarks, benchmarks)
+        names = {row["name"] for row in chosen}
         suite = replace(
             suite,
-            benchmarks=_chosen("benchmarks", suite.benchmarks, benchmarks),
+            benchmarks=chosen,
             strategies=_chosen("strategies", suite.strategies, strategies),
+            published=[table for table in suite.published if table.benchmark in names],
         )
     elif benchmarks and strategies:
         suite = Suite(

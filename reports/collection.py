@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
+from cl_strategies.reports.literature import PublishedTable
 from cl_strategies.reports.schema import RunRecord, load_result
 from cl_strategies.reports.sidecars import log_faults, read_environment
 
@@ -45,11 +46,13 @@ class Collection:
     :param runs: readable runs, finished or failed.
     :param problems: damaged files.
     :param unfinished: run directories without a ``result.json``.
+    :param published: tables of papers that belong to the comparison.
     """
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...] = ()
     unfinished: tuple[str, ...] = ()
+    published: tuple[PublishedTable, ...] = ()
 
 
 def collect(source_dir: Path | str) -> Collection:

@@ -12,6 +12,7 @@ from cl_strategies.reports.explain import METRICS
 from cl_strategies.reports.findings import findings, notices
 from cl_strategies.reports.grouping import Group
 from cl_strategies.reports.layout import MARKS, Table, benchmarks_of, summary_table
+from cl_strategies.reports.literature import WARNING
 from cl_strategies.reports.orders import disparity_tables
 from cl_strategies.reports.page import counts
 from cl_strategies.reports.tables import SummaryRow
@@ -51,6 +52,7 @@ def markdown_text(
         )
         head = ["Strategy", *table.headings]
         blocks.append(_table(head, [list(line) for line in table.lines], numbers_from=1))
+    blocks += _published(collection)
     blocks += ["## Failed and missing runs", *_missing(collection)]
     blocks += ["## Hyper-parameters", _hyperparameters(groups)]
     environment = environment_table(run.environment for run in collection.runs)
@@ -87,6 +89,14 @@ def _summary(table: Table) -> str:
         cells = [f"**{c.full}**" if c.mark == "best" else c.full for c in line.cells]
         lines.append([name, *cells, line.runs])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _published(collection: Collection) -> list[str]:
+    blocks = ["## Published elsewhere", WARNING] if collection.published else []
+    for table in collection.published:
+        blocks += [f"### {escape(table.setting)}", f"{escape(table.source)}. {escape(table.note)}"]
+        blocks.append(_table(["Strategy", *table.headings], table.lines, numbers_from=1))
+    return blocks
 
 
 def _missing(collection: Collection) -> list[str]:

@@ -24,6 +24,7 @@ from cl_strategies.reports.findings import findings, notices
 from cl_strategies.reports.formatting import count, show, show_with_spread
 from cl_strategies.reports.grouping import Group
 from cl_strategies.reports.layout import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.literature import WARNING
 from cl_strategies.reports.orders import disparity_tables
 from cl_strategies.reports.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plot_matrices import scale_svg
@@ -65,6 +66,8 @@ def html_text(
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=bits.bit_tables(groups, rows),
         width_headings=bits.HEADINGS,
+        published=collection.published,
+        published_warning=WARNING,
         failed=[run for run in collection.runs if not run.record.finished],
         unfinished=collection.unfinished,
         problems=collection.problems,

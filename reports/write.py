@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cl_strategies.atomic import write_text
+from cl_strategies.errors import UserError
 from cl_strategies.reports.collection import Collection, Problem, collect
 from cl_strategies.reports.grouping import group_records
 from cl_strategies.reports.jsontext import json_lines
+from cl_strategies.reports.literature import FILE, read_published
 from cl_strategies.reports.markdown import markdown_text
 from cl_strategies.reports.page import html_text
 from cl_strategies.reports.tables import SummaryRow, csv_text, summarise
@@ -47,7 +49,7 @@ def write_report(
     :param title: heading of the report.
     :raises UserError: if there are no runs in ``source_dir``, or ``out_dir`` cannot be written to.
     """
-    collection = collect(source_dir)
+    collection = _with_published(collect(source_dir), Path(source_dir))
     groups = group_records(run.record for run in collection.runs)
     rows = summarise(groups)
     heading = title or TITLE
@@ -87,7 +89,17 @@ def json_text(collection: Collection, rows: Sequence[SummaryRow]) -> str:
         "damaged": [asdict(problem) for problem in collection.problems],
         "unfinished": list(collection.unfinished),
     }
+    if collection.published:
+        data["published_elsewhere"] = [table.to_dict() for table in collection.published]
     return json_lines(data)
+
+
+def _with_published(collection: Collection, folder: Path) -> Collection:
+    try:
+        return replace(collection, published=read_published(folder))
+    except UserError as error:
+        problem = Problem(file=FILE, message=str(error).replace(str(folder / FILE), FILE))
+        return replace(collection, problems=(*collection.problems, problem))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,31 @@ def test_show_prints_options_and_defaults(capsys):
     assert "strategy.a = 1.8" in text and "strategy.monotone = true" in text and "ICCV" in text
 
 
+def test_show_describes_a_recipe(capsys):
+    assert main(["show", "quickstart"]) == 0
+    text = capsys.readouterr().out
+    assert "48 runs" in text and "permuted-digits: n_experiences = 10" in text
+    assert main(["show", "quickstart", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seeds"] == [0, 1, 2]
+
+
+def test_compare_keeps_published_numbers_beside_the_runs(capsys, tmp_path):
+    file = tmp_path / "suite.toml"
+    file.write_text(
+        '[[benchmarks]]\nname = "split-digits"\n[[benchmarks]]\nname = "task-digits"\n'
+        '[[strategies]]\nname = "naive"\n'
+        '[[published]]\nsetting = "elsewhere"\nsource = "somebody"\nbenchmark = "split-digits"\n'
+        'metrics = ["average_accuracy"]\n[published.values]\nwsn = ["12.3 ± 0.4"]\n'
+    )
+    arguments = ["compare", str(file), *FAST, "--executor", "serial"]
+    for name, kept in (("split-digits", True), ("task-digits", False)):
+        out = tmp_path / name
+        assert main([*arguments, "--benchmark", name, "--out", str(out)]) == 0
+        assert (out / "published.json").exists() == kept
+        assert ("12.3 ± 0.4" in (out / "report.md").read_text()) == kept
+        assert "12.3" not in (out / "summary.csv").read_text()
+
+
 def test_run_prints_its_numbers_and_is_not_repeated(capsys, tmp_path):
     arguments = [*RUN, "--out", str(tmp_path)]
     assert main(arguments) == 0

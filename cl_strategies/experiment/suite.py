@@ -7,6 +7,10 @@ and ``[[strategies]]``. Each element is a name with options, and may hold ``trai
 on that benchmark. What is said later in this list beats what is said earlier: the file's tables,
 the benchmark, the strategy, the strategy on that benchmark, the command line.
 
+Arrays ``[[published]]`` hold what papers print for these benchmarks
+(:class:`~cl_strategies.reports.literature.PublishedTable`). They are kept beside the runs and shown
+in a section of their own.
+
 A strategy that stands several times, with different options, needs a ``label`` each time; NAME is
 then the label, or the name for what all of them need.
 """
@@ -24,9 +28,10 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
 from cl_strategies.experiment.quantized import OWN_BITS, quantises_itself
 from cl_strategies.experiment.roots import check_root
+from cl_strategies.reports.literature import PublishedTable
 
 _SHARED = ("train", "model", "quantization", "run")
-_TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning")
+_TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning", "published")
 _HEAD = ("name", "seeds", "orders", "bits")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _RESERVED = (*_SHARED, "strategies", "strength", "label")
@@ -44,6 +49,7 @@ class Suite:
         quantised and do not say their own; empty: the defaults.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.tuning`.
+    :param published: numbers that papers print for its benchmarks.
     :param source: the file it was read from, whose paths may not lead anywhere
         (:mod:`cl_strategies.experiment.roots`).
     """
@@ -56,6 +62,7 @@ class Suite:
     bits: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    published: Sequence[PublishedTable] = ()
     source: str | Path | None = None
 
     @classmethod
@@ -86,6 +93,7 @@ class Suite:
             bits=_checked_bits(head.get("bits", [])),
             shared={table: tables[table] for table in _SHARED if table in tables},
             tuning=tables.get("tuning", {}),
+            published=_published(tables.get("published", []), tables["benchmarks"], path),
             source=path,
         )
 
@@ -191,6 +199,20 @@ def checked_name(name: Any) -> str:
             "100, of which the first is a letter, a digit or _; a folder gets this name"
         )
     return name
+
+
+def _published(
+    rows: Any, benchmarks: Sequence[Mapping[str, Any]], path: str | Path
+) -> list[PublishedTable]:
+    """:raises UserError: unless ``rows`` are tables of numbers for some of ``benchmarks``."""
+    if not isinstance(rows, list):
+        raise UserError(f"published in {path} must be an array of tables: write [[published]]")
+    tables = [PublishedTable.from_dict(row, f"[[published]] of {path}") for row in rows]
+    known = {row["name"] for row in benchmarks}
+    for table in tables:
+        if table.benchmark not in known:
+            raise unknown_name(f"benchmark in [[published]] of {path}", table.benchmark, known)
+    return tables
 
 
 def _checked_bits(bits: Any) -> list[int]:

@@ -4,6 +4,7 @@ import pytest
 import tomli_w
 
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.description import describe_suite
 from cl_strategies.experiment.suite import Suite, recipes
 from cl_strategies.experiment.tuning import trials
 
@@ -98,6 +99,24 @@ def test_bit_widths_multiply_the_runs_of_what_is_quantised(tmp_path):
     ]
 
 
+PUBLISHED = {
+    "setting": "a network on images",
+    "source": "somebody, Table 1",
+    "benchmark": "split-digits",
+    "metrics": ["average_accuracy"],
+    "values": {"si": ["70.1 ± 0.2"]},
+}
+
+
+def test_published_numbers_belong_to_a_benchmark_and_change_no_run(tmp_path):
+    plain = suite(tmp_path)
+    with_numbers = suite(tmp_path, published=[PUBLISHED])
+    assert with_numbers.published[0].values == {"si": ("70.1 ± 0.2",)}
+    assert [c.hash for c in with_numbers.configs()] == [c.hash for c in plain.configs()]
+    assert "70.1 ± 0.2" in describe_suite(with_numbers)
+    assert "published elsewhere" not in describe_suite(plain)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -115,6 +134,9 @@ def test_bit_widths_multiply_the_runs_of_what_is_quantised(tmp_path):
         ({"strategies": [{"name": "si", "label": 1}]}, "must be a text"),
         ({"quantization": 4}, "must be a table"),
         ({"bench": {}}, "unknown table"),
+        ({"published": PUBLISHED}, r"write \[\[published\]\]"),
+        ({"published": [{**PUBLISHED, "benchmark": "split-digit"}]}, "did you mean split-digits"),
+        ({"published": [{**PUBLISHED, "values": {"si": [1, 2]}}]}, "give 1 numbers"),
     ],
 )
 def test_a_wrong_suite_is_answered_with_what_was_expected(tmp_path, changes, message):
