@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_strategies import arguments
 from cl_strategies.errors import UserError
+from cl_strategies.printable import printable
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.config import ExperimentConfig
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except UserError as error:
-        print(f"cl-strategies: {error}", file=sys.stderr)
+        _warn(str(error))
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("\ncl-strategies: interrupted; the same command continues", file=sys.stderr)
@@ -216,8 +217,8 @@ def _run(options: argparse.Namespace) -> int:
     for name, value in record.metrics.items():
         print(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
     if record.status == "failed":
-        print(f"cl-strategies: the run failed: {(record.error or {})['message']}", file=sys.stderr)
-    print(RunDirectory(out, config).result)
+        _warn(f"the run failed: {(record.error or {})['message']}")
+    print(printable(str(RunDirectory(out, config).result)))
     return EXIT_FAILED_RUNS if record.status == "failed" else EXIT_OK
 
 
@@ -247,10 +248,10 @@ def _compare(options: argparse.Namespace) -> int:
             progress=progress,
         )
     for slug, problem in result.problems.items():
-        print(f"cl-strategies: {slug}: {problem}", file=sys.stderr)
+        _warn(f"{slug}: {problem}")
     for message, slugs in result.reasons.items():
         others = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
-        print(f"cl-strategies: {slugs[0]}{others} failed: {message}", file=sys.stderr)
+        _warn(f"{slugs[0]}{others} failed: {message}")
     if result.records:
         write_published(out, suite.published)
         _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
@@ -319,7 +320,7 @@ def _tune(options: argparse.Namespace) -> int:
             progress=lambda config, problem: bar.update() and None,
         )
     print(tuned.read_text(encoding="utf-8"))
-    print(f"{tuned}\n{tuned.with_name('tuning.csv')}")
+    print(printable(f"{tuned}\n{tuned.with_name('tuning.csv')}"))
     return EXIT_OK
 
 
@@ -336,9 +337,9 @@ def _write_report(folder: Path, out: Path, title: str | None, said: str = "") ->
     for problem in paths.problems:
         file = folder / problem.file
         if str(file) not in said:
-            print(f"cl-strategies: {file}: {problem.message}", file=sys.stderr)
-    print(paths.table)
-    print(f"report: {paths.html}")
+            _warn(f"{file}: {problem.message}")
+    print(printable(paths.table))
+    print(printable(f"report: {paths.html}"))
 
 
 def _datasets(options: argparse.Namespace) -> int:
@@ -349,14 +350,14 @@ def _datasets(options: argparse.Namespace) -> int:
     if options.action == "fetch":
         if not options.name:
             raise UserError("name the data set to fetch; `cl-strategies datasets check` lists them")
-        print(datasets.download(options.name, options.data_root))
+        print(printable(str(datasets.download(options.name, options.data_root))))
         return EXIT_OK
     names = [options.name] if options.name else list(datasets.SOURCES)
     statuses = [datasets.check_dataset(name, options.data_root) for name in names]
     if options.json:
         print(json.dumps([asdict(status) for status in statuses], indent=2))
     else:
-        print("\n".join(status.message() for status in statuses))
+        print(printable("\n".join(status.message() for status in statuses)))
     missing = options.name and not all(status.present for status in statuses)
     return EXIT_BAD_INPUT if missing else EXIT_OK
 
@@ -382,6 +383,10 @@ def _bar(unit: str, total: int | None = None) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=total, unit=f" {unit}", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+
+def _warn(text: str) -> None:
+    print(f"cl-strategies: {printable(text)}", file=sys.stderr)
 
 
 def _say(text: str) -> None:

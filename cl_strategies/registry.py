@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.printable import printable
 
 KINDS: Mapping[str, str] = {
     "strategies": "cl_strategies.strategies.catalogue",
@@ -93,6 +94,8 @@ def checked_type(what: str, value: Any, default: Any) -> Any:
     """
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, str) and printable(value) != value:
+        raise UserError(f"{what} is {value!r}: give text that can be printed")
     if isinstance(default, float) and type(value) is int:
         return float(value)
     expected = list if isinstance(default, tuple) else type(default)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
+from cl_strategies.printable import printable
 from cl_strategies.reports.literature import PublishedTable
 from cl_strategies.reports.schema import RunRecord, load_result
 from cl_strategies.reports.sidecars import log_faults, read_environment
@@ -79,7 +80,7 @@ def collect(source_dir: Path | str) -> Collection:
     unfinished: list[str] = []
     for directory in directories:
         if not (directory / "result.json").exists():
-            unfinished.append(directory.name)
+            unfinished.append(printable(directory.name))
             continue
         try:
             record = load_result(directory / "result.json")
@@ -90,11 +91,14 @@ def collect(source_dir: Path | str) -> Collection:
         if fault:
             problems.append(_problem(source, directory / "environment.json", fault))
         problems += [_problem(source, *found) for found in log_faults(directory, record)]
-        runs.append(Run(directory=directory.name, record=record, environment=environment))
+        runs.append(
+            Run(directory=printable(directory.name), record=record, environment=environment)
+        )
     return Collection(runs=tuple(runs), problems=tuple(problems), unfinished=tuple(unfinished))
 
 
 def _problem(source: Path, path: Path, message: str) -> Problem:
     """The report may be published, so it names files by their place below ``source``."""
     file = path.relative_to(source).as_posix()
-    return Problem(file=file, message=message.replace(f"{path}: ", "").replace(str(path), file))
+    message = message.replace(f"{path}: ", "").replace(str(path), file)
+    return Problem(file=printable(file), message=printable(message))

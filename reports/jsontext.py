@@ -6,6 +6,18 @@ import json
 from typing import Any
 
 
+def decoded(raw: bytes) -> Any:
+    """The value in a JSON file.
+
+    :raises ValueError: if it is not JSON in UTF-8, or has text that UTF-8 cannot hold.
+    :raises RecursionError: if it is nested too deep.
+    """
+    data = json.loads(raw.decode("utf-8"))
+    if b"\\u" in raw:  # JSON can spell halves of characters, which nothing can write down
+        json.dumps(data, ensure_ascii=False).encode()
+    return data
+
+
 def json_lines(data: dict[str, Any]) -> str:
     """``data`` as JSON with a line for each field of the object, and for each element of a field
     that is a list of lists or of objects.

@@ -8,7 +8,6 @@ more than the record: ``checksum`` (:mod:`cl_strategies.reports.sealing`).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
 from cl_strategies.reports.fields import Fields
-from cl_strategies.reports.jsontext import json_lines
+from cl_strategies.reports.jsontext import decoded, json_lines
 from cl_strategies.reports.sealing import sealed, unsealed
 
 SCHEMA_VERSION = 2
@@ -171,7 +170,7 @@ def load_result(path: Path | str) -> RunRecord:
     :raises UserError: naming the file (and field) if it cannot be read or is not a valid result.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = decoded(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, RecursionError) as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.reports.jsontext import decoded
 from cl_strategies.reports.schema import RunRecord
 from cl_strategies.reports.sealing import FIELD, unsealed
 
@@ -20,7 +20,7 @@ def read_environment(path: Path) -> tuple[dict[str, Any], str]:
     if not path.exists():
         return {}, ""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = decoded(path.read_bytes())
     except _BROKEN as error:
         return {}, f"cannot be read ({error}); {ADVICE}"
     if not isinstance(data, dict):
@@ -55,9 +55,9 @@ def _config_fault(path: Path, record: RunRecord) -> str:
 
 def _metrics_fault(path: Path, record: RunRecord) -> str:
     try:
-        lines = path.read_bytes().decode("utf-8").splitlines()
+        lines = path.read_bytes().splitlines()
         for number, line in enumerate(lines, start=1):
-            data = json.loads(line)
+            data = decoded(line)
             if not isinstance(data, dict) or (FIELD in data and not unsealed(data)[1]):
                 return f"line {number} does not fit its checksum"
     except _BROKEN as error:

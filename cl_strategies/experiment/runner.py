@@ -26,6 +26,7 @@ from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
 from cl_strategies.plugins.quantization.storage import storage
+from cl_strategies.printable import printable
 from cl_strategies.reports.schema import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -281,6 +282,6 @@ def _number(value: float) -> float | None:
 def _describe(kind: str, error: Exception) -> dict[str, str]:
     return {
         "kind": kind,
-        "message": f"{type(error).__name__}: {error}" if kind == "error" else str(error),
-        "traceback": "".join(traceback.format_exception(error)),
+        "message": printable(f"{type(error).__name__}: {error}" if kind == "error" else f"{error}"),
+        "traceback": printable("".join(traceback.format_exception(error))),
     }

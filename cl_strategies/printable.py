@@ -1,0 +1,18 @@
+"""Text from files and folders, made fit for a terminal and for UTF-8."""
+
+from __future__ import annotations
+
+_KEPT = "\n\t"
+
+
+def printable(text: str) -> str:
+    """``text`` with escapes in place of what a terminal would obey, or UTF-8 does not have.
+
+    >>> printable("title\\x1b]0;x")
+    'title\\\\x1b]0;x'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in _KEPT else c.encode("unicode_escape").decode() for c in text
+    )
