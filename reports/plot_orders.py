@@ -65,8 +65,8 @@ def disparity_svg(items: Sequence[Disparity], styles: Mapping[str, Style], key: 
             )
             axes.plot(values, [y] * len(values), "o", markersize=2.6, color=INK, zorder=4)
             if len(values) <= _MANY:
-                place_of = {"ha": "center", "va": "center"}
                 places = spread(values, gap, -0.02 * high, 1.05 * high)
                 for task, place in enumerate(places):
-                    axes.text(place, y - 0.34, str(task), size=_NUMBER, color=MUTED, **place_of)
+                    number = axes.text(place, y - 0.34, str(task), size=_NUMBER, color=MUTED)
+                    number.set(ha="center", va="center")
         return to_svg(axes, key, [styles[item.strategy] for item in items])
