@@ -9,7 +9,7 @@ from typing import Any
 
 from cl_strategies.reports.jsontext import decoded
 from cl_strategies.reports.schema import RunRecord
-from cl_strategies.reports.sealing import FIELD, unsealed
+from cl_strategies.reports.sealing import unsealed
 
 ADVICE = "the run itself is in the report. Delete it, or restore it from a copy"
 _BROKEN = (OSError, ValueError, RecursionError)  # JSON's, TOML's and Unicode's are ValueErrors
@@ -26,7 +26,7 @@ def read_environment(path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(data, dict):
         return {}, f"expected a JSON object; {ADVICE}"
     fields, whole = unsealed(data)
-    if FIELD in data and not whole:
+    if not whole:
         return {}, f"its content does not fit its checksum; {ADVICE}"
     return fields, ""
 
@@ -58,7 +58,7 @@ def _metrics_fault(path: Path, record: RunRecord) -> str:
         lines = path.read_bytes().splitlines()
         for number, line in enumerate(lines, start=1):
             data = decoded(line)
-            if not isinstance(data, dict) or (FIELD in data and not unsealed(data)[1]):
+            if not isinstance(data, dict) or not unsealed(data)[1]:
                 return f"line {number} does not fit its checksum"
     except _BROKEN as error:
         return f"cannot be read ({error})"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 import shutil
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import torch
 
 from cl_strategies.cli import main
 
-FILES = ("result.json", "checkpoint.pt", "config.toml", "environment.json", "metrics.jsonl")
+LOGS = ("config.toml", "environment.json", "metrics.jsonl")
+FILES = ("result.json", "checkpoint.pt", *LOGS)
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,64 @@ def test_no_changed_byte_of_a_result_changes_what_it_says(states, tmp_path):
             assert load_result(path) == expected
         except UserError as error:
             assert str(path) in str(error)
+
+
+def meaning(path):
+    text = path.read_text()
+    if path.suffix == ".toml":
+        return tomllib.loads(text)
+    return [json.loads(line) for line in ([text] if path.suffix == ".json" else text.splitlines())]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, overwritten])
+@pytest.mark.parametrize("name", LOGS)
+def test_no_change_of_a_log_goes_unnoticed(name, damage, states, tmp_path):
+    """It is named as damaged, or it says what it said."""
+    from cl_strategies.reports.collection import collect
+
+    shutil.copytree(victim(states / "finished"), tmp_path / "runs" / "run")
+    path = tmp_path / "runs" / "run" / name
+    source, expected = path.read_bytes(), meaning(path)
+    chance, named = random.Random(damage.__name__), 0
+    for _ in range(60):
+        path.write_bytes(damage(source, chance))
+        found = collect(tmp_path)
+        assert len(found.runs) == 1
+        if found.problems:
+            (problem,) = found.problems
+            assert problem.file == f"runs/run/{name}" and "Delete it" in problem.message
+            named += 1
+        else:
+            assert meaning(path) == expected
+    assert named > 30
+
+
+def test_the_command_names_a_damaged_log_and_keeps_the_numbers(
+    states, tmp_path, command, numbers, whole, capsys
+):
+    for name in LOGS:
+        out = tmp_path / name
+        shutil.copytree(states / "finished", out)
+        path = victim(out) / name
+        path.write_bytes(path.read_bytes()[:-5])
+        assert check_recovery(out, path, command, numbers, whole, capsys) == 0
+        capsys.readouterr()
+        assert main(["report", str(out)]) == 0
+        assert f"{path}: " in capsys.readouterr().err
+        assert name in (out / "report.html").read_text()
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(states, tmp_path, command, capsys):
+    """Else a colleague could have a file of mine emptied."""
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    shutil.copytree(states / "interrupted", out)
+    precious.write_text("mine")
+    lock = victim(out) / ".lock"
+    lock.unlink()
+    lock.symlink_to(precious)
+    assert main(command(out)) == 2
+    assert f"cannot write to {victim(out)}" in capsys.readouterr().err
+    assert precious.read_text() == "mine"
 
 
 class Malicious:

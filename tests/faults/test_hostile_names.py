@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cl_strategies.cli import main
+from cl_strategies.reports.sealing import sealed
 
 TAG = "<script>alert(1)</script>"
 ATTRIBUTE = "\" onmouseover='alert(1)' x=\""
@@ -53,7 +54,7 @@ def reported(tmp_path, command, monkeypatch):
     (runs / f"copy {HOSTILE}" / "result.json").write_text(f'{{"schema": "{TAG}"}}')
     (runs / f"empty {HOSTILE}").mkdir()
     environment = {"device": HOSTILE, TAG: TAG, "packages": {TAG: HOSTILE}}
-    (finished / "environment.json").write_text(json.dumps(environment))
+    (finished / "environment.json").write_text(json.dumps(sealed(environment)))
     assert main(["report", str(out)]) == 0
     return out
 

@@ -12,6 +12,7 @@ import pytest
 
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.reports.schema import RunRecord, write_result
+from cl_strategies.reports.sealing import sealed
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -98,7 +99,8 @@ def write_runs(tmp_path: Path) -> Callable[..., Path]:
             directory.mkdir(parents=True)
             write_result(directory / "result.json", record)
             if environment is not None:
-                (directory / "environment.json").write_text(json.dumps(environment))
+                text = json.dumps(sealed(environment))
+                (directory / "environment.json").write_text(text)
         return tmp_path
 
     return write
