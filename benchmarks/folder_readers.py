@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cl_strategies.benchmarks.readers import check_name
 from cl_strategies.errors import DataMissingError
 
 #: Files with their labels ``(N,)``.
@@ -23,6 +24,8 @@ def read_food101(folder: Path) -> tuple[list[str], Labelled, Labelled]:
     :raises DataMissingError: for a line that names no class, or a class without images.
     """
     names = _lines(folder / "meta" / "classes.txt")
+    for name in names:
+        check_name(folder / "meta" / "classes.txt", name)
     return names, _listed(folder, "train", names), _listed(folder, "test", names)
 
 
@@ -61,7 +64,8 @@ def _listed(folder: Path, part: str, names: Sequence[str]) -> Labelled:
     path = folder / "meta" / f"{part}.txt"
     files, labels = [], []
     for line in _lines(path):
-        name = line.partition("/")[0]
+        name, _, file = line.partition("/")
+        check_name(path, file)
         if name not in index:
             raise DataMissingError(
                 f"{path} is truncated or corrupt (the line {line!r} names no class): delete it and "

@@ -101,14 +101,14 @@ def read_tiny_imagenet(
     if not names or len(set(names)) != len(names):
         broken(folder / "wnids.txt", "it does not hold one id per line, each once")
     for name in names:
-        _check_name(folder / "wnids.txt", name)
+        check_name(folder / "wnids.txt", name)
     annotations = folder / "val" / "val_annotations.txt"
     validation: dict[str, list[Path]] = {name: [] for name in names}
     for line in _lines(annotations):
         row = line.split("\t")
         if len(row) < 2 or row[1] not in validation:
             broken(annotations, f"the line {row} names no class of wnids.txt")
-        _check_name(annotations, row[0])
+        check_name(annotations, row[0])
         validation[row[1]].append(folder / "val" / "images" / row[0])
     training = {name: sorted((folder / "train" / name / "images").glob("*.JPEG")) for name in names}
     for name in names:
@@ -124,9 +124,9 @@ def _lines(path: Path) -> list[str]:
         broken(path, str(error), error)
 
 
-def _check_name(path: Path, name: str) -> None:
+def check_name(path: Path, name: str) -> None:
     """:raises DataMissingError: if what ``path`` calls a file is one in another folder."""
-    if name in (".", "..") or Path(name).name != name or "\0" in name:
+    if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
         broken(path, f"{name!r} is not the name of a file")
 
 

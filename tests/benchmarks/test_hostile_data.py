@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from cl_strategies.benchmarks import limits, load
+from cl_strategies.benchmarks.folder_readers import read_food101
 from cl_strategies.benchmarks.plain_pickle import _ALLOWED, load_plain_pickle
 from cl_strategies.benchmarks.readers import read_idx, read_tiny_imagenet
 from cl_strategies.errors import DataMissingError
@@ -167,6 +168,16 @@ def test_tiny_imagenet_names_no_file_elsewhere(name: str, file: str, tiny: Path)
     path.write_text(f"{path.read_text()}\n{line}\n".replace("\n\n", "\n"))
     with pytest.raises(DataMissingError, match="is not the name of a file"):
         read_tiny_imagenet(tiny)
+
+
+@pytest.mark.parametrize("line", ["pie/../../secret", "pie//etc/hostname", "pie/", "../pie", "pie"])
+def test_food_101_names_no_file_elsewhere(line: str, tmp_path: Path) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "classes.txt").write_text("pie\n..\n" if line == "../pie" else "pie\n")
+    for part in ("train", "test"):
+        (tmp_path / "meta" / f"{part}.txt").write_text(f"pie/1\n{line}\n")
+    with pytest.raises(DataMissingError, match="is not the name of a file"):
+        read_food101(tmp_path)
 
 
 def test_fetching_cifar_unpickles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
