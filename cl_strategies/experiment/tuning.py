@@ -41,13 +41,16 @@ METRIC = "average_accuracy"
 class Trial:
     """One point of the grid for one strategy on one benchmark.
 
+    :param benchmark: its name, with its options if the suite has it several times.
     :param settings: dotted keys and values, such as ``{"train.lr": 0.001}``.
+    :param own: name and options of the benchmark, as the suite has them.
     """
 
     benchmark: str
     strategy: str
     settings: Mapping[str, Any]
     configs: Sequence[ExperimentConfig]
+    own: Mapping[str, Any]
 
 
 def trials(suite: Suite) -> list[Trial]:
@@ -67,12 +70,14 @@ def trials(suite: Suite) -> list[Trial]:
         for point in itertools.product(*keys.values()):
             settings = dict(zip(keys, point, strict=True))
             tables = suite.tables(benchmark, strategy)
+            own = dict(tables["benchmark"])
             tables["benchmark"]["validation"] = validation
             config = ExperimentConfig.from_dict(override(tables, settings))
             if suite.source is not None:
                 check_root(config, suite.source)
             configs = [config.with_seed(seed) for seed in seeds]
-            result.append(Trial(benchmark["name"], label_of(strategy), settings, configs))
+            name = _label(own, suite)
+            result.append(Trial(name, label_of(strategy), settings, configs, own))
     return result
 
 
@@ -105,6 +110,7 @@ def tune(
     scored = [(trial, _scores(trial, out)) for trial in grid]
     write_text(out / "tuning.csv", _table(scored))
 
+    owns = {trial.benchmark: trial.own for trial in grid}
     chosen: dict[str, dict[str, Any]] = {}
     for (benchmark, strategy), group in itertools.groupby(
         scored, key=lambda pair: (pair[0].benchmark, pair[0].strategy)
@@ -117,11 +123,17 @@ def tune(
             )
         best, _ = max(complete, key=lambda pair: statistics.mean(pair[1]))
         chosen.setdefault(benchmark, {})[strategy] = _nested(best.settings)
-    rows = [
-        {"name": benchmark, "strategies": strategies} for benchmark, strategies in chosen.items()
-    ]
+    rows = [{**owns[benchmark], "strategies": won} for benchmark, won in chosen.items()]
     write_text(out / "tuned.toml", tomli_w.dumps({"benchmarks": rows}))
     return out / "tuned.toml"
+
+
+def _label(own: Mapping[str, Any], suite: Suite) -> str:
+    """The name of a benchmark, and its options if the name does not tell it from another."""
+    if [row["name"] for row in suite.benchmarks].count(own["name"]) == 1:
+        return own["name"]
+    options = ", ".join(f"{key}={value}" for key, value in own.items() if key != "name")
+    return f"{own['name']} ({options})"
 
 
 def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:

@@ -1,12 +1,14 @@
 """From one file to many configs."""
 
+import tomllib
+
 import pytest
 import tomli_w
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.description import describe_suite
 from cl_strategies.experiment.suite import Suite, recipes
-from cl_strategies.experiment.tuning import trials
+from cl_strategies.experiment.tuning import trials, tune
 
 TABLES = {
     "suite": {"name": "small", "seeds": [0, 1]},
@@ -166,6 +168,18 @@ def test_tuning_tries_the_same_grid_for_every_method_on_other_seeds_and_data(tmp
     for trial in grid:
         assert [c.run.seed for c in trial.configs] == [7]
         assert all(c.benchmark.options["validation"] == 0.2 for c in trial.configs)
+
+
+def test_a_benchmark_that_stands_twice_is_tuned_twice(tmp_path):
+    few = {"name": "split-digits", "n_experiences": 1}
+    benchmarks = [{**few, "fraction": share} for share in (0.1, 0.2)]
+    strategies = [{"name": "naive"}]
+    grid = {"seeds": [7], "grid": {"train.lr": [0.01]}}
+    small = suite(tmp_path, benchmarks=benchmarks, strategies=strategies, tuning=grid)
+    tuned = tomllib.loads(tune(small, tmp_path, executor_name="serial").read_text())["benchmarks"]
+    assert [row["fraction"] for row in tuned] == [0.1, 0.2]
+    assert all(row["strategies"].keys() == {"naive"} for row in tuned)
+    assert "split-digits (n_experiences=1, fraction=0.2)" in (tmp_path / "tuning.csv").read_text()
 
 
 def test_tuning_refuses_the_seeds_of_the_comparison(tmp_path):
