@@ -22,7 +22,7 @@ WARNING = (
     "of its means, marks or figures contains them."
 )
 _KEYS = ("setting", "source", "benchmark", "metrics", "values", "note")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_NAME = re.compile(r"\w[\w .,+-]{0,99}")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
 
 
