@@ -46,7 +46,7 @@ def disparity_svg(items: Sequence[Disparity], styles: Mapping[str, Style], key: 
         axes.grid(False, axis="y")
         axes.spines[:].set_visible(False)
         axes.axvline(0, color=MUTED, linewidth=0.7)
-        axes.set_xlabel("max - min accuracy over the orders, by task (percentage points)")
+        axes.set_xlabel("max - min over the orders (percentage points)")
         gap = _NUMBER * 0.95 * 1.09 * high / ((_WIDTH - left - 0.15) * POINTS)
         for y, item in enumerate(items):
             style, values = styles[item.strategy], [100 * value for value in item.per_task]
