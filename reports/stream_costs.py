@@ -22,8 +22,10 @@ def stored(record: RunRecord) -> Series:
     1 is the network alone. Empty where it was not recorded after every task.
     """
     model, state = record.bytes.get("parameters", ()), record.bytes.get("method_state", ())
-    values = _complete(model, record) + _complete(state, record)
-    return values / float(model[0] or math.nan) if len(values) else values
+    network, method = _complete(model, record), _complete(state, record)
+    if len(network) != len(method) or not len(network):
+        return np.empty(0)
+    return (network + method) / (network[0] or math.nan)
 
 
 def cumulative_seconds(record: RunRecord) -> Series:

@@ -48,6 +48,11 @@ def test_what_was_not_measured_after_every_task_is_left_out(make_record, joint_m
     np.testing.assert_allclose(peak_curves(groups)["synthetic-a"], [1, 2, 3])
 
 
+def test_a_model_without_its_method_is_left_out(make_record) -> None:
+    record = replace(make_record(), bytes={"parameters": [], "method_state": [1, 2, 3]})
+    assert growth_curves(group_records([record])) == {}
+
+
 def test_figures_say_what_they_show(make_record) -> None:
     groups = group_records([costing(make_record(), peak=[2**20] * 3)])
     figures = stream_figures(groups, assign_styles({"synthetic-a": "synthetic-a"}))
