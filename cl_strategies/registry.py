@@ -80,6 +80,22 @@ class Entry:
             for key, default in sorted(defaults.items())
         }
 
+    def parse_options(self, settings: str) -> dict[str, Any]:
+        """``"eta=9,inner=jpeg"`` as options, each of the type of its default.
+
+        :raises UserError: for text of another form, an unknown option, or a value of another type.
+        """
+        defaults = self.defaults()
+        given: dict[str, Any] = {}
+        for part in filter(None, settings.split(",")):
+            key, equals, text = (piece.strip() for piece in part.partition("="))
+            if not equals:
+                raise UserError(f"{part!r} is not an option of {self.name}: write name=value")
+            if key not in defaults:
+                raise unknown_name(f"option of {self.name}", key, defaults or ["(it has none)"])
+            given[key] = _parsed(key, text, type(defaults[key]))
+        return given
+
     def describe(self) -> dict[str, Any]:
         """Plain data for ``cl-strategies list --json``."""
         description = asdict(self)
@@ -105,6 +121,17 @@ def checked_type(what: str, value: Any, default: Any) -> Any:
             f"give a {expected.__name__} such as {default!r}"
         )
     return value
+
+
+def _parsed(key: str, text: str, kind: type) -> Any:
+    if kind is bool and text in ("true", "false"):
+        return text == "true"
+    try:
+        if kind is not bool:
+            return kind(text)
+    except ValueError:
+        pass
+    raise UserError(f"{key} is {text!r}: give a value of type {kind.__name__}")
 
 
 class Registry:

@@ -8,9 +8,10 @@ loads with ``torch.load(weights_only=True)``.
 What is captured: the model; the optimizer; each plugin, through ``state_dict()`` and
 ``load_state_dict()`` if it has both, else attribute by attribute
 (:mod:`cl_strategies.experiment.state_codecs` says which types); and what the strategy has beyond
-Avalanche's template, attribute by attribute or through ``method_state_dict()`` and
-``load_method_state_dict(state, experiences)``. Exemplars are captured by the ``sample_ids`` of
-the stream: a plugin that changes the samples it stores must have a ``state_dict()``.
+Avalanche's template, attribute by attribute or, unless it returns ``None``, through
+``method_state_dict()`` and ``load_method_state_dict(state, experiences)``. Exemplars are captured
+by the ``sample_ids`` of the stream: a plugin that changes the samples it stores must have a
+``state_dict()``.
 """
 
 from __future__ import annotations
@@ -129,8 +130,9 @@ def _capture_method(strategy: Any, walker: Walker) -> dict[str, Any]:
             saved = {"attributes": encode_attributes(plugin, walker, name)}
         plugins.append({"class": name, **saved})
     name = type(strategy).__name__
-    if hasattr(strategy, "method_state_dict"):
-        method = walker.encode(strategy.method_state_dict(), f"{name}.method_state_dict()")
+    state = strategy.method_state_dict() if hasattr(strategy, "method_state_dict") else None
+    if state is not None:
+        method = walker.encode(state, f"{name}.method_state_dict()")
         return {"plugins": plugins, "method": method}
     attributes = encode_attributes(strategy, walker, name, skip=TEMPLATE_ATTRIBUTES)
     return {"plugins": plugins, "attributes": attributes}

@@ -221,4 +221,96 @@ ENTRIES: tuple[Entry, ...] = (
         needs=("images", "a replay memory", "a linear classifier on averaged feature maps"),
         fixed=TEMPLATE,
     ),
+    *(
+        Entry(
+            name=name,
+            factory=f"cl_strategies.strategies.{factory}",
+            summary=summary,
+            paper=paper,
+            scenarios=("class",),
+            needs=("images", "a replay memory", "new classes in each experience", *more),
+            fixed=TEMPLATE,
+        )
+        for name, factory, summary, paper, more in (
+            (
+                "icarl",
+                "icarl:ICaRL",
+                "Herded exemplars, distillation, nearest class mean.",
+                "Rebuffi et al., iCaRL: incremental classifier and representation learning, "
+                "CVPR 2017",
+                (),
+            ),
+            (
+                "lucir",
+                "lucir:LUCIR",
+                "Cosine classifier, less-forget constraint, margins to new classes.",
+                "Hou et al., Learning a unified classifier incrementally via rebalancing, "
+                "CVPR 2019",
+                (),
+            ),
+            (
+                "wa",
+                "wa:WA",
+                "Distillation, then new rows of the classifier scaled to the old norm.",
+                "Zhao et al., Maintaining discrimination and fairness in class incremental "
+                "learning, CVPR 2020",
+                (),
+            ),
+            (
+                "bic",
+                "bic:BiC",
+                "Distillation, then a linear correction of the new classes' scores.",
+                "Wu et al., Large scale incremental learning, CVPR 2019",
+                (),
+            ),
+            (
+                "podnet",
+                "podnet:PODNet",
+                "Distillation of pooled feature maps, classes of several proxies.",
+                "Douillard et al., PODNet: pooled outputs distillation for small-tasks "
+                "incremental learning, ECCV 2020",
+                (),
+            ),
+            (
+                "der-expandable",
+                "der_expandable:ExpandableRepresentation",
+                "A new backbone for each phase, the old ones frozen.",
+                "Yan et al., DER: dynamically expandable representation for class incremental "
+                "learning, CVPR 2021",
+                ("a backbone per experience",),
+            ),
+            (
+                "foster",
+                "foster:FOSTER",
+                "A new backbone boosts the old network, then both are compressed.",
+                "Wang et al., FOSTER: feature boosting and compression for class-incremental "
+                "learning, ECCV 2022",
+                (),
+            ),
+            (
+                "aanets",
+                "aanets:AANets",
+                "A stable and a plastic branch, mixed level by level, on LUCIR.",
+                "Liu et al., Adaptive aggregation networks for class-incremental learning, "
+                "CVPR 2021",
+                ("a sequential backbone",),
+            ),
+            (
+                "mnemonics",
+                "mnemonics:Mnemonics",
+                "LUCIR whose exemplars are trained as pixels.",
+                "Liu et al., Mnemonics training: multi-class incremental learning without "
+                "forgetting, CVPR 2020",
+                (),
+            ),
+            (
+                "mrdc",
+                "mrdc:MRDC",
+                "JPEG exemplars of a quality that keeps their features apart.",
+                "Wang et al., Memory replay with data compression for continual learning, "
+                "ICLR 2022",
+                (),
+            ),
+        )
+    ),
 )

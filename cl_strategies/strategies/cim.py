@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
 from cl_strategies.plugins.exemplars.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.artefacts import ArtefactSchedule
 from cl_strategies.plugins.masking.bilevel import MaskObjective
 from cl_strategies.plugins.masking.boxes import make_boxes
-from cl_strategies.plugins.masking.learner import MaskSchedule
+from cl_strategies.plugins.masking.learner import MaskSchedule, criterion_loss
 from cl_strategies.plugins.masking.plugin import CIMPlugin
 from cl_strategies.strategies.base import Strategy, not_negative
-
-#: Methods that CIM plugs into here.
-HOSTS = ("replay",)
+from cl_strategies.strategies.class_incremental import ClassIncremental, host_loss, make_host
 
 
 class CompressedReplay(Strategy):
@@ -68,14 +66,16 @@ class CompressedReplay(Strategy):
         super().__init__(method=[self.memory], **template)
 
 
-class CIM(Strategy):
+class CIM(ClassIncremental):
     """Class-incremental masking: two-resolution exemplars whose masks are learned.
 
     The network must have a linear classifier on averaged feature maps, and ReLUs. The defaults are
     the paper's, save that ``artefact_interval`` is for its 170 to 200 epochs and should be about a
     fifth of the epochs of an experience.
 
-    :param host: the method that CIM plugs into; ``"replay"``.
+    :param host: the method that CIM plugs into: ``replay``, ``icarl``, ``wa``, ``lucir``,
+        ``der-expandable`` or ``foster``, with options behind a colon, such as
+        ``"foster:compress_epochs=20"``.
     :param mem_bytes: bytes of the memory, or of each class if ``growing``.
     :param growing: ``mem_bytes`` for each class.
     :param masks: ``bilevel`` (CIM), or an ablation: ``none``, ``empty``, ``random``, ``centre``,
@@ -132,8 +132,6 @@ class CIM(Strategy):
         released: bool = False,
         **template: Any,
     ) -> None:
-        if host not in HOSTS:
-            raise unknown_name("host of CIM", host, HOSTS)
         if released and inner_lr_ratio != 1.0:
             raise UserError("released=True sets inner_lr_ratio to 0.1: leave it at 1")
         objective = MaskObjective(
@@ -141,7 +139,7 @@ class CIM(Strategy):
             diversity=diversity,
             eta=eta,
             second_order=second_order,
-            fixed=("*shortcut*", "*downsample*") if released else (),
+            fixed=("auxiliary.*", *(("*shortcut*", "*downsample*") if released else ())),
             nearest="floor" if released else "pillow",
         )
         schedule = MaskSchedule(
@@ -152,6 +150,7 @@ class CIM(Strategy):
             outer="all" if released else "new",
             start="first" if released else "previous",
         )
+        learner = make_host(host)
         self.masking = CIMPlugin(
             mem_bytes,
             codec=TwoResolution(
@@ -166,5 +165,6 @@ class CIM(Strategy):
             growing=growing,
             pool=pool,
             join=join,
+            host_loss=criterion_loss if learner is None else host_loss,
         )
-        super().__init__(method=[self.masking], **template)
+        super().__init__(learner=learner, memory=self.masking, **template)

@@ -229,6 +229,25 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.max_size = new_size
         self._dataset = None
 
+    def rewrite(self, payload_of: Callable[[Record], bytes]) -> None:
+        """Store other payloads for the same samples, such as images that were trained.
+
+        :param payload_of: from an exemplar to its new payload.
+        :raises UserError: if one is not of this codec, or all together exceed the budget; the
+            buffer is then as before.
+        """
+        groups = {
+            name: [record._replace(payload=payload_of(record)) for record in group]
+            for name, group in self._groups.items()
+        }
+        records = [record for group in groups.values() for record in group]
+        for record in records:
+            self.codec.check(record.payload)
+        used = sum(record.cost for record in records)
+        if used > self.budget:
+            raise UserError(f"the new payloads take {used} bytes, more than {self.budget}")
+        self._groups, self._dataset = groups, None
+
     def _fill(self, fresh: Mapping[tuple[int, int], list[Candidate]], size: int) -> Groups:
         names = [*self._groups, *(name for name in fresh if name not in self._groups)]
         queues = [Queue(_merge(self._groups.get(name, []), fresh.get(name, []))) for name in names]

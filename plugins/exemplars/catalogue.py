@@ -73,31 +73,6 @@ def make_codec(codec: str | Codec, **options: Any) -> Codec:
     if name not in entries:
         raise unknown_name("codec", name, entries)
     entry = entries[name]
-    given = {**_parse(settings, entry), **options}
+    given = {**entry.parse_options(settings), **options}
     made: Codec = entry.load()(**entry.resolve_options(given))
     return made
-
-
-def _parse(settings: str, entry: Entry) -> dict[str, Any]:
-    """``"eta=9,inner=jpeg"`` as options, each of the type of its default."""
-    defaults = entry.defaults()
-    given: dict[str, Any] = {}
-    for part in filter(None, settings.split(",")):
-        key, equals, text = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            raise UserError(f"{part!r} is not an option of {entry.name}: write name=value")
-        if key not in defaults:
-            raise unknown_name(f"option of {entry.name}", key, defaults or ["(it has none)"])
-        given[key] = _value(key, text, type(defaults[key]))
-    return given
-
-
-def _value(key: str, text: str, kind: type) -> Any:
-    if kind is bool and text in ("true", "false"):
-        return text == "true"
-    try:
-        if kind is not bool:
-            return kind(text)
-    except ValueError:
-        pass
-    raise UserError(f"{key} is {text!r}: give a value of type {kind.__name__}")

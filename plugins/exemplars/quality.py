@@ -129,7 +129,7 @@ class MRDCPlugin(CompressedReplayPlugin):
 
     :param mem_size: bytes of the memory, or of each class if ``growing``.
     :param classes: how many classes will share the memory in the end; with it the bytes per class
-        are known that the quality is chosen for. Not needed if ``growing``.
+        are known that the quality is chosen for. 0 asks the stream. Not needed if ``growing``.
     :param qualities: candidates.
     :param tolerance: epsilon of the paper.
     :param options: as for :class:`CompressedReplayPlugin`.
@@ -148,7 +148,7 @@ class MRDCPlugin(CompressedReplayPlugin):
         super().__init__(mem_size, codec="jpeg", **options)
         if classes is None and not self.memory.growing:
             raise UserError("MRDC needs the number of classes that will share the memory: classes=")
-        self.class_bytes = mem_size if classes is None else mem_size // classes
+        self.classes = 1 if self.memory.growing else classes
         self.qualities = tuple(qualities)
         self.tolerance = tolerance
         self.quality: int | None = None
@@ -161,10 +161,11 @@ class MRDCPlugin(CompressedReplayPlugin):
         super().after_training_exp(strategy, **kwargs)
 
     def _choose(self, strategy: Any) -> tuple[int, list[QualityScore]]:
+        classes = self.classes or _classes_of(strategy.experience)
         return choose_jpeg_quality(
             strategy,
             strategy.experience.dataset,
-            self.class_bytes,
+            self.memory.max_size // classes,
             qualities=self.qualities,
             tolerance=self.tolerance,
             layer=self.memory.layer,
@@ -184,3 +185,14 @@ class MRDCPlugin(CompressedReplayPlugin):
         super().load_state_dict(state["memory"])
         if state["quality"] is not None:
             self._use(state["quality"], [QualityScore(*score) for score in state["scores"]])
+
+
+def _classes_of(experience: Any) -> int:
+    """How many classes its stream has.
+
+    :raises UserError: if the stream does not say.
+    """
+    info = getattr(getattr(experience, "benchmark", None), "info", None)
+    if info is None:
+        raise UserError("the stream does not say how many classes it has: give classes=")
+    return int(info.n_classes)

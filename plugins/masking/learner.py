@@ -108,6 +108,7 @@ class MaskLearner:
         self.host_loss = host_loss
         self.activations: PadeActivations | None = None
         self._first: dict[str, Tensor] | None = None
+        self._first_sites = 0
         self._optimizer: torch.optim.Optimizer | None = None
         self._tap: Tap | None = None
 
@@ -120,12 +121,16 @@ class MaskLearner:
         x = torch.stack([samples[row][0] for row in range(min(2, len(samples)))])
         x = x.to(strategy.device)
         self._tap = Tap(strategy.model, x)
+        with torch.no_grad(), evaluating(strategy.model):
+            sites = count_relus(lambda: strategy.model(x))
         if self.activations is None:
-            with torch.no_grad(), evaluating(strategy.model):
-                sites = count_relus(lambda: strategy.model(x))
             self.activations = PadeActivations(sites, learnable=self.learnable)
         elif self._first is not None and self.schedule.start == "first":
-            self.activations.load_state_dict(self._first)
+            first = PadeActivations(self._first_sites, learnable=self.learnable)
+            first.load_state_dict(self._first)
+            self.activations = first
+        if self.activations.sites != sites:  # the network has another backbone
+            self.activations = self.activations.resized(sites)
         self.activations.to(strategy.device)
         kind = torch.optim.Adam if self.schedule.optimizer == "adam" else torch.optim.SGD
         self._optimizer = kind(
@@ -188,6 +193,7 @@ class MaskLearner:
         """End an experience."""
         if self._first is None:
             self._first = _copy(self._ready()[0])
+            self._first_sites = self._ready()[0].sites
         self._optimizer = self._tap = None
 
     def _inner_loss(self, strategy: Any) -> InnerLoss:
@@ -217,6 +223,7 @@ class MaskLearner:
             "sites": None if self.activations is None else self.activations.sites,
             "phi": None if self.activations is None else _copy(self.activations),
             "first": self._first,
+            "first_sites": self._first_sites,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -225,7 +232,7 @@ class MaskLearner:
         if state["sites"] is not None:
             self.activations = PadeActivations(state["sites"], learnable=self.learnable)
             self.activations.load_state_dict(state["phi"])
-        self._first = state["first"]
+        self._first, self._first_sites = state["first"], state["first_sites"]
 
 
 def endless(dataset: Any, size: int, device: torch.device) -> Iterator[Batch]:

@@ -50,6 +50,29 @@ class PadeActivations(nn.Module):
         self.numerator = nn.Parameter(torch.tensor(RELU_NUMERATOR).repeat(count, 1))
         self.denominator = nn.Parameter(torch.tensor(RELU_DENOMINATOR).repeat(count, 1))
 
+    @torch.no_grad()
+    def resized(self, sites: int) -> PadeActivations:
+        """The units of a network that has gained ReLUs, or lost some, at its end.
+
+        Units of further ReLUs are those of the last ones: a new backbone begins as a copy of the
+        last one, its activations included.
+
+        :param sites: ReLUs in one forward pass.
+        :raises UserError: unless it is positive.
+        """
+        count = len(self.numerator)
+        fresh = PadeActivations(sites, learnable=0 if count == self.sites else count)
+        if len(fresh.numerator) == count:  # the last units of the network, wherever they are
+            rows = torch.arange(count)
+        else:
+            more = sites - self.sites
+            rows = torch.arange(sites)
+            rows[self.sites :] = self.sites - more + torch.arange(max(0, more))
+            rows = rows.clamp(0, count - 1)
+        fresh.numerator.copy_(self.numerator[rows])
+        fresh.denominator.copy_(self.denominator[rows])
+        return fresh
+
     @contextmanager
     def replacing(self) -> Iterator[None]:
         """Within, forward passes of the network use these units; one pass per entry.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +13,25 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.features import calls, evaluating, last_layer
 from cl_strategies.plugins.masking.functional import class_activation_map
 
+Seen = list[tuple[nn.Module, Tensor, object]]
+
+
+class Source(NamedTuple):
+    """Feature maps: what a module is given, or what it returns."""
+
+    module: nn.Module
+    takes_input: bool
+
 
 class Tap:
     """Class activation maps of a network whose classifier sees averaged feature maps.
 
     The feature maps are found by what Eq. 1 presupposes: their spatial mean is what the linear
-    classifier is given. That holds for ResNets, MobileNets and the like.
+    classifier is given. That holds for ResNets, MobileNets and the like, and for several of them
+    side by side.
 
-    :param model: network from images to logits.
+    :param model: network from images to logits. If it has a method ``unit_of``, from class ids to
+        rows of the classifier, labels go through it.
     :param x: some inputs, ``(N, C, H, W)``.
     :raises UserError: if no layer qualifies.
     """
@@ -28,41 +40,68 @@ class Tap:
         with torch.no_grad(), evaluating(model):
             seen = calls(model, lambda: model(x))
         head = last_layer(seen)
-        if not isinstance(head, nn.Linear):
+        if head is None:
+            raise _no_maps(model)
+        pooled, scores = next((given, out) for module, given, out in seen if module is head)
+        weight = getattr(head, "weight", None)
+        if not isinstance(weight, Tensor) or not isinstance(scores, Tensor):
+            raise _no_maps(model)
+        if weight.shape != (scores.shape[1], pooled.shape[1]):
             raise _no_maps(model)
         self.classifier = head
-        pooled = next(given for module, given, _ in seen if module is head)
-        self.source, self.takes_input = _source(model, seen, pooled)
+        self.unit_of = getattr(model, "unit_of", None)
+        self.sources = _sources(model, seen, pooled)
 
     @contextmanager
     def features(self) -> Iterator[list[Tensor]]:
         """Within, each forward pass appends its feature maps ``(N, K, h, w)`` to the list."""
         caught: list[Tensor] = []
+        parts: list[Tensor] = []
 
-        def note(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            caught.append(inputs[0] if self.takes_input else output)
+        def note(source: Source, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            parts.append(inputs[0] if source.takes_input else output)
+            if len(parts) == len(self.sources):
+                caught.append(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
+                parts.clear()
 
-        handle = self.source.register_forward_hook(note)
-        try:
+        with ExitStack() as stack:
+            for source in self.sources:
+                handle = source.module.register_forward_hook(
+                    lambda _, inputs, output, source=source: note(source, inputs, output)
+                )
+                stack.callback(handle.remove)
             yield caught
-        finally:
-            handle.remove()
 
     def maps(self, features: Tensor, labels: Tensor) -> Tensor:
         """Activation maps ``(N, h, w)`` of each image's own class; the classifier is constant."""
-        return class_activation_map(features, self.classifier.weight.detach(), labels)
+        rows = labels if self.unit_of is None else self.unit_of(labels)
+        weight: Tensor = self.classifier.weight  # type: ignore[assignment]
+        return class_activation_map(features, weight.detach(), rows)
 
 
-def _source(
-    model: nn.Module, seen: list[tuple[nn.Module, Tensor, object]], pooled: Tensor
-) -> tuple[nn.Module, bool]:
+def _sources(model: nn.Module, seen: Seen, pooled: Tensor) -> list[Source]:
+    """What the classifier is given, from its last features to its first; in order of the calls."""
+    found: list[Source] = []
+    end = pooled.shape[1]
+    while end:
+        source, width = _source(model, seen, pooled[:, :end])
+        found.append(source)
+        end -= width
+    return found[::-1]
+
+
+def _source(model: nn.Module, seen: Seen, pooled: Tensor) -> tuple[Source, int]:
+    """The maps whose means end ``pooled``, and how many they are."""
+    close = 1e-4 * pooled.abs().amax()
     for module, given, output in reversed(seen):
         for tensor, is_input in ((output, False), (given, True)):
-            if isinstance(tensor, Tensor) and tensor.ndim == 4 and tensor[0, 0].numel() > 1:
-                mean = tensor.mean((2, 3))
-                close = 1e-4 * pooled.abs().amax()
-                if mean.shape == pooled.shape and (mean - pooled).abs().amax() <= close:
-                    return module, is_input
+            if not isinstance(tensor, Tensor) or tensor.ndim != 4 or tensor[0, 0].numel() == 1:
+                continue
+            mean, width = tensor.mean((2, 3)), tensor.shape[1]
+            if width > pooled.shape[1] or len(mean) != len(pooled):
+                continue
+            if (mean - pooled[:, -width:]).abs().amax() <= close:
+                return Source(module, is_input), width
     raise _no_maps(model)
 
 

@@ -1,0 +1,130 @@
+"""DER (Yan, Xie, He, "DER: Dynamically Expandable Representation for Class Incremental Learning",
+CVPR 2021), without its pruning."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.exemplars.losses import auxiliary_targets
+from cl_strategies.plugins.incremental.classifiers import Classifier
+from cl_strategies.plugins.incremental.lucir import balance_classifier
+from cl_strategies.plugins.incremental.method import IncrementalMethod
+from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.plugins.incremental.weight_aligning import align_classifier
+
+RECTIFICATIONS = ("align", "finetune", "none")
+
+
+class ExpandableNetwork(IncrementalNetwork):
+    """Several backbones, all but the last frozen; the classifier sees all their features.
+
+    :param backbone: the first one.
+    :param n_features: of one backbone.
+    """
+
+    backbone: nn.ModuleList
+
+    def __init__(self, backbone: nn.Module, n_features: int) -> None:
+        super().__init__(nn.ModuleList([backbone]), Classifier(n_features))
+        self.n_features = n_features
+        self.auxiliary: nn.Module | None = None
+
+    def expand(self) -> None:
+        """Freeze the backbones and add a copy of the last one, which is trained."""
+        fresh = copy.deepcopy(self.backbone[-1])
+        self.backbone.requires_grad_(False).eval()
+        self.backbone.append(fresh.requires_grad_(True))
+        self.classifier.widen(self.n_features)
+
+    def outputs(self, x: Tensor) -> Outputs:
+        return self.combine([backbone(x) for backbone in self.backbone])
+
+    def combine(self, parts: Sequence[Tensor]) -> Outputs:
+        """:param parts: features of each backbone, ``(N, n_features)``."""
+        auxiliary = None
+        if self.watched and self.auxiliary is not None:
+            auxiliary = self.auxiliary(parts[-1])
+        features = torch.cat(parts, dim=1)
+        return Outputs(features, self.classifier(features), auxiliary=auxiliary)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for backbone in self.backbone[:-1]:
+            backbone.eval()
+        return self
+
+
+class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
+    """A new backbone per phase, with an auxiliary loss that tells new classes apart.
+
+    :param auxiliary: weight of the auxiliary loss.
+    :param rectify: what removes the bias towards new classes: ``"align"`` as in WA, ``"finetune"``:
+        the classifier is made anew and trained on the exemplars of all classes, or ``"none"``.
+    :param finetune_epochs: of that training.
+    :param finetune_lr: its learning rate.
+    :raises UserError: for another ``rectify``.
+    """
+
+    def __init__(
+        self,
+        *,
+        auxiliary: float = 1.0,
+        rectify: str = "align",
+        finetune_epochs: int = 30,
+        finetune_lr: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if rectify not in RECTIFICATIONS:
+            raise UserError(f"rectify is {rectify!r}: use {', '.join(RECTIFICATIONS)}")
+        self.auxiliary = auxiliary
+        self.rectify = rectify
+        self.finetune_epochs = finetune_epochs
+        self.finetune_lr = finetune_lr
+
+    def network(self, backbone: nn.Module, n_features: int) -> ExpandableNetwork:
+        return ExpandableNetwork(backbone, n_features)
+
+    def rebuild(
+        self,
+        network: ExpandableNetwork,
+        phases: Sequence[Sequence[int]],
+        structure: Mapping[str, Any],
+    ) -> None:
+        for phase, classes in enumerate(phases):
+            if phase:
+                network.expand()
+            network.grow(classes)
+
+    def begin(self, strategy: Any, classes: Sequence[int]) -> None:
+        network: ExpandableNetwork = strategy.model
+        self.n_old = len(network.order)
+        if self.n_old:
+            network.expand()
+            network.auxiliary = nn.Linear(network.n_features, len(classes) + 1)
+        network.grow(classes)
+
+    def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:
+        loss = super().loss(strategy, outputs, x, units)
+        if outputs.auxiliary is None:
+            return loss
+        apart = cross_entropy(outputs.auxiliary, auxiliary_targets(units, self.n_old))
+        return loss + self.auxiliary * apart
+
+    def finish(self, strategy: Any) -> None:
+        if self.rectify == "align":
+            align_classifier(strategy.model.classifier)
+
+    def conclude(self, strategy: Any) -> None:
+        super().conclude(strategy)
+        network: ExpandableNetwork = strategy.model
+        network.auxiliary = None
+        if self.n_old and self.rectify == "finetune":
+            network.classifier.restart()
+            balance_classifier(strategy, epochs=self.finetune_epochs, lr=self.finetune_lr)

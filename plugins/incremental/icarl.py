@@ -1,0 +1,93 @@
+"""iCaRL (Rebuffi, Kolesnikov, Sperl, Lampert, "iCaRL: Incremental Classifier and Representation
+Learning", CVPR 2017)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from cl_strategies.plugins.exemplars.features import extract_features
+from cl_strategies.plugins.exemplars.functional import unit_features
+from cl_strategies.plugins.incremental.classifiers import Classifier
+from cl_strategies.plugins.incremental.method import IncrementalMethod
+from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+
+
+class NearestMeanNetwork(IncrementalNetwork):
+    """Classifies, when evaluated, by the nearest mean of the exemplars' features.
+
+    :ivar means: of unit length, ``(C, d)``; until they are known, the linear classifier decides.
+    """
+
+    means: Tensor
+
+    def __init__(self, backbone: nn.Module, n_features: int) -> None:
+        super().__init__(backbone, Classifier(n_features))
+        self.register_buffer("means", torch.empty(0, n_features))
+
+    def grow(self, classes: Any) -> None:
+        super().grow(classes)
+        self.means = self.means.new_empty(0, self.classifier.n_features)
+
+    def predictions(self, outputs: Outputs) -> Tensor:
+        """Negative squared distances, ``(N, C)``."""
+        if self.training or not len(self.means):
+            return outputs.scores
+        return -torch.cdist(normalize(outputs.features, dim=1), self.means).square()
+
+
+class ICaRLMethod(IncrementalMethod[NearestMeanNetwork]):
+    """Distillation, and classification by the nearest mean of exemplars.
+
+    :param temperature: of the distillation.
+    :param distillation_weight: of the distillation.
+    :param nearest_mean: ``False`` classifies by the linear layer that was trained.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 2.0,
+        distillation_weight: float = 1.0,
+        nearest_mean: bool = True,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.distillation_weight = distillation_weight
+        self.nearest_mean = nearest_mean
+
+    def network(self, backbone: nn.Module, n_features: int) -> NearestMeanNetwork:
+        return NearestMeanNetwork(backbone, n_features)
+
+    def rebuild(self, network: NearestMeanNetwork, phases: Any, structure: Any) -> None:
+        super().rebuild(network, phases, structure)
+        if self.nearest_mean and network.order:
+            shape = len(network.order), network.classifier.n_features
+            network.means = network.means.new_empty(shape)
+
+    def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:
+        loss = super().loss(strategy, outputs, x, units)
+        if self.old is None:
+            return loss
+        return loss + self.distillation_weight * self.distilled(outputs, x, self.temperature)
+
+    def conclude(self, strategy: Any) -> None:
+        super().conclude(strategy)
+        if self.nearest_mean:
+            network: NearestMeanNetwork = strategy.model
+            network.means = class_means(strategy, network).to(network.means)
+
+
+def class_means(strategy: Any, network: IncrementalNetwork) -> Tensor:
+    """Means of the unit-length features of the exemplars of each class, of unit length, ``(C, d)``.
+
+    A class without exemplars has a mean of zero.
+    """
+    memory = strategy.memory.memory
+    features = unit_features(extract_features(strategy, memory.buffer))
+    units = network.unit_of(torch.tensor([record.label for record in memory.records])).cpu()
+    means = features.new_zeros(len(network.order), features.shape[1])
+    return normalize(means.index_add(0, units, features), dim=1)

@@ -1,0 +1,158 @@
+"""A network that gains classes, and what methods look at in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from avalanche.models import DynamicModule
+from torch import Tensor, nn
+
+from cl_strategies.errors import UserError
+from cl_strategies.models.heads import ABSENT, SingleHeadModel
+from cl_strategies.plugins.incremental.classifiers import Classifier
+
+
+@dataclass
+class Outputs:
+    """What a forward pass computed.
+
+    :param features: what the classifier was given, ``(N, d)``.
+    :param scores: of the classes in the order in which they came, ``(N, C)``.
+    :param maps: feature maps of some layers, ``(N, K, h, w)`` each.
+    :param auxiliary: scores of an auxiliary classifier.
+    :param before: scores of the old network, where it is part of this one, ``(N, n_old)``.
+    """
+
+    features: Tensor
+    scores: Tensor
+    maps: list[Tensor] = field(default_factory=list)
+    auxiliary: Tensor | None = None
+    before: Tensor | None = None
+
+
+class IncrementalNetwork(DynamicModule):
+    """A backbone below a classifier whose rows follow the order in which classes came.
+
+    Losses are computed on scores in that order, with labels as :meth:`unit_of` gives them: the
+    first are old classes. Whoever calls the network gets logits by class id, as from any model.
+
+    :param backbone: from images to features ``(N, d)``.
+    :param classifier: without classes so far.
+    """
+
+    def __init__(self, backbone: nn.Module, classifier: Classifier) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = classifier
+        self.order: list[int] = []
+        self._watched: list[Outputs] | None = None
+        self._evaluated = 0
+        self.register_buffer("_unit", torch.zeros(0, dtype=torch.int64), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return self.classifier.new.device
+
+    def grow(self, classes: Sequence[int]) -> None:
+        """Add classes.
+
+        :param classes: their ids.
+        :raises UserError: if there are none, or one is known.
+        """
+        if not classes or set(classes) & set(self.order):
+            raise UserError(
+                f"the classes {list(classes)} cannot be added to {self.order}: give new ones"
+            )
+        self.order += classes
+        unit = torch.full((max(self.order) + 1,), -1)
+        unit[self.order] = torch.arange(len(self.order))
+        self._unit = unit.to(self.device)
+        self.classifier.grow(len(classes))
+
+    def unit_of(self, labels: Tensor) -> Tensor:
+        """Positions in the order of arrival, of class ids ``(N,)``."""
+        return self._unit[labels]
+
+    def outputs(self, x: Tensor) -> Outputs:
+        """:param x: images ``(N, C, H, W)``."""
+        features = self.backbone(x)
+        return Outputs(features, self.classifier(features))
+
+    def predictions(self, outputs: Outputs) -> Tensor:
+        """The scores to classify by, ``(N, C)``."""
+        return outputs.scores
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits by class id, ``(N, largest id + 1)``; those of unknown classes rule them out.
+
+        :raises UserError: before the first classes.
+        """
+        if not self.order:
+            raise UserError("the network knows no class yet: train it first")
+        outputs = self.outputs(x)
+        if self._watched is not None:
+            self._watched.append(outputs)
+        return self._by_class(self.predictions(outputs))
+
+    @contextmanager
+    def watching(self) -> Iterator[list[Outputs]]:
+        """Within, each forward pass appends what it computed to the list."""
+        self._watched = seen = []
+        try:
+            yield seen
+        finally:
+            self._watched = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether this is a forward pass for a loss, which needs auxiliary outputs."""
+        return self._watched is not None
+
+    def frozen_copy(self) -> Self:
+        """The network as it is now, for good."""
+        return copy.deepcopy(self).eval().requires_grad_(False)
+
+    def adaptation(self, experience: Any) -> None:
+        """Rule out what is evaluated but unknown; classes are added by :meth:`grow` alone."""
+        if not self.training:
+            self._evaluated = max(experience.classes_in_this_experience) + 1
+
+    def train(self, mode: bool = True) -> Self:
+        """As for any module; leaving evaluation ends the padding of unknown classes."""
+        if mode:
+            self._evaluated = 0
+        return super().train(mode)
+
+    def _by_class(self, scores: Tensor) -> Tensor:
+        width = max(len(self._unit), self._evaluated)
+        if self.order == list(range(width)):
+            return scores
+        index = torch.tensor(self.order, device=scores.device)
+        return scores.new_full((len(scores), width), ABSENT).index_copy(1, index, scores)
+
+
+def split_head(model: nn.Module) -> tuple[nn.Module, int]:
+    """The backbone of a classifier, and how many features it gives.
+
+    :param model: a :class:`~cl_strategies.models.heads.SingleHeadModel`, or a network whose last
+        linear layer is its classifier; that layer is replaced by the identity.
+    :raises UserError: if it has no such layer, or a head per task.
+    """
+    if isinstance(model, SingleHeadModel):
+        return model.backbone, int(model.head.in_features)
+    linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not linear or not linear[-1][0]:
+        raise UserError(
+            f"{type(model).__name__} has no linear classifier on top that could be replaced by one "
+            "that grows: give a network with a single head"
+        )
+    name, last = linear[-1]
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, nn.Identity())
+    return model, last.in_features

@@ -1,0 +1,64 @@
+"""Training beside the main loop: of parts of a network, on the data of a phase or on exemplars."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+
+
+def shuffled(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch of mini-batches of images and labels, as the strategy reads its data."""
+    loader = DataLoader(
+        dataset,
+        batch_size=strategy.train_mb_size,
+        shuffle=True,
+        collate_fn=dataset.collate_fn,
+    )
+    kept, strategy.dataloader = strategy.dataloader, loader
+    for plugin in strategy.plugins:
+        if isinstance(plugin, ResidentDataPlugin):
+            plugin.before_training_epoch(strategy)
+    batches, strategy.dataloader = strategy.dataloader, kept
+    for x, y, *_ in batches:
+        yield x.to(strategy.device), y.to(strategy.device)
+
+
+def train_part(
+    strategy: Any,
+    dataset: Any,
+    parameters: Iterable[nn.Parameter],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    epochs: int,
+    **options: Any,
+) -> None:
+    """Train some parameters with the strategy's kind of optimizer.
+
+    :param loss: of images and labels.
+    :param epochs: how many passes over ``dataset``.
+    :param options: of the optimizer, in place of the strategy's.
+    """
+    chosen = [p for p in parameters if p.numel()]
+    group = {k: v for k, v in strategy.optimizer.param_groups[0].items() if k != "params"}
+    settings = {**group, **options}
+    kind = type(strategy.optimizer)
+    optimizer = kind(chosen, **{k: v for k, v in settings.items() if k in kind_options(kind)})
+    for _ in range(epochs):
+        for x, y in shuffled(strategy, dataset):
+            gradients = torch.autograd.grad(loss(x, y), chosen, allow_unused=True)
+            for parameter, gradient in zip(chosen, gradients, strict=True):
+                parameter.grad = gradient
+            optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def kind_options(kind: type[torch.optim.Optimizer]) -> frozenset[str]:
+    """The names of the options that an optimizer's constructor takes."""
+    return frozenset(inspect.signature(kind).parameters)
