@@ -37,7 +37,7 @@ def start(arguments, step="fsync", at=None):
 
 def finish(arguments):
     child = start(arguments)
-    child.join(120)
+    child.join(900)
     assert child.exitcode == 0
 
 
@@ -99,7 +99,7 @@ def test_the_command_is_killed_at_each_step_of_writing(
     while True:
         out = tmp_path / str(at)
         child = start(command(out), step=step, at=at)
-        child.join(120)
+        child.join(900)
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL
@@ -182,7 +182,7 @@ def test_two_commands_on_one_folder_share_the_runs_and_do_none_twice(tmp_path, c
         )
         for _ in range(2)
     ]
-    assert [process.wait(120) for process in both] == [0, 0]
+    assert [process.wait(900) for process in both] == [0, 0]
     starts = [line.split() for line in log.read_text().splitlines()]
     runs = [slug for _, slug in starts]
     assert len(runs) == 6 and len(set(runs)) == 6

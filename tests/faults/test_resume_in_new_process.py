@@ -56,7 +56,7 @@ def in_a_new_process(name, out, stop=None):
         target=runpy.run_path, args=(STOPPED, options), kwargs={"run_name": "stopped"}, daemon=True
     )
     child.start()
-    child.join(300)
+    child.join(900)
     assert child.exitcode == (0 if stop is None else 3)
 
 
