@@ -27,7 +27,11 @@ def herding_order(features: Tensor, k: int | None = None) -> Tensor:
     >>> herding_order(torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])).tolist()
     [1, 0, 2]
     """
-    vectors = unit_features(features)
+    return herd(unit_features(features), k)
+
+
+def herd(vectors: Tensor, k: int | None = None) -> Tensor:
+    """:func:`herding_order` of vectors that :func:`unit_features` made."""
     count = len(vectors) if k is None else k
     if not 0 <= count <= len(vectors):
         raise UserError(f"k is {k}: there are {len(vectors)} features to order")
@@ -59,7 +63,11 @@ def closest_order(features: Tensor) -> Tensor:
     :returns: int64 ``(N,)``.
     :raises UserError: if ``features`` is not a matrix of finite numbers.
     """
-    vectors = unit_features(features)
+    return closest(unit_features(features))
+
+
+def closest(vectors: Tensor) -> Tensor:
+    """:func:`closest_order` of vectors that :func:`unit_features` made."""
     return (vectors - vectors.mean(0)).square().sum(1).argsort(stable=True)
 
 

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from cl_strategies.errors import unknown_name
-from cl_strategies.plugins.exemplars.functional import closest_order, herding_order
+from cl_strategies.plugins.exemplars.functional import closest, herd, unit_features
 
 #: From features ``(n, d)`` to the indices in the order to keep them.
 Ranking = Callable[[Tensor], Tensor]
 
-_RANKINGS: dict[str, Ranking] = {"herding": herding_order, "closest-to-mean": closest_order}
+#: Of features of unit length.
+_RANKINGS: dict[str, Ranking] = {"herding": herd, "closest-to-mean": closest}
 ORDERS = (*_RANKINGS, "random", "reservoir")
 
 
@@ -53,6 +54,8 @@ def draw_keys(
     if order == "reservoir":
         return torch.rand(count)
     keys = torch.zeros(count)
+    if features is not None and isinstance(order, str):
+        features = unit_features(features)
     for rows in groups:
         index = torch.as_tensor(rows, dtype=torch.int64)
         if features is None:

@@ -90,7 +90,12 @@ class QuadraticSurrogate:
             return
         gradients = self._gradients()
         if self.needs_path:
-            torch._foreach_copy_(self._views["gradient"], gradients)
+            # A step that a gradient scaler skips has an infinite gradient and no displacement.
+            for gradient, kept in zip(gradients, self._views["gradient"], strict=True):
+                if gradient.dtype == kept.dtype:
+                    torch.nan_to_num(gradient, 0.0, 0.0, 0.0, out=kept)
+                else:
+                    kept.copy_(gradient).nan_to_num_(0.0, 0.0, 0.0)
         if self.needs_path or self._sides:
             torch._foreach_copy_(self._views["before"], self._parameters)
         if self._sides:
@@ -110,9 +115,7 @@ class QuadraticSurrogate:
         if not self.needs_path or not self._parameters:
             return
         torch._foreach_sub_(self._views["before"], self._parameters)
-        # A step that a gradient scaler skips has an infinite gradient and no displacement.
-        gradient = self._flat["gradient"].nan_to_num_(0.0, 0.0, 0.0)
-        self._flat["path"].addcmul_(gradient, self._flat["before"])
+        self._flat["path"].addcmul_(self._flat["gradient"], self._flat["before"])
 
     @torch.no_grad()
     def refresh(self, model: nn.Module) -> None:

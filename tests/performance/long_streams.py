@@ -19,7 +19,7 @@ from cl_strategies.experiment.state import state_bytes
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.strategies import ALASSO, EWC, MAS, SI
 
-EARLY, LATE, IMAGES = 2, 100, 4096
+EARLY, LATE, IMAGES, EPOCHS = 2, 100, 4096, 8
 METHODS: dict[str, Callable[..., Any]] = {"SI": SI, "ALASSO": ALASSO, "EWC": EWC, "MAS": MAS}
 MOST = 1.05
 
@@ -58,6 +58,7 @@ def _measure(
         late.learn()
     sizes = state_bytes(late.strategy) / state_bytes(early.strategy)
     ratios = []
+    early.strategy.train_epochs = late.strategy.train_epochs = EPOCHS
     for _ in range(rounds):
         before, after = early.learn(), late.learn()
         ratios.append(after / before)
