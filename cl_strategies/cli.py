@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_strategies import arguments
+from cl_strategies.console import progress_bar, say, warn
 from cl_strategies.errors import UserError
 from cl_strategies.printable import printable
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.config import ExperimentConfig
     from cl_strategies.experiment.suite import Suite
+    from cl_strategies.experiment.sweep import Comparison
 
 EXIT_OK, EXIT_FAILED_RUNS, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except UserError as error:
-        _warn(str(error))
+        warn(str(error))
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("\ncl-strategies: interrupted; the same command continues", file=sys.stderr)
@@ -202,12 +204,12 @@ def _run(options: argparse.Namespace) -> int:
         config = ExperimentConfig.from_toml(options.config, overrides)
     else:
         config = ExperimentConfig.from_dict(override({}, overrides))
-    _say(f"{config.slug}")
+    say(f"{config.slug}")
     from cl_strategies.experiment.rundir import RunDirectory
     from cl_strategies.experiment.runner import run
 
     out = options.out or "comparison"
-    with _bar("experiences") as bar:
+    with progress_bar("experiences") as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
@@ -217,7 +219,7 @@ def _run(options: argparse.Namespace) -> int:
     for name, value in record.metrics.items():
         print(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
     if record.status == "failed":
-        _warn(f"the run failed: {(record.error or {})['message']}")
+        warn(f"the run failed: {(record.error or {})['message']}")
     print(printable(str(RunDirectory(out, config).result)))
     return EXIT_FAILED_RUNS if record.status == "failed" else EXIT_OK
 
@@ -230,9 +232,9 @@ def _compare(options: argparse.Namespace) -> int:
     suite = _suite(options)
     configs = suite.configs(_overrides(options))
     out = Path(options.out or Path("comparison") / suite.name)
-    _say(f"{suite.name}: {len(configs)} runs in {out}")
+    say(f"{suite.name}: {len(configs)} runs in {out}")
     check_configs(configs, device=options.address is None)
-    with _bar("runs", total=len(configs)) as bar:
+    with progress_bar("runs", total=len(configs)) as bar:
 
         def progress(config: ExperimentConfig, problem: str | None) -> None:
             bar.set_postfix_str(f"{config.strategy.name} on {config.benchmark.name}")
@@ -247,14 +249,20 @@ def _compare(options: argparse.Namespace) -> int:
             shard=arguments.shard(options.shard),
             progress=progress,
         )
-    for slug, problem in result.problems.items():
-        _warn(f"{slug}: {problem}")
-    for message, slugs in result.reasons.items():
-        others = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
-        _warn(f"{slugs[0]}{others} failed: {message}")
+    exit_code = _say_what_failed(result)
     if result.records:
         write_published(out, suite.published)
         _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
+    return exit_code
+
+
+def _say_what_failed(result: Comparison) -> int:
+    """Print every reason once; the exit code that follows."""
+    for slug, problem in result.problems.items():
+        warn(f"{slug}: {problem}")
+    for message, slugs in result.reasons.items():
+        others = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
+        warn(f"{slugs[0]}{others} failed: {message}")
     if result.problems:
         return EXIT_BAD_INPUT
     return EXIT_FAILED_RUNS if result.failed else EXIT_OK
@@ -310,7 +318,8 @@ def _tune(options: argparse.Namespace) -> int:
 
     suite = Suite.from_toml(options.suite)
     total = sum(len(trial.configs) for trial in trials(suite))
-    with _bar("runs", total=total) as bar:
+    exit_codes: list[int] = []
+    with progress_bar("runs", total=total) as bar:
         tuned = tune(
             suite,
             options.out or Path("tuning") / suite.name,
@@ -318,10 +327,11 @@ def _tune(options: argparse.Namespace) -> int:
             executor_options=_executor_options(options),
             jobs=options.jobs,
             progress=lambda config, problem: bar.update() and None,
+            told=lambda result: exit_codes.append(_say_what_failed(result)),
         )
     print(tuned.read_text(encoding="utf-8"))
     print(printable(f"{tuned}\n{tuned.with_name('tuning.csv')}"))
-    return EXIT_OK
+    return max(exit_codes)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -337,7 +347,7 @@ def _write_report(folder: Path, out: Path, title: str | None, said: str = "") ->
     for problem in paths.problems:
         file = folder / problem.file
         if str(file) not in said:
-            _warn(f"{file}: {problem.message}")
+            warn(f"{file}: {problem.message}")
     print(printable(paths.table))
     print(printable(f"report: {paths.html}"))
 
@@ -377,18 +387,3 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     if options.data_root:
         overrides["benchmark.data_root"] = options.data_root
     return overrides
-
-
-def _bar(unit: str, total: int | None = None) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit=f" {unit}", disable=not sys.stderr.isatty(), dynamic_ncols=True)
-
-
-def _warn(text: str) -> None:
-    print(f"cl-strategies: {printable(text)}", file=sys.stderr)
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr)

@@ -19,7 +19,7 @@ import csv
 import io
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from cl_strategies.experiment.config import ExperimentConfig, override
 from cl_strategies.experiment.roots import check_root
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.suite import Suite, checked_seeds, label_of
-from cl_strategies.experiment.sweep import Progress, compare
+from cl_strategies.experiment.sweep import Comparison, Progress, compare
 
 METRIC = "average_accuracy"
 
@@ -89,17 +89,19 @@ def tune(
     executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    told: Callable[[Comparison], None] | None = None,
 ) -> Path:
     """Run the grid, write ``out/tuning.csv`` and ``out/tuned.toml``; return the latter.
 
     The best mean final average accuracy on the held-out data wins; the first of equals.
     A setting with a failed run is not chosen.
 
+    :param told: called with what became of the runs, before anything is chosen.
     :raises UserError: for a bad suite, or where every setting of a strategy failed.
     """
     out = Path(out)
     grid = trials(suite)
-    compare(
+    comparison = compare(
         [config for trial in grid for config in trial.configs],
         out,
         executor_name=executor_name,
@@ -107,6 +109,8 @@ def tune(
         jobs=jobs,
         progress=progress,
     )
+    if told is not None:
+        told(comparison)
     scored = [(trial, _scores(trial, out)) for trial in grid]
     write_text(out / "tuning.csv", _table(scored))
 
