@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.reports.explain import describe
 from cl_strategies.reports.formatting import MISSING
-from cl_strategies.reports.jsontext import json_lines
+from cl_strategies.reports.jsontext import decoded, json_lines
 
 FILE = "published.json"
 WARNING = (
@@ -111,7 +110,7 @@ def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
     if not path.exists():
         return ()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = decoded(path.read_bytes())
         tables = content["tables"]
         return tuple(PublishedTable.from_dict(table, str(path)) for table in tables)
     except UserError:

@@ -60,6 +60,11 @@ def record(nothing_is_trained):
 
 DAMAGE = st.sampled_from([b""] * 9 + [b"[", b"\xff", b"[" * 100_000])
 RAW = st.one_of(st.binary(max_size=40), st.sampled_from([b"{}", b"3", b"[" * 100_000]))
+TABLE = b"""{"schema": 1, "tables": [{"setting": "<s>%s", "source": "\\u00e4", "benchmark": "b",
+"metrics": ["m"], "values": {"s": ["4 \xc2\xb1 1"]}}]}"""
+PUBLISHED = st.sampled_from(
+    [b""] * 6 + [TABLE % b"", TABLE % b"\\ud800", b"{}", b"[", b'{"tables": 3}', b"\xff"]
+)
 RUN_CHANGES = st.lists(st.tuples(st.integers(0, 40), PLAIN), max_size=3)
 
 
@@ -81,7 +86,12 @@ def changed_somewhere(data: Any, at: int, value: Any) -> Any:
 
 
 def run_report(
-    record: dict[str, Any], changes: list[tuple[int, Any]], seal: bool, damage: bytes, raw: bytes
+    record: dict[str, Any],
+    changes: list[tuple[int, Any]],
+    seal: bool,
+    damage: bytes,
+    raw: bytes,
+    published: bytes,
 ) -> None:
     from cl_strategies.reports.sealing import checksum
 
@@ -97,6 +107,9 @@ def run_report(
     (folder / "environment.json").write_bytes(raw)
     (folder / "config.toml").write_bytes(raw)
     (folder / "metrics.jsonl").write_bytes(raw)
+    Path("results/published.json").unlink(missing_ok=True)
+    if published:
+        Path("results/published.json").write_bytes(published)
     outcome(["report", "results"])
 
 
@@ -210,9 +223,9 @@ def run_pictures(raw: list[bytes], names: list[str]) -> None:
 @AMOUNTS
 def test_run_directories(amount, record):
     cases(amount)(
-        given(RUN_CHANGES, st.sampled_from([True] * 5 + [False]), DAMAGE, RAW)(
-            lambda changes, seal, damage, raw: run_report(record, changes, seal, damage, raw)
-        )
+        given(
+            st.tuples(RUN_CHANGES, st.sampled_from([True] * 5 + [False]), DAMAGE, RAW, PUBLISHED)
+        )(lambda drawn: run_report(record, *drawn))
     )()
 
 
