@@ -173,6 +173,8 @@ class _Task:
 
 
 def _groups(transforms: Transforms | None) -> dict[str, Transform] | None:
-    if transforms is None or isinstance(transforms, Mapping):
-        return transforms and dict(transforms)
+    if transforms is None:
+        return None
+    if isinstance(transforms, Mapping):
+        return dict(transforms)
     return dict(zip(("train", "eval"), transforms, strict=True))

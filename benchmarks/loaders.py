@@ -66,8 +66,8 @@ def load_dataset(name: str, data_root: str | Path | None = None) -> LoadedDatase
         return _imagenet(name, data_root)
     folder = locate(name, data_root)
     if name == "food-101":
-        names, train, test = folder_readers.read_food101(folder)
-        return LoadedDataset(FileSamples(*train), FileSamples(*test), tuple(names))
+        dishes, learn, check = folder_readers.read_food101(folder)
+        return LoadedDataset(FileSamples(*learn), FileSamples(*check), tuple(dishes))
     if name == "mnist-5k":
         table = glyph_readers.read_image_table(folder / "mnist_5k.csv.gz")
         return _parted(_scaled(table[0]), table[1], 0.2, "0123456789")

@@ -180,7 +180,7 @@ class LabelledFiles(Dataset[tuple[Any, int]]):
         self.targets = targets
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        path = self.paths[index]
+        path = Path(self.paths[index])
         try:
             return read_picture(path, "RGB"), self.targets[index]
         except OSError as error:
