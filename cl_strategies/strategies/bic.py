@@ -37,7 +37,6 @@ class BiC(ClassIncremental):
         **template: Any,
     ) -> None:
         positive(temperature=temperature, correction_lr=correction_lr)
-        positive(rest=1 - held_out)
         not_negative(correction_epochs=correction_epochs)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = BiasCorrectionMethod(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_strategies.plugins.exemplars.features import evaluating
 from cl_strategies.plugins.incremental.dual_branch import DualBranch, cut, cut_points
@@ -64,7 +64,7 @@ class AANetsMethod(LUCIRMethod):
         if self.old is None:
             return
         network: IncrementalNetwork = strategy.model
-        mixture = network.backbone.mixture
+        mixture: nn.Parameter = network.backbone.mixture  # type: ignore[assignment]
         dataset = _balanced(strategy.adapted_dataset, set(network.order[: self.n_old]))
         with evaluating(network):
             for count, (x, y) in enumerate(shuffled(strategy, dataset)):
@@ -73,8 +73,7 @@ class AANetsMethod(LUCIRMethod):
                 mixture.requires_grad_(True)
                 loss: Tensor = strategy._criterion(network.outputs(x).scores, network.unit_of(y))
                 (slope,) = torch.autograd.grad(loss, [mixture])
-                mixture.requires_grad_(False)
-                mixture.sub_(self.mixture_lr * slope)
+                mixture.requires_grad_(False).sub_(self.mixture_lr * slope)
 
 
 def _balanced(dataset: Any, old: set[int]) -> Any:

@@ -49,10 +49,9 @@ class DualBranch(nn.Module):
         plastic = copy.deepcopy(self.stable)
         for module in list(self.stable.modules()):
             if isinstance(module, nn.Conv2d | nn.Linear):
-                parametrize.register_parametrization(
-                    module, "weight", ChannelScale(module.weight.detach())
-                )
-                module.parametrizations.weight.original.requires_grad_(False)
+                module.weight.requires_grad_(False)
+                scale = ChannelScale(module.weight.detach())
+                parametrize.register_parametrization(module, "weight", scale)
         self.plastic = plastic
 
     def forward(self, x: Tensor) -> Tensor:

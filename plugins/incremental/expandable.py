@@ -46,7 +46,7 @@ class ExpandableNetwork(IncrementalNetwork):
     def outputs(self, x: Tensor) -> Outputs:
         return self.combine([backbone(x) for backbone in self.backbone])
 
-    def combine(self, parts: Sequence[Tensor]) -> Outputs:
+    def combine(self, parts: list[Tensor]) -> Outputs:
         """:param parts: features of each backbone, ``(N, n_features)``."""
         auxiliary = None
         if self.watched and self.auxiliary is not None:

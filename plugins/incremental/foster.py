@@ -88,7 +88,7 @@ class BoostedNetwork(ExpandableNetwork):
             return self.student.outputs(x)
         return super().outputs(x)
 
-    def combine(self, parts: Sequence[Tensor]) -> Outputs:
+    def combine(self, parts: list[Tensor]) -> Outputs:
         outputs = super().combine(parts)
         if self.watched and self.before is not None:
             outputs.before = self.before(parts[0])

@@ -69,8 +69,9 @@ class MnemonicsMethod(LUCIRMethod):
         units = network.unit_of(labels)
         stored = class_means(strategy, network).to(images[0])
         present = torch.unique(units)
-        options = {"lr": self.pixel_lr, "momentum": 0.9, "weight_decay": self.pixel_decay}
-        optimizer = torch.optim.SGD(images, **options)
+        optimizer = torch.optim.SGD(
+            images, lr=self.pixel_lr, momentum=0.9, weight_decay=self.pixel_decay
+        )
         with evaluating(network):
             for _ in range(self.pixel_epochs):
                 for x, y in shuffled(strategy, strategy.experience.dataset.train()):

@@ -103,7 +103,8 @@ class IncrementalNetwork(DynamicModule):
     @contextmanager
     def watching(self) -> Iterator[list[Outputs]]:
         """Within, each forward pass appends what it computed to the list."""
-        self._watched = seen = []
+        seen: list[Outputs] = []
+        self._watched = seen
         try:
             yield seen
         finally:
@@ -145,7 +146,7 @@ def split_head(model: nn.Module) -> tuple[nn.Module, int]:
     :raises UserError: if it has no such layer, or a head per task.
     """
     if isinstance(model, SingleHeadModel):
-        return model.backbone, int(model.head.in_features)
+        return model.backbone, int(model.head.in_features)  # type: ignore[arg-type]
     linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
     if not linear or not linear[-1][0]:
         raise UserError(

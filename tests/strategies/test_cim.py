@@ -14,6 +14,7 @@ from cl_strategies.experiment.state import capture_state, restore_state
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.masking.boxes import CamBoxes
 from cl_strategies.plugins.masking.functional import downsample_background
+from cl_strategies.plugins.masking.pade import PadeActivations
 from cl_strategies.plugins.masking.plugin import MASKS
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.cim import CIM, CompressedReplay
@@ -261,3 +262,74 @@ def test_compressed_replay_stores_what_it_is_told_to(codec):
     memory = strategy.memory.memory
     assert memory.codec.name == codec.partition(":")[0]
     assert memory.bytes_used <= 8_000 and len(memory.counts()) == 4
+
+
+@pytest.mark.parametrize(
+    ("host", "sites"),
+    [("icarl", 2), ("wa", 2), ("lucir", 2), ("der-expandable", 6), ("foster:compress_epochs=2", 4)],
+)
+def test_cim_plugs_into_each_host(host, sites):
+    benchmark = stream(tasks=3)
+    strategy = train(make(host=host, epochs=3), benchmark)
+    memory, phi = strategy.masking.memory, strategy.masking.learner.activations
+    assert memory.bytes_used <= 8_000 and set(memory.counts()) == set(range(6))
+    assert memory.report()["compression_rate"] < 0.95
+    assert phi.sites == sites == len(phi.numerator)
+    assert all(value.isfinite().all() for value in phi.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["icarl", "lucir", "der-expandable", "foster"])
+def test_cim_with_a_host_remembers_what_fine_tuning_forgets(host):
+    gains = []
+    for seed in range(3):
+        benchmark, options = stream(seed=seed), {"seed": seed, "epochs": 8}
+        forgetful = train(make(Strategy, **options), benchmark)
+        options |= {"mem_bytes": 20_000, "artefact_interval": 3, "host": host}
+        gains.append(accuracy(train(make(**options), benchmark), benchmark))
+        gains[-1] -= accuracy(forgetful, benchmark)
+    assert np.mean(gains) > 0.15 and min(gains) > 0
+
+
+def test_the_masks_follow_the_whole_loss_of_the_host():
+    found = []
+    for weight in (0.0, 50.0):
+        strategy = train(make(host=f"lucir:less_forget={weight}", epochs=1), stream(tasks=1))
+        before = copy.deepcopy(strategy.masking.learner.activations.state_dict())
+        experience = stream(tasks=2).train_stream[1]
+        torch.manual_seed(3)
+        strategy.train(experience)
+        after = strategy.masking.learner.activations.state_dict()
+        found.append((before, after))
+    assert torch.equal(found[0][0]["numerator"], found[1][0]["numerator"])
+    assert not torch.equal(found[0][1]["numerator"], found[1][1]["numerator"])
+
+
+def test_a_new_backbone_begins_with_the_activations_of_the_last():
+    strategy = train(make(host="der-expandable", epochs=1, mask_lr=0.05), stream(tasks=1))
+    learned = copy.deepcopy(strategy.masking.learner.activations)
+    assert not torch.allclose(learned.numerator[0], learned.numerator[1])
+    grown = learned.resized(4)
+    assert torch.equal(grown.numerator, learned.numerator.repeat(2, 1))
+    assert torch.equal(grown.resized(2).numerator, learned.numerator)
+    last = PadeActivations(2, learnable=1)
+    assert last.resized(4).replacing and len(last.resized(4).numerator) == 1
+
+
+@pytest.mark.parametrize("host", ["der-expandable", "foster:compress_epochs=1", "icarl"])
+def test_an_interrupted_run_with_a_host_goes_on_bit_for_bit(host):
+    benchmark = stream(tasks=3, n=24)
+    whole, resumed = (make(host=host, epochs=2, plugins=[ResidentDataPlugin()]) for _ in range(2))
+    for experience in benchmark.train_stream[:2]:
+        whole.train(experience)
+    state = copy.deepcopy(capture_state(whole))
+    restore_state(resumed, state, experiences_seen=list(benchmark.train_stream[:2]))
+    for strategy in (whole, resumed):
+        torch.manual_seed(5)
+        strategy.train(benchmark.train_stream[2])
+    assert whole.masking.memory.records == resumed.masking.memory.records
+    for part in (lambda s: s.model, lambda s: s.masking.learner.activations):
+        pairs = zip(
+            part(whole).state_dict().items(), part(resumed).state_dict().items(), strict=True
+        )
+        assert all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairs)
