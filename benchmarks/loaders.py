@@ -75,8 +75,11 @@ def load_dataset(name: str, data_root: str | Path | None = None) -> LoadedDatase
         images, labels = glyph_readers.read_notmnist(folder)
         return _parted(_scaled(images), labels, 0.1, glyph_readers.LETTERS)
     if name == "svhn":
-        parts = [glyph_readers.read_svhn(folder / f"{p}_32x32.mat") for p in ("train", "test")]
-        return LoadedDataset(*(ImageSamples(*part) for part in parts), tuple("0123456789"))
+        sides = [
+            ImageSamples(*glyph_readers.read_svhn(folder / f"{side}_32x32.mat"))
+            for side in ("train", "test")
+        ]
+        return LoadedDataset(sides[0], sides[1], tuple("0123456789"))
     if name == "tiny-imagenet":
         names, train, test = readers.read_tiny_imagenet(folder)
         return LoadedDataset(FileSamples(*train), FileSamples(*test), tuple(names))

@@ -71,7 +71,9 @@ def omniglot_rotation(
             f"{folder} holds {len(characters)} characters, fewer than the {_PER_TASK} for each of "
             f"{n_experiences} tasks: it is incomplete, fetch it again"
         )
-    train, test, classes = [], [], []
+    train: list[_TurnedDrawings] = []
+    test: list[_TurnedDrawings] = []
+    classes: list[range] = []
     for task in range(n_experiences):
         labels = range(_PER_TASK * task, _PER_TASK * (task + 1))
         paths = [path for label in labels for path in characters[label]]

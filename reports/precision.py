@@ -43,8 +43,10 @@ def precision_of(config: Mapping[str, Any]) -> Precision:
     """
     table = config.get("quantization")
     named = isinstance(table, Mapping)
-    found = table if named else config.get("strategy", {})
-    widths = [found.get(name) if isinstance(found, Mapping) else None for name in _WIDTHS]
+    found: Any = table if named else config.get("strategy", {})
+    widths: list[Any] = [
+        found.get(name) if isinstance(found, Mapping) else None for name in _WIDTHS
+    ]
     if not all(type(width) is int for width in widths):
         return Precision()
     return Precision(str(found.get("quantizer", "")) if named else "", *widths)
