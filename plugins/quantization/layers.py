@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.batch_norm import BatchNorm1d as SingleBatchNorm1d
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION
 from cl_strategies.plugins.quantization.quantizer import ActivationQuantizer, WeightQuantizer
 
@@ -75,6 +76,15 @@ class QuantBatchNorm1d(nn.BatchNorm1d):
         return self.output_quantizer(super().forward(x))
 
 
+class QuantSingleBatchNorm1d(SingleBatchNorm1d):
+    """A BatchNorm that takes single samples, whose output is quantised."""
+
+    output_quantizer: ActivationQuantizer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output_quantizer(super().forward(x))
+
+
 class QuantBatchNorm2d(nn.BatchNorm2d):
     """A BatchNorm whose output is quantised."""
 
@@ -89,6 +99,7 @@ LAYERS: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: QuantConv2d, nn.Lin
 NORMS: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: QuantBatchNorm1d,
     nn.BatchNorm2d: QuantBatchNorm2d,
+    SingleBatchNorm1d: QuantSingleBatchNorm1d,
 }
 _ADDED = ("weight_quantizer", "input_quantizer", "output_quantizer", "input_bits", "stand_in")
 _PLAIN = {quantised: plain for plain, quantised in (LAYERS | NORMS).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cl_strategies.benchmarks import load
+from cl_strategies.benchmarks import domains, load, overlap
 from cl_strategies.benchmarks.overlap import overlapping_classes
 from cl_strategies.errors import UserError
 
@@ -108,3 +109,9 @@ def test_heads_of_their_own_count_classes_from_zero():
     benchmark = load("overlapping-digits", scenario="task", order=[2, 0, 1])
     assert [e.task_labels for e in benchmark.train_stream] == [[2], [0], [1]]
     assert [e.classes_in_this_experience for e in benchmark.train_stream][1] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("module", [overlap, domains])
+def test_the_examples_in_docstrings_hold(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0 and result.failed == 0

@@ -134,3 +134,15 @@ def test_weights_that_cannot_be_downloaded_are_an_error_that_says_so(monkeypatch
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     with pytest.raises(UserError, match="resnet18 could not be downloaded.*set weights to none"):
         build("resnet18", weights="imagenet")
+
+
+SMALLEST = {"lenet": (1, 28, 28), "slim-resnet18": CIFAR, "small-alexnet": CIFAR}
+
+
+@pytest.mark.parametrize("quantizer", ["lsq", "alignq"])
+@pytest.mark.parametrize("name", [entry.name for entry in registry("models")])
+def test_every_registered_network_can_be_quantised(name, quantizer):
+    model = build(name, SMALLEST.get(name, (1, 16, 16)))
+    quantize_model(model, quantizer=quantizer, weight_bits=2, activation_bits=2)
+    plain = [m for m in model.modules() if type(m) in (nn.Conv2d, nn.Linear)]
+    assert len(plain) == 1  # the classifier

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 from cl_strategies.benchmarks import permuted_digits
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.regularization import sliced
 from cl_strategies.plugins.regularization.scp import SCPPlugin
 from cl_strategies.plugins.regularization.sliced import fewest_rows, sliced_importance, sphere
 
@@ -115,6 +117,11 @@ def test_importances_add_up_or_are_forgotten():
         state = plugin.state_dict()["parameters"]
         sums[retain] = sum(float(entry["importance"].sum()) for entry in state.values())
     assert sums[1.0] > 1.5 * sums[0.0] > 0
+
+
+def test_the_examples_in_docstrings_hold():
+    result = doctest.testmod(sliced)
+    assert result.attempted > 0 and result.failed == 0
 
 
 @pytest.mark.parametrize(
