@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 
 import pytest
 
 from cl_strategies.cli import main
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.executors import executor
+from cl_strategies.experiment.sweep import compare
 
 
 def test_without_ray_there_is_one_message(monkeypatch, tmp_path, capsys, command):
@@ -45,6 +48,19 @@ def test_ray_on_this_machine_gives_the_numbers_of_one_process(tmp_path, command,
     assert numbers(tmp_path) == whole
 
 
+@pytest.mark.slow
+def test_progress_is_told_while_runs_are_left(tmp_path):
+    names = {"benchmark": {"name": "split-digits", "fraction": 0.2}, "strategy": {"name": "naive"}}
+    runs = [ExperimentConfig.from_dict({**names, "run": {"seed": seed}}) for seed in range(3)]
+    told = []
+
+    def progress(config, problem):
+        told.append((config.run.seed, problem, len(list(tmp_path.glob("runs/*/result.json")))))
+
+    compare(runs, tmp_path, executor_name="ray", jobs=1, progress=progress)
+    assert told == [(0, None, 1), (1, None, 2), (2, None, 3)]
+
+
 @pytest.fixture
 def cluster(monkeypatch):
     """A head without cores and two nodes of one core each, all on the loopback."""
@@ -59,68 +75,47 @@ def cluster(monkeypatch):
         made.shutdown()
 
 
+def under_way(out):
+    """Runs that have a checkpoint and no result: one on each node of one core, if there are two."""
+    checkpoints = [path.parent for path in out.glob("runs/*/checkpoint.pt")]
+    return [run for run in checkpoints if not (run / "result.json").exists()]
+
+
 @pytest.mark.slow
 def test_a_node_that_is_lost_in_mid_run_costs_no_number(
     tmp_path, cluster, command, numbers, monkeypatch
 ):
-    from cl_strategies.experiment import executors
-    from cl_strategies.experiment.ray_executor import RayExecutor
+    from cl_strategies.experiment import ray_executor
 
-    settings = ("train.epochs=15", "benchmark.n_experiences=5", "model.hidden=[16]")
-    expected = tmp_path / "serial"
-    assert main(command(expected, settings=settings)) == 0
+    settings = ("train.epochs=150", "benchmark.n_experiences=5", "model.hidden=[16]")
+    more = ("--seeds", "0-2")
+    expected, out = tmp_path / "serial", tmp_path / "ray"
+    assert main(command(expected, *more, "--executor", "serial", settings=settings)) == 0
 
     made, nodes = cluster
-    out = tmp_path / "ray"
-    lost = []
+    losses, removed = [], threading.Event()
+    count_loss = ray_executor._Tasks._lost
 
-    class Losing(RayExecutor):
-        """Loses a node as soon as both of its runs are under way."""
+    def counted(tasks, config, error):
+        losses.append(config.slug)
+        return count_loss(tasks, config, error)
 
-        def __call__(self, configs, out, *, jobs=None):
-            import threading
+    def lose_a_node():
+        until = time.monotonic() + 900
+        while len(under_way(out)) < 2:
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
+        made.remove_node(nodes[0], allow_graceful=False)
+        removed.set()
 
-            def lose():
-                until = time.monotonic() + 900
-                while len(list(out.glob("runs/*/checkpoint.pt"))) < 2:
-                    if time.monotonic() > until:
-                        return
-                    time.sleep(0.02)
-                lost.extend(out.glob("runs/*/result.json"))
-                made.remove_node(nodes[0], allow_graceful=False)
-                lost.append("a node")
-
-            thread = threading.Thread(target=lose)
-            thread.start()
-            yield from super().__call__(configs, out, jobs=jobs)
-            thread.join()
-
-    monkeypatch.setattr("cl_strategies.experiment.ray_executor.RayExecutor", Losing)
-    assert executors.executor("ray").__class__ is Losing
-    arguments = command(out, "--executor", "ray", "--address", made.address, settings=settings)
-    assert main(arguments) == 0
-    assert lost == ["a node"]  # and no run had ended before
+    monkeypatch.setattr(ray_executor._Tasks, "_lost", counted)
+    thread = threading.Thread(target=lose_a_node)
+    thread.start()
+    ray = ("--executor", "ray", "--address", made.address)
+    assert main(command(out, *more, *ray, settings=settings)) == 0
+    thread.join()
+    assert removed.is_set() and losses  # of a run that was under way, as only they are there
     assert numbers(out) == numbers(expected)
-    for path in out.glob("runs/*/result.json"):
-        assert json.loads(path.read_text())["status"] == "finished"
-
-
-@pytest.mark.slow
-def test_every_way_to_compute_the_quickstart_gives_the_same_numbers(tmp_path, numbers):
-    """Its streams and strategies, cut short: serial, process, Ray and two shards, bit for bit."""
-    settings = ("train.epochs=1", "benchmark.n_experiences=2", "benchmark.fraction=0.3")
-    sets = [part for setting in settings for part in ("--set", setting)]
-    ways = {
-        "serial": [("--executor", "serial")],
-        "process": [("--executor", "process")],
-        "ray": [("--executor", "ray")],
-        "shards": [("--executor", "serial", "--shard", f"{i}/2") for i in range(2)],
-    }
-    for way, calls in ways.items():
-        for more in calls:
-            out = str(tmp_path / way)
-            assert main(["compare", "quickstart", "--seeds", "0", *sets, "--out", out, *more]) == 0
-    expected = numbers(tmp_path / "serial")
-    assert len(expected) > 10
-    for way in ways:
-        assert numbers(tmp_path / way) == expected, way
+    results = [json.loads(path.read_text()) for path in out.glob("runs/*/result.json")]
+    assert [result["status"] for result in results] == ["finished"] * 6

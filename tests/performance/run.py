@@ -24,6 +24,7 @@ import cl_strategies  # noqa: F401  (mends torchvision before anything below imp
 
 # isort: split
 import accelerators
+import executors
 import exemplars
 import halrp_cases
 import herding
@@ -60,6 +61,7 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "exemplars": exemplars.measurements,
     "quantised": quantised.measurements,
     "processes": processes.measurements,
+    "executors": executors.measurements,
     "accelerators": accelerators.measurements,
 }
 """Figures that are not a training loop against two others."""
