@@ -34,7 +34,7 @@ _SHARED = ("train", "model", "quantization", "run")
 _TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning", "published")
 _HEAD = ("name", "seeds", "orders", "bits")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
-_RESERVED = (*_SHARED, "strategies", "strength", "label")
+_RESERVED = (*_SHARED, "strategies", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +155,19 @@ def label_of(strategy: Mapping[str, Any]) -> str:
     return strategy.get("label", strategy["name"])
 
 
+def strength_of(strategy: Mapping[str, Any]) -> str | None:
+    """The option of a strategy that ``tune`` varies as its strength: ``strength = "c"``.
+
+    A number is no name: it is the value of an option that is called ``strength`` itself.
+    """
+    named = strategy.get("strength")
+    return named if isinstance(named, str) else None
+
+
 def _own(layer: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: v for key, v in layer.items() if key not in _RESERVED}
+    names_strength = strength_of(layer) is not None
+    reserved = (*_RESERVED, "strength") if names_strength else _RESERVED
+    return {key: v for key, v in layer.items() if key not in reserved}
 
 
 def _check_array(table: str, rows: Any, path: str | Path) -> None:

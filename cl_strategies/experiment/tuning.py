@@ -31,7 +31,7 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override
 from cl_strategies.experiment.roots import check_root
 from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.suite import Suite, checked_seeds, label_of
+from cl_strategies.experiment.suite import Suite, checked_seeds, label_of, strength_of
 from cl_strategies.experiment.sweep import Comparison, Progress, compare
 
 METRIC = "average_accuracy"
@@ -65,8 +65,8 @@ def trials(suite: Suite) -> list[Trial]:
         for key, values in grid.items():
             if key != "strength":
                 keys[key] = values
-            elif "strength" in strategy:
-                keys[f"strategy.{strategy['strength']}"] = values
+            elif option := strength_of(strategy):
+                keys[f"strategy.{option}"] = values
         for point in itertools.product(*keys.values()):
             settings = dict(zip(keys, point, strict=True))
             tables = suite.tables(benchmark, strategy)

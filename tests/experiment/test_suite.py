@@ -80,6 +80,16 @@ def test_a_strategy_may_stand_twice_under_different_labels(tmp_path):
     assert [(o["c"], o["xi"]) for o in options] == [(1.0, 0.5), (7.0, 0.5)]
 
 
+def test_an_option_that_is_called_strength_can_be_set_and_tuned(tmp_path):
+    rows = [{"name": "scp", "strength": "strength"}, {"name": "pfr", "strength": 7.0}]
+    benchmarks = [{"name": "split-digits", "strategies": {"scp": {"strength": 3.0}}}]
+    made = suite(tmp_path, strategies=rows, benchmarks=benchmarks)
+    found = {config.strategy.name: config.strategy.options["strength"] for config in made.configs()}
+    assert found == {"scp": 3.0, "pfr": 7.0}
+    tried = {(trial.strategy, trial.settings.get("strategy.strength")) for trial in trials(made)}
+    assert tried == {("scp", 1.0), ("scp", 2.0), ("scp", 3.0), ("pfr", None)}
+
+
 def test_bit_widths_multiply_the_runs_of_what_is_quantised(tmp_path):
     rows = [
         {"name": "naive", "label": "full"},
