@@ -97,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("tune", _tune, "choose the suite's hyper-parameters with its [tuning] grid")
     sub.add_argument("suite", help="TOML file, or the name of a recipe")
+    sub.add_argument("--benchmark", metavar="A,B", help="of the suite's benchmarks only these")
+    sub.add_argument("--strategies", metavar="A,B", help="of the suite's strategies only these")
     _add_executor(sub)
     sub.add_argument("--out", metavar="DIR", help="folder (default: tuning/SUITE)")
 
@@ -275,15 +277,7 @@ def _suite(options: argparse.Namespace) -> Suite:
 
     benchmarks, strategies = arguments.names(options.benchmark), arguments.names(options.strategies)
     if options.suite:
-        suite = Suite.from_toml(options.suite)
-        chosen = _chosen("benchmarks", suite.benchmarks, benchmarks)
-        names = {row["name"] for row in chosen}
-        suite = replace(
-            suite,
-            benchmarks=chosen,
-            strategies=_chosen("strategies", suite.strategies, strategies),
-            published=[table for table in suite.published if table.benchmark in names],
-        )
+        suite = _named(Suite.from_toml(options.suite), benchmarks, strategies)
     elif benchmarks and strategies:
         suite = Suite(
             benchmarks=[{"name": name} for name in benchmarks],
@@ -301,6 +295,20 @@ def _suite(options: argparse.Namespace) -> Suite:
     return suite
 
 
+def _named(suite: Suite, benchmarks: list[str], strategies: list[str]) -> Suite:
+    """The part of ``suite`` with these benchmarks and strategies; all of them if none is named."""
+    from dataclasses import replace
+
+    chosen = _chosen("benchmarks", suite.benchmarks, benchmarks)
+    names = {row["name"] for row in chosen}
+    return replace(
+        suite,
+        benchmarks=chosen,
+        strategies=_chosen("strategies", suite.strategies, strategies),
+        published=[table for table in suite.published if table.benchmark in names],
+    )
+
+
 def _chosen(kind: str, rows: Sequence[Any], names: list[str]) -> list[Any]:
     """The rows of a suite that ``names`` names; all if it is empty."""
     from cl_strategies.errors import unknown_name
@@ -316,7 +324,8 @@ def _tune(options: argparse.Namespace) -> int:
     from cl_strategies.experiment.suite import Suite
     from cl_strategies.experiment.tuning import trials, tune
 
-    suite = Suite.from_toml(options.suite)
+    benchmarks, strategies = arguments.names(options.benchmark), arguments.names(options.strategies)
+    suite = _named(Suite.from_toml(options.suite), benchmarks, strategies)
     total = sum(len(trial.configs) for trial in trials(suite))
     exit_codes: list[int] = []
     with progress_bar("runs", total=total) as bar:

@@ -11,7 +11,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.printable import printable
 from cl_strategies.reports.literature import PublishedTable
 from cl_strategies.reports.schema import RunRecord, load_result
-from cl_strategies.reports.sidecars import log_faults, read_environment
+from cl_strategies.reports.sidecars import log_faults, read_environment, read_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +21,13 @@ class Run:
     :param directory: name of its directory inside ``runs``.
     :param record: its ``result.json``.
     :param environment: its ``environment.json``; empty if there is none.
+    :param exemplars: its ``exemplars.png``, likewise.
     """
 
     directory: str
     record: RunRecord
     environment: Mapping[str, Any] = field(default_factory=dict)
+    exemplars: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,16 @@ def collect(source_dir: Path | str) -> Collection:
         if fault:
             problems.append(_problem(source, directory / "environment.json", fault))
         problems += [_problem(source, *found) for found in log_faults(directory, record)]
+        pictures, fault = read_picture(directory / "exemplars.png")
+        if fault:
+            problems.append(_problem(source, directory / "exemplars.png", fault))
         runs.append(
-            Run(directory=printable(directory.name), record=record, environment=environment)
+            Run(
+                directory=printable(directory.name),
+                record=record,
+                environment=environment,
+                exemplars=pictures,
+            )
         )
     return Collection(runs=tuple(runs), problems=tuple(problems), unfinished=tuple(unfinished))
 

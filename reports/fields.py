@@ -35,11 +35,12 @@ class Fields:
             f"{self.source}: field {name!r} must be {expected}, found {found}. {_ADVICE}"
         )
 
-    def only(self, known: tuple[str, ...]) -> None:
-        """:raises UserError: for a missing key or one that is not ``known``."""
+    def only(self, known: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> None:
+        """:raises UserError: for a missing key, or one neither ``known`` nor ``optional``."""
         for key in known:
             if key not in self.values:
                 self.fail(key, "present")
+        known += optional
         for key in self.values:
             if key not in known:
                 self.fail(key, f"absent (known fields: {', '.join(known)})")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from cl_strategies.reports.bits import HEADINGS, bit_tables
 from cl_strategies.reports.collection import Collection, Run
 from cl_strategies.reports.configuration import environment_table, hyperparameters
+from cl_strategies.reports.exemplars import HEADINGS as EXEMPLAR_HEADINGS
+from cl_strategies.reports.exemplars import exemplar_tables
 from cl_strategies.reports.explain import METRICS
 from cl_strategies.reports.findings import findings, notices
 from cl_strategies.reports.grouping import Group
@@ -44,6 +46,10 @@ def markdown_text(
         blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
         lines = [[name, *cells] for name, cells in widths.lines]
         blocks.append(_table(["Strategy", *HEADINGS], lines, numbers_from=1))
+    for memory in exemplar_tables(collection, groups, rows):
+        blocks.append(f"## Exemplars in bytes on {escape(memory.benchmark)}")
+        lines = [[name, *cells] for name, cells in memory.lines]
+        blocks.append(_table(["Strategy", *EXEMPLAR_HEADINGS], lines, numbers_from=1))
     for table in disparity_tables(groups):
         blocks.append(f"## Task orders on {escape(table.benchmark)}")
         blocks.append(

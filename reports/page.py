@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -10,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 import cl_strategies
-from cl_strategies.reports import bits, figures
+from cl_strategies.reports import bits, exemplars, figures
 from cl_strategies.reports.collection import Collection
 from cl_strategies.reports.configuration import (
     environment_table,
@@ -66,6 +67,8 @@ def html_text(
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=bits.bit_tables(groups, rows),
         width_headings=bits.HEADINGS,
+        memories=exemplars.exemplar_tables(collection, groups, rows),
+        memory_headings=exemplars.HEADINGS,
         published=collection.published,
         published_warning=WARNING,
         failed=[run for run in collection.runs if not run.record.finished],
@@ -124,6 +127,9 @@ def _template() -> jinja2.Template:
     environment.filters["svg"] = Markup  # matplotlib escapes the text inside
     environment.filters["describe"] = describe
     environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
+    environment.filters["data_uri"] = lambda data: (
+        f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    )
     environment.globals["show"] = show
     environment.globals["show_with_spread"] = show_with_spread
     return environment.from_string(_asset("report.html.j2"))

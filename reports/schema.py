@@ -39,6 +39,10 @@ _FIELDS = (
     "memory",
     "metrics",
 )
+_FIELDS_1 = tuple(name for name in _FIELDS if name != "memory")
+#: Of a memory that is counted in bytes: exemplars, their bytes, the bytes of the same images raw,
+#: and the classes that they are of.
+EXEMPLAR_COLUMNS = ("count", "bytes", "raw_bytes", "classes")
 Number = float | None
 Lists = Mapping[str, Sequence[Number]]
 
@@ -61,6 +65,8 @@ class RunRecord:
     :param metrics: metric name -> value, ``None`` where the metric is undefined.
     :param memory: ``peak`` bytes while training, one for each position, ``None`` where the
         system does not say; like seconds they are the machine's, not the method's alone.
+    :param exemplars: :data:`EXEMPLAR_COLUMNS`, one value for each position; empty for a method
+        whose memory is not counted in bytes.
     """
 
     status: str
@@ -73,6 +79,7 @@ class RunRecord:
     bytes: Lists
     metrics: Mapping[str, Number]
     memory: Lists = field(default_factory=lambda: {"peak": ()})
+    exemplars: Lists = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -123,7 +130,7 @@ class RunRecord:
                 f"{' and '.join(map(str, _READABLE))}. Use the release of cl-strategies that "
                 "wrote it, or run again."
             )
-        fields.only(_FIELDS if version > 1 else tuple(f for f in _FIELDS if f != "memory"))
+        fields.only(_FIELDS if version > 1 else _FIELDS_1, optional=("exemplars",))
         status = fields.text("status")
         if status not in STATUSES:
             fields.fail("status", "'finished' or 'failed'")
@@ -145,10 +152,14 @@ class RunRecord:
             memory=_lists(fields.table("memory"), ("peak",), len(order))
             if version > 1
             else {"peak": ()},
+            exemplars=_lists(fields.table("exemplars"), EXEMPLAR_COLUMNS, len(order))
+            if "exemplars" in data
+            else {},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with ``None`` for every NaN and without the environment."""
+        exemplars = {name: _plain(values) for name, values in self.exemplars.items()}
         return {
             "schema": SCHEMA_VERSION,
             "status": self.status,
@@ -160,6 +171,7 @@ class RunRecord:
             "seconds": {name: _plain(values) for name, values in self.seconds.items()},
             "bytes": {name: _plain(values) for name, values in self.bytes.items()},
             "memory": {name: _plain(values) for name, values in self.memory.items()},
+            **({"exemplars": exemplars} if exemplars else {}),
             "metrics": dict(zip(self.metrics, _plain(list(self.metrics.values())), strict=True)),
         }
 

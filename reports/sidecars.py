@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from cl_strategies.reports.jsontext import decoded
 from cl_strategies.reports.schema import RunRecord
 from cl_strategies.reports.sealing import unsealed
 
+_LARGEST_PICTURE = 2**22
 ADVICE = "the run itself is in the report. Delete it, or restore it from a copy"
 _BROKEN = (OSError, ValueError, RecursionError)  # JSON's, TOML's and Unicode's are ValueErrors
 
@@ -29,6 +33,19 @@ def read_environment(path: Path) -> tuple[dict[str, Any], str]:
     if not whole:
         return {}, f"its content does not fit its checksum; {ADVICE}"
     return fields, ""
+
+
+def read_picture(path: Path) -> tuple[bytes, str]:
+    """A PNG file as it is and what is wrong with it; empty if there is none."""
+    if not path.exists():
+        return b"", ""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST_PICTURE else b""
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            picture.verify()
+    except Exception as error:  # decoders raise a dozen unrelated types for bad bytes
+        return b"", f"is no picture that could be shown ({type(error).__name__}); {ADVICE}"
+    return data, ""
 
 
 def log_faults(folder: Path, record: RunRecord) -> Iterator[tuple[Path, str]]:

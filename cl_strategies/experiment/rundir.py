@@ -18,6 +18,15 @@ from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.reports.schema import RunRecord, load_result, write_result
 from cl_strategies.reports.sealing import sealed
 
+_FILES = (
+    "config.toml",
+    "environment.json",
+    "metrics.jsonl",
+    "checkpoint.pt",
+    "exemplars.png",
+    "result.json",
+)
+
 
 class RunBusyError(UserError):
     """Another process is doing this run."""
@@ -72,8 +81,7 @@ class RunDirectory:
 
     def _sweep(self) -> None:
         """Remove the half-written files of an owner that was killed."""
-        names = ("config.toml", "environment.json", "metrics.jsonl", "checkpoint.pt", "result.json")
-        for name in names:
+        for name in _FILES:
             for left in self.path.glob(f"{temporary_prefix(name)}*"):
                 try:
                     left.unlink(missing_ok=True)

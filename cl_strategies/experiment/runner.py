@@ -19,6 +19,7 @@ from cl_strategies.experiment.build import build_benchmark, build_model, build_s
 from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, resolve_device
+from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_everything
 from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
@@ -27,7 +28,7 @@ from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
 from cl_strategies.plugins.quantization.storage import storage
 from cl_strategies.printable import printable
-from cl_strategies.reports.schema import RunRecord
+from cl_strategies.reports.schema import EXEMPLAR_COLUMNS, RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,9 @@ class _Training:
             data = self.benchmark.train_stream
             self._experience(position, list(data) if joint else data[position])
             progress(position + 1, total)
+        last = self.benchmark.train_stream[total - 1].dataset
+        with torch.random.fork_rng(devices=[]):
+            write_pictures(self.strategy, last, self.directory.path)
 
     def _experience(self, position: int, data: Any) -> None:
         # Seeded anew, an experience draws the same numbers whether or not the run was
@@ -172,6 +176,8 @@ class _Training:
             "method_state_bytes": state_bytes(self.strategy),
             "peak_memory_bytes": peak,
         }
+        if (exemplars := exemplar_numbers(self.strategy)) is not None:
+            row["exemplars"] = exemplars
         self.rows.append(row)
         save_checkpoint(
             self.directory.checkpoint,
@@ -192,7 +198,7 @@ def _checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
         raise ValueError(f"it has rows for the experiences {positions}")
     for row in rows:
         row.setdefault("peak_memory_bytes", None)  # not measured by earlier releases
-        if len(row["accuracy"]) != row["experience"] + 1 or {*row} != {
+        if len(row["accuracy"]) != row["experience"] + 1 or {*row} - {"exemplars"} != {
             *("experience", "accuracy"),
             *_COLUMNS,
         }:
@@ -237,8 +243,16 @@ def _record(
             "method_state": columns["method_state_bytes"],
         },
         memory={"peak": columns["peak_memory_bytes"]},
+        exemplars=_exemplars(rows),
         metrics={} if error or not training else _metrics(training, matrix, columns),
     )
+
+
+def _exemplars(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """The columns of a memory that is counted in bytes; none for other strategies."""
+    if not rows or not all("exemplars" in row for row in rows):
+        return {}
+    return {key: [row["exemplars"][key] for row in rows] for key in EXEMPLAR_COLUMNS}
 
 
 def _metrics(

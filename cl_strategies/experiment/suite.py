@@ -1,11 +1,12 @@
-"""Many runs from one file: benchmarks x strategies x bit-widths x seeds x task orders.
+"""Many runs from one file: benchmarks x strategies x bit-widths or budgets x seeds x task orders.
 
 A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
-run, a table ``[suite]`` (``name``, ``seeds``, ``orders``, ``bits``), and arrays ``[[benchmarks]]``
-and ``[[strategies]]``. Each element is a name with options, and may hold ``train``, ``model`` and
-``quantization`` tables of its own; ``[benchmarks.strategies.NAME]`` says what one strategy needs
-on that benchmark. What is said later in this list beats what is said earlier: the file's tables,
-the benchmark, the strategy, the strategy on that benchmark, the command line.
+run, a table ``[suite]`` (``name``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``), and arrays
+``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with options, and may hold
+``train``, ``model`` and ``quantization`` tables of its own; ``[benchmarks.strategies.NAME]`` says
+what one strategy needs on that benchmark. What is said later in this list beats what is said
+earlier: the file's tables, the benchmark, the strategy, the strategy on that benchmark, the command
+line.
 
 Arrays ``[[published]]`` hold what papers print for these benchmarks
 (:class:`~cl_strategies.reports.literature.PublishedTable`). They are kept beside the runs and shown
@@ -28,11 +29,12 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
 from cl_strategies.experiment.quantized import OWN_BITS, quantises_itself
 from cl_strategies.experiment.roots import check_root
+from cl_strategies.registry import registry
 from cl_strategies.reports.literature import PublishedTable
 
 _SHARED = ("train", "model", "quantization", "run")
 _TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning", "published")
-_HEAD = ("name", "seeds", "orders", "bits")
+_HEAD = ("name", "seeds", "orders", "bits", "mem_bytes")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _RESERVED = (*_SHARED, "strategies", "label")
 
@@ -47,6 +49,8 @@ class Suite:
     :param orders: seeds or names of task orders, one run each; empty: what the benchmarks say.
     :param bits: bit-widths of weights and activations, one run each, of the strategies that are
         quantised and do not say their own; empty: the defaults.
+    :param mem_bytes: bytes of the memory, one run each, of the strategies that have one counted in
+        bytes and do not say their own; empty: the defaults.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.tuning`.
     :param published: numbers that papers print for its benchmarks.
@@ -60,6 +64,7 @@ class Suite:
     seeds: Sequence[int] = (0,)
     orders: Sequence[int | str] = ()
     bits: Sequence[int] = ()
+    mem_bytes: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
     published: Sequence[PublishedTable] = ()
@@ -91,6 +96,7 @@ class Suite:
             seeds=checked_seeds("suite.seeds", head.get("seeds", [0])),
             orders=checked_orders("suite.orders", head.get("orders", [])),
             bits=_checked_bits(head.get("bits", [])),
+            mem_bytes=_checked_budgets(head.get("mem_bytes", [])),
             shared={table: tables[table] for table in _SHARED if table in tables},
             tuning=tables.get("tuning", {}),
             published=_published(tables.get("published", []), tables["benchmarks"], path),
@@ -109,7 +115,7 @@ class Suite:
             for seed in self.seeds:
                 for order in orders:
                     for strategy in self.strategies:
-                        for tables in self._at_each_width(self.tables(benchmark, strategy)):
+                        for tables in self._variants(self.tables(benchmark, strategy)):
                             tables.setdefault("run", {})["seed"] = seed
                             if order is not None:
                                 tables["benchmark"]["order"] = order
@@ -118,6 +124,18 @@ class Suite:
                                 check_root(config, self.source)
                             configs[config.hash] = config
         return list(configs.values())
+
+    def _variants(self, tables: dict[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+        """``tables`` at each of :attr:`bits` and of :attr:`mem_bytes` that concerns them."""
+        defaults = registry("strategies")[tables["strategy"]["name"]].defaults()
+        variants = self._at_each_width(tables)
+        if not self.mem_bytes or "mem_bytes" not in defaults or "mem_bytes" in tables["strategy"]:
+            return variants
+        return [
+            {**variant, "strategy": {**variant["strategy"], "mem_bytes": budget}}
+            for variant in variants
+            for budget in self.mem_bytes
+        ]
 
     def _at_each_width(self, tables: dict[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
         """``tables`` at each of :attr:`bits`, or as they are if they are not quantised."""
@@ -233,6 +251,17 @@ def _checked_bits(bits: Any) -> list[int]:
     if not isinstance(bits, list) or len(set(map(repr, bits))) < len(bits):
         raise UserError(f"suite.bits is {bits!r}: give different bit-widths, such as [4, 3, 2]")
     return [check_bits(width, name="a number in suite.bits") for width in bits]
+
+
+def _checked_budgets(budgets: Any) -> list[int]:
+    """:raises UserError: unless ``budgets`` is a list of different numbers of bytes."""
+    if (
+        not isinstance(budgets, list)
+        or any(type(budget) is not int or budget < 1 for budget in budgets)
+        or len(set(budgets)) < len(budgets)
+    ):
+        raise UserError(f"suite.mem_bytes is {budgets!r}: give different numbers of bytes")
+    return list(budgets)
 
 
 def checked_seeds(what: str, seeds: Any) -> list[int]:

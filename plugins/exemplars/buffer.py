@@ -174,7 +174,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
     def use_transforms(self, dataset: AvalancheDataset) -> None:
         """Transform the exemplars as ``dataset`` transforms its samples."""
-        self._transforms = image_transforms(dataset)
+        self._transforms = image_transforms(dataset, others=("cam",))
         self._dataset = None
 
     # -- what changes it ------------------------------------------------------------------
@@ -192,7 +192,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
 
         :param agent: the strategy; only orders and boxes that use the network need it.
         """
-        transforms = image_transforms(dataset)
+        transforms = image_transforms(dataset, others=("cam",))
         labels, tasks = labels_of(dataset)
         kind = self._check_stream(dataset, tasks)
         task_of = tasks or [0] * len(labels)

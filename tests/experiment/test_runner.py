@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment import runner
@@ -91,6 +92,42 @@ def test_an_interrupted_run_resumes_with_the_same_numbers(tmp_path, finished):
         for name in ("whole", "cut")
     ]
     assert same(weights[0]["strategy"], weights[1]["strategy"])
+
+
+MEMORY = {
+    **{"model__name": "small-resnet", "model__hidden": None, "model__channels": [8]},
+    **{"strategy__name": "cim", "strategy__mem_bytes": 2000, "strategy__artefact_interval": 1},
+    **{"model__stem_stride": 1, "benchmark__fraction": 0.15},
+}
+
+
+def with_memory():
+    tables = override(TABLES, {k.replace("__", "."): v for k, v in MEMORY.items() if v})
+    del tables["model"]["hidden"]
+    return ExperimentConfig.from_dict(tables)
+
+
+def test_a_memory_in_bytes_is_recorded_after_each_experience_and_pictured_at_the_end(tmp_path):
+    record = run(with_memory(), tmp_path)
+    columns = record.exemplars
+    assert list(columns["classes"]) == [4, 7, 10] and len(columns["count"]) == 3
+    assert all(0 < used <= 2000 for used in columns["bytes"])
+    sheet = RunDirectory(tmp_path, with_memory()).path / "exemplars.png"
+    assert Image.open(sheet).size[0] > 100
+    assert run(config(), tmp_path).exemplars == {}
+
+
+def test_exemplars_and_their_pictures_are_the_same_after_an_interruption(tmp_path):
+    records = [run(with_memory(), tmp_path / "whole")]
+    with pytest.raises(KeyboardInterrupt):
+        run(with_memory(), tmp_path / "cut", progress=stop_after(2))
+    records.append(run(with_memory(), tmp_path / "cut"))
+    assert records[0].exemplars == records[1].exemplars
+    sheets = [
+        (RunDirectory(tmp_path / name, with_memory()).path / "exemplars.png").read_bytes()
+        for name in ("whole", "cut")
+    ]
+    assert sheets[0] == sheets[1]
 
 
 def test_a_finished_run_is_read_not_repeated(tmp_path, monkeypatch):

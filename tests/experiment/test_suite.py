@@ -111,6 +111,21 @@ def test_bit_widths_multiply_the_runs_of_what_is_quantised(tmp_path):
     ]
 
 
+def test_budgets_multiply_the_runs_of_what_has_a_memory_in_bytes(tmp_path):
+    rows = [
+        {"name": "naive"},
+        {"name": "compressed-replay"},
+        {"name": "compressed-replay", "label": "large", "mem_bytes": 9000},
+        {"name": "replay"},
+    ]
+    benchmarks = [{"name": "split-digits"}]
+    head = {"name": "small", "seeds": [0], "mem_bytes": [1000, 2000]}
+    made = suite(tmp_path, strategies=rows, benchmarks=benchmarks, suite=head).configs()
+    found = [(c.strategy.name, c.strategy.options.get("mem_bytes")) for c in made]
+    budgets = [("compressed-replay", n) for n in (1000, 2000, 9000)]
+    assert found == [("naive", None), *budgets, ("replay", None)]
+
+
 PUBLISHED = {
     "setting": "a network on images",
     "source": "somebody, Table 1",
@@ -142,6 +157,8 @@ def test_published_numbers_belong_to_a_benchmark_and_change_no_run(tmp_path):
         ({"suite": {"orders": ["A", 1]}}, "suite.orders is"),
         ({"suite": {"orders": "A"}}, "suite.orders is"),
         ({"suite": {"bits": [4, 4]}}, "different bit-widths"),
+        ({"suite": {"mem_bytes": [1000, 1000]}}, "different numbers of bytes"),
+        ({"suite": {"mem_bytes": 1000}}, "suite.mem_bytes is 1000: give"),
         ({"suite": {"bits": [9]}}, "suite.bits is 9: give 1 to 8"),
         ({"strategies": [{"name": "si", "label": 1}]}, "must be a text"),
         ({"quantization": 4}, "must be a table"),
