@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.atomic import atomic_write
-from cl_strategies.plugins.masking.gallery import byte_memory, stored_pictures
+from cl_strategies.plugins.exemplars.metrics import byte_memory
+from cl_strategies.plugins.masking.gallery import stored_pictures
 from cl_strategies.reports.exemplar_sheet import sheet_png
 
 FILE = "exemplars.png"

@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
+from cl_strategies.plugins.exemplars.metrics import byte_memory
 from cl_strategies.plugins.exemplars.pixels import Pixels
 from cl_strategies.plugins.exemplars.quota import Record
-from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
 from cl_strategies.plugins.exemplars.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.boxes import activation_maps
 from cl_strategies.plugins.masking.plugin import CIMPlugin
@@ -38,14 +38,6 @@ class StoredPicture:
     pixels: Pixels
     box: Box | None = None
     heat: npt.NDArray[np.float32] | None = None
-
-
-def byte_memory(strategy: Any) -> ByteBudgetBuffer | None:
-    """The memory of a strategy that counts it in bytes; ``None`` for any other."""
-    for plugin in strategy.plugins:
-        if isinstance(plugin, CompressedReplayPlugin):
-            return plugin.memory
-    return None
 
 
 def stored_pictures(strategy: Any, *, classes: int = 10, per_class: int = 6) -> list[StoredPicture]:

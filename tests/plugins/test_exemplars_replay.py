@@ -5,10 +5,11 @@ import gc
 import weakref
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from avalanche.benchmarks.utils.data_loader import ReplayDataLoader
-from avalanche.training.plugins import ReplayPlugin
+from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
 from avalanche.training.supervised import LwF, Naive
 from torch import nn
 
@@ -18,6 +19,7 @@ from cl_strategies.experiment.state import capture_state, restore_state, state_b
 from cl_strategies.models.heads import with_head
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
+from cl_strategies.plugins.exemplars.metrics import exemplar_metrics
 from cl_strategies.plugins.exemplars.quality import MRDCPlugin, choose_jpeg_quality
 from cl_strategies.plugins.exemplars.quota import RECORD_BYTES
 from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
@@ -171,6 +173,25 @@ def test_a_run_that_is_interrupted_goes_on_bit_for_bit():
     assert memory.memory.records == other.memory.records
     pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_evaluation_plugins_log_what_the_memory_holds_after_each_experience():
+    metrics = exemplar_metrics()
+    plugin = CompressedReplayPlugin(2_000, codec="jpeg")
+    strategy = make([plugin])
+    strategy.plugins.append(EvaluationPlugin(*metrics, loggers=[]))
+    for experience in stream().train_stream:
+        strategy.train(experience)
+    used, count, rate = (metric.values for metric in metrics)
+    report = plugin.memory.report()
+    assert [len(values) for values in (used, count, rate)] == [3, 3, 3]
+    assert (used[-1], count[-1]) == (report["bytes_used"], report["exemplars"])
+    assert rate[-1] == report["compression_rate"] > 0
+    assert strategy.plugins[-1].last_metric_results["Exemplars/train_phase/train_stream/Exp002"]
+    plain = exemplar_metrics()
+    other = make([EvaluationPlugin(*plain, loggers=[])])
+    other.train(stream().train_stream[0])
+    assert all(np.isnan(metric.values[0]) for metric in plain)
 
 
 def test_options_that_contradict_are_refused():

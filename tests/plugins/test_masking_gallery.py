@@ -7,7 +7,8 @@ from avalanche.training.plugins import ReplayPlugin
 from torch import nn
 
 from cl_strategies.benchmarks import photo_digits
-from cl_strategies.plugins.masking.gallery import byte_memory, stored_pictures
+from cl_strategies.plugins.exemplars.metrics import byte_memory
+from cl_strategies.plugins.masking.gallery import stored_pictures
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.cim import CIM, CompressedReplay
 
