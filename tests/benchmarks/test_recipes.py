@@ -29,7 +29,9 @@ BASELINES = {
     *("single-task", "joint", "l2", "ewc", "batch-norm", "batch-ensemble", "gpm", "wsn", "halrp"),
 }
 #: Methods that papers compare with and that are not offered here, by the names they would have.
-ELSEWHERE = {"apd", "apd-fixed", "ibp-wf", "bmkp", "clr", "prd", "iru"}
+ELSEWHERE = {"apd", "apd-fixed", "ibp-wf", "bmkp", "clr", "prd", "iru"} | {
+    *("qimera", "intraq", "without standard space"),
+}
 
 
 def numbers(cells: tuple[str, ...]) -> tuple[float, ...]:

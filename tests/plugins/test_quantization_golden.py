@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cl_strategies.plugins.metrics.functional import average_accuracy, forgetting
 from cl_strategies.plugins.quantization import functional as f
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "alignq-lifequant"
@@ -175,3 +176,27 @@ def test_balanced_logits_stay_finite_where_they_are_large():
     close(found, golden["big_adjusted"])
     loss = f.balanced_cross_entropy(golden["big_logits"], torch.tensor([3]), counts, form="logit")
     close(loss, golden["big_ce_label3"])
+
+
+def test_the_form_with_a_prior_is_the_balanced_softmax():
+    golden = load("lifequant_ball")
+    counts = golden["n"] + golden["r"]
+    adjusted = f.balanced_logits(golden["logits"], counts, form="prior")
+    per_sample = torch.nn.functional.cross_entropy(adjusted, golden["labels"], reduction="none")
+    close(per_sample, golden["bal_softmax_ref_ce"])
+
+
+def test_the_penalty_is_the_square_of_the_inter_task_term():
+    golden = load("lifequant_thm51_metrics")
+    importance = golden["grads"].square().mean(0)
+    change = golden["w_t_q"] - golden["w_s_q"]
+    close((importance * change.square()).sum(), golden["inter_sq_fisher"])
+
+
+def test_forgetting_as_the_paper_may_mean_it():
+    golden = load("lifequant_thm51_metrics")
+    accuracies = golden["R"].numpy()
+    assert abs(forgetting(accuracies) - golden["forget_abs"]) < 1e-10
+    assert abs(forgetting(accuracies, relative=True) - golden["forget_rel"]) < 1e-10
+    assert abs(average_accuracy(accuracies) - golden["acc_all"]) < 1e-10
+    assert abs(accuracies[-1, :-1].mean() - golden["acc_old"]) < 1e-10

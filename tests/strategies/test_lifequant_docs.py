@@ -27,3 +27,11 @@ def test_the_scripts_in_the_page_on_quantisation_run(monkeypatch, tmp_path):
     assert len(found) == 3
     for script in found:
         exec(compile(script, "quantization.md", "exec"), {"__name__": "quantization"})
+
+
+def test_the_script_on_the_costs_of_quantisation_runs(capsys):
+    found = [script for script in scripts("metrics.md") if "layer_errors" in script]
+    assert len(found) == 1
+    exec(compile(found[0], "metrics.md", "exec"), {"__name__": "metrics"})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 3 and all(float(inter) > 0 for _, _, inter in lines)
