@@ -12,6 +12,8 @@ def check_stored(path: Path) -> None:
     :raises zipfile.BadZipFile: if a record is damaged or compressed, or it is no archive.
     :raises OSError: if it cannot be read.
     """
+    if not path.is_file():
+        raise OSError(f"{path.name} is not a regular file")  # a pipe would be waited for
     with zipfile.ZipFile(path) as archive:
         # torch compresses nothing; what is compressed could unpack to more than the memory.
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):

@@ -10,6 +10,7 @@ from typing import Any
 
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.regular import read_regular
 from cl_strategies.reports.explain import describe
 from cl_strategies.reports.formatting import MISSING
 from cl_strategies.reports.jsontext import decoded, json_lines
@@ -110,7 +111,7 @@ def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
     if not path.exists():
         return ()
     try:
-        content = decoded(path.read_bytes())
+        content = decoded(read_regular(path))
         tables = content["tables"]
         return tuple(PublishedTable.from_dict(table, str(path)) for table in tables)
     except UserError:

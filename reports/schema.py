@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
+from cl_strategies.regular import read_regular
 from cl_strategies.reports.fields import Fields
 from cl_strategies.reports.jsontext import decoded, json_lines
 from cl_strategies.reports.sealing import sealed, unsealed
@@ -182,9 +183,12 @@ def load_result(path: Path | str) -> RunRecord:
     :raises UserError: naming the file (and field) if it cannot be read or is not a valid result.
     """
     try:
-        data = decoded(Path(path).read_bytes())
+        data = decoded(read_regular(Path(path)))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}). Make it readable, or delete it "
+            "and run it again."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path}: not a JSON file ({error}). Delete its run directory and run it again."

@@ -10,11 +10,12 @@ from typing import Any
 
 from PIL import Image
 
+from cl_strategies.regular import read_regular
 from cl_strategies.reports.jsontext import decoded
 from cl_strategies.reports.schema import RunRecord
 from cl_strategies.reports.sealing import unsealed
 
-_LARGEST_PICTURE = 2**22
+_MOST_BYTES, _MOST_PIXELS = 2**22, 2**24  # of a picture
 ADVICE = "the run itself is in the report. Delete it, or restore it from a copy"
 _BROKEN = (OSError, ValueError, RecursionError)  # JSON's, TOML's and Unicode's are ValueErrors
 
@@ -24,7 +25,7 @@ def read_environment(path: Path) -> tuple[dict[str, Any], str]:
     if not path.exists():
         return {}, ""
     try:
-        data = decoded(path.read_bytes())
+        data = decoded(read_regular(path))
     except _BROKEN as error:
         return {}, f"cannot be read ({error}); {ADVICE}"
     if not isinstance(data, dict):
@@ -40,8 +41,11 @@ def read_picture(path: Path) -> tuple[bytes, str]:
     if not path.exists():
         return b"", ""
     try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST_PICTURE else b""
+        data = read_regular(path, _MOST_BYTES)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            width, height = picture.size
+            if width * height > _MOST_PIXELS:  # who opens the report would have to hold them
+                raise ValueError(f"{width}x{height} pixels")
             picture.verify()
     except Exception as error:  # decoders raise a dozen unrelated types for bad bytes
         return b"", f"is no picture that could be shown ({type(error).__name__}); {ADVICE}"
@@ -64,7 +68,7 @@ def _config_fault(path: Path, record: RunRecord) -> str:
         for name, table in record.config.items()
     }
     try:
-        found = tomllib.loads(path.read_bytes().decode("utf-8"))
+        found = tomllib.loads(read_regular(path).decode("utf-8"))
     except _BROKEN as error:
         return f"cannot be read ({error})"
     return "" if found == expected else "differs from the configuration in result.json"
@@ -72,7 +76,7 @@ def _config_fault(path: Path, record: RunRecord) -> str:
 
 def _metrics_fault(path: Path, record: RunRecord) -> str:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular(path).splitlines()
         for number, line in enumerate(lines, start=1):
             data = decoded(line)
             if not isinstance(data, dict) or not unsealed(data)[1]:

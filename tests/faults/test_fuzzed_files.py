@@ -92,6 +92,7 @@ def run_report(
     damage: bytes,
     raw: bytes,
     published: bytes,
+    drawn: bytes,
 ) -> None:
     from cl_strategies.reports.sealing import checksum
 
@@ -107,6 +108,7 @@ def run_report(
     (folder / "environment.json").write_bytes(raw)
     (folder / "config.toml").write_bytes(raw)
     (folder / "metrics.jsonl").write_bytes(raw)
+    (folder / "exemplars.png").write_bytes(drawn)
     Path("results/published.json").unlink(missing_ok=True)
     if published:
         Path("results/published.json").write_bytes(published)
@@ -224,7 +226,14 @@ def run_pictures(raw: list[bytes], names: list[str]) -> None:
 def test_run_directories(amount, record):
     cases(amount)(
         given(
-            st.tuples(RUN_CHANGES, st.sampled_from([True] * 5 + [False]), DAMAGE, RAW, PUBLISHED)
+            st.tuples(
+                RUN_CHANGES,
+                st.sampled_from([True] * 5 + [False]),
+                DAMAGE,
+                RAW,
+                PUBLISHED,
+                st.one_of(pictures(), RAW),
+            )
         )(lambda drawn: run_report(record, *drawn))
     )()
 

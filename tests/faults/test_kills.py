@@ -89,26 +89,41 @@ def test_the_command_is_killed_at_random_points(kills, tmp_path, command, number
         assert set(stages) >= {"starting", "training", "reporting"}, stages
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("every", "strategies"),
+    [
+        (9, "si,replay"),
+        pytest.param(1, "si,replay", marks=pytest.mark.slow),
+        pytest.param(1, "compressed-replay", marks=pytest.mark.slow),  # which leaves pictures, too
+    ],
+)
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_the_command_is_killed_at_each_step_of_writing(
-    step, every, tmp_path, command, numbers, whole
+    step, every, strategies, tmp_path, command, numbers
 ):
-    """Before the n-th sync and before the n-th rename, in one folder, always one step further."""
+    """Before the n-th sync and before the n-th rename, always one step further."""
+    more = ("--executor", "serial", "--strategies", strategies)
+    finish(command(tmp_path / "whole", *more))
+    whole, drawn = numbers(tmp_path / "whole"), pictures(tmp_path / "whole")
+    assert bool(drawn) == (strategies == "compressed-replay")
     at, killed = 0, 0
     while True:
         out = tmp_path / str(at)
-        child = start(command(out), step=step, at=at)
+        child = start(command(out, *more), step=step, at=at)
         child.join(900)
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL
         killed += 1
-        finish(command(out))
-        assert numbers(out) == whole
+        finish(command(out, *more))
+        assert numbers(out) == whole and pictures(out) == drawn
         assert [p for p in out.glob("runs/*/.*") if p.name != ".lock"] == []
         at += every
-    assert killed >= 16 // every
+    assert killed >= 8 * len(strategies.split(",")) // every
+
+
+def pictures(out):
+    return {path.parent.name: path.read_bytes() for path in out.glob("runs/*/exemplars.png")}
 
 
 def test_workers_are_killed_at_random_points(

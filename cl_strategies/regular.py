@@ -1,0 +1,31 @@
+"""Files of a folder that others write to, too: read if they are files, and not without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+#: More bytes than any file has that is read as a whole.
+MAX_BYTES = 2**28
+
+
+def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The content of a file of at most ``limit`` bytes.
+
+    :raises OSError: if it is longer, missing, not allowed to be read, or no regular file: a pipe
+        would be waited for, and a device has no end.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has more than the {limit:,} bytes allowed", str(path))
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """The open of a pipe waits for a writer, unless it is asked not to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
