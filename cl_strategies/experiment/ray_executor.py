@@ -200,6 +200,8 @@ def _import_ray(*, local: bool) -> Any:
     if local:
         # Ray's own name for "one machine": it then listens on the loopback only.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        # Its workers would give way to every other process here, as those of no other executor do.
+        os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:

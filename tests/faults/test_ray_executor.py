@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -46,6 +47,20 @@ def test_an_address_where_nothing_listens_is_one_message(tmp_path, capsys, comma
 def test_ray_on_this_machine_gives_the_numbers_of_one_process(tmp_path, command, numbers, whole):
     assert main(command(tmp_path, "--executor", "ray")) == 0
     assert numbers(tmp_path) == whole
+
+
+@pytest.mark.slow
+def test_workers_on_this_machine_are_as_nice_as_the_command(tmp_path, monkeypatch):
+    def work(tables, slug, out, how):
+        import os
+
+        return str(os.nice(0)), False
+
+    work.__module__ = "__main__"  # so that Ray carries it to where this file is not
+    monkeypatch.setattr("cl_strategies.experiment.ray_executor.work", work)
+    names = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "naive"}}
+    (outcome,) = executor("ray")([ExperimentConfig.from_dict(names)], tmp_path)
+    assert outcome.problem == str(os.nice(0))
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ LONG_SECONDS, TRIAL_EPOCHS, SHORT_EPOCHS = 30.0, 60, 20
 #: A machine that gets slower or faster evenly favours neither.
 ORDER = ("process", "ray", "ray", "process")
 RATIO_MOST, SECONDS_MOST = 1.10, 2.0
+PROOF = "same numbers of every run"
 
 
 @dataclass(frozen=True)
@@ -44,56 +45,78 @@ class Timing:
         """Seconds of a worker for each run, but for its training and evaluation."""
         return (JOBS * self.busy - self.inside) / self.runs
 
+    @property
+    def per_hour(self) -> float:
+        """Runs that a core does in an hour, without the start."""
+        return 3600 * self.runs / (JOBS * self.busy)
 
-def measurements(data: Data, rounds: int) -> list[Measurement]:
+
+def long_runs(data: Data, rounds: int) -> list[Measurement]:
     """Needs Ray. Fixed rounds: the two executors in the order :data:`ORDER`.
 
     :raises SystemExit: if they give different numbers.
     """
     trial = _comparison("process", JOBS, TRIAL_EPOCHS)[0]
     epochs = max(1, round(TRIAL_EPOCHS * LONG_SECONDS * JOBS / trial.inside))
-    long, short = _both(LONG_RUNS, epochs), _both(SHORT_RUNS, SHORT_EPOCHS)
-    seconds = long["process"][0].inside / LONG_RUNS
+    timings = _both(LONG_RUNS, epochs)
+    seconds = timings["process"][0].inside / LONG_RUNS
     made = f"{LONG_RUNS} runs of {seconds:.0f} s, {JOBS} at a time"
-    proof = "same numbers of every run"
     return [
         Measurement(
             name="ray-runs",
             title=f"{made}, from the first run's start to the last one's end: Ray / processes",
-            values=_ratios([(b.busy, a.busy) for a, b in _pairs(long)]),
-            proof=proof,
+            values=[ray.busy / process.busy for process, ray in _pairs(timings)],
+            proof=PROOF,
             most=RATIO_MOST,
         ),
         Measurement(
             name="ray-command",
             title=f"{made}, the whole command with its start: Ray / processes",
-            values=_ratios([(b.command, a.command) for a, b in _pairs(long)]),
-            proof=proof,
+            values=[ray.command / process.command for process, ray in _pairs(timings)],
+            proof=PROOF,
         ),
-        *(_added(f"ray-adds-{kind}", times) for kind, times in (("long", long), ("short", short))),
-        *(
-            Measurement(
-                name=f"{name}-besides",
-                title=f"Worker's seconds besides training and evaluation, a short run: {name}",
-                values=[timing.besides for timing in short[name]],
-                unit="s",
-            )
-            for name in ("process", "ray")
-        ),
-        *(
-            Measurement(
-                name=f"{name}-start",
-                title=f"Until the first run is under way: {name}",
-                values=[timing.start for timing in (*long[name], *short[name])],
-                unit="s",
-            )
-            for name in ("process", "ray")
-        ),
+        *_seconds("long", timings),
+    ]
+
+
+def short_runs(data: Data, rounds: int) -> list[Measurement]:
+    """Likewise, and what Ray's driver can schedule."""
+    return [
+        *_seconds("short", _both(SHORT_RUNS, SHORT_EPOCHS)),
         Measurement(
             name="ray-driver",
             title=f"Ray's driver, {EMPTY_RUNS:,} empty runs: milliseconds per run",
             values=[1000 * _driver_seconds() / EMPTY_RUNS],
             unit="ms",
+        ),
+    ]
+
+
+def _seconds(kind: str, timings: dict[str, list[Timing]]) -> list[Measurement]:
+    run = timings["process"][0]
+    each = f"{run.runs} runs of {run.inside / run.runs:.1f} s"
+    return [
+        Measurement(
+            name=f"ray-adds-{kind}",
+            title=f"Seconds that Ray adds to each of {each}",
+            values=[JOBS * (b.busy - a.busy) / a.runs for a, b in _pairs(timings)],
+            unit="s",
+            proof=PROOF,
+            most=SECONDS_MOST,
+        ),
+        *(
+            Measurement(
+                name=f"{name}-{what}-{kind}",
+                title=f"{title}, {each}: {name}",
+                values=[getattr(timing, what) for timing in found],
+                unit="" if what == "per_hour" else "s",
+            )
+            for what, title in (
+                ("besides", "A worker's seconds besides training and evaluation, for each run"),
+                ("start", "Seconds until the first run is under way"),
+                ("per_hour", "Runs per hour and core"),
+            )
+            for name, found in timings.items()
         ),
     ]
 
@@ -113,21 +136,6 @@ def _both(runs: int, epochs: int) -> dict[str, list[Timing]]:
 
 def _pairs(timings: dict[str, list[Timing]]) -> list[tuple[Timing, Timing]]:
     return list(zip(timings["process"], timings["ray"], strict=True))
-
-
-def _ratios(pairs: list[tuple[float, float]]) -> list[float]:
-    return [a / b for a, b in pairs]
-
-
-def _added(name: str, timings: dict[str, list[Timing]]) -> Measurement:
-    run = timings["process"][0]
-    return Measurement(
-        name=name,
-        title=f"Seconds that Ray adds to each run of {run.inside / run.runs:.1f} s",
-        values=[JOBS * (b.busy - a.busy) / a.runs for a, b in _pairs(timings)],
-        unit="s",
-        most=SECONDS_MOST,
-    )
 
 
 def _comparison(executor: str, runs: int, epochs: int) -> tuple[Timing, Any]:

@@ -61,7 +61,8 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "exemplars": exemplars.measurements,
     "quantised": quantised.measurements,
     "processes": processes.measurements,
-    "executors": executors.measurements,
+    "ray-long": executors.long_runs,
+    "ray-short": executors.short_runs,
     "accelerators": accelerators.measurements,
 }
 """Figures that are not a training loop against two others."""
