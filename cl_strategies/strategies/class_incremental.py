@@ -85,6 +85,11 @@ class ClassIncremental(Strategy):
         self.model.to(self.device)
         self.make_optimizer()
 
+    @property
+    def initial_options(self) -> dict[str, Any]:
+        """The optimizer's options at the start of each phase."""
+        return dict(self._options)
+
     def make_optimizer(self, **kwargs: Any) -> None:
         """Let the optimizer hold what is trained in this phase, with its initial options."""
         if self.learner is None:

@@ -43,11 +43,11 @@ def train_part(
 
     :param loss: of images and labels.
     :param epochs: how many passes over ``dataset``.
-    :param options: of the optimizer, in place of the strategy's.
+    :param options: of the optimizer, in place of those that the strategy begins a phase with; what
+        a schedule has made of them by now does not count.
     """
     chosen = [p for p in parameters if p.numel()]
-    group = {k: v for k, v in strategy.optimizer.param_groups[0].items() if k != "params"}
-    settings = {**group, **options}
+    settings = {**strategy.initial_options, **options}
     kind = type(strategy.optimizer)
     optimizer = kind(chosen, **{k: v for k, v in settings.items() if k in kind_options(kind)})
     for _ in range(epochs):

@@ -146,6 +146,27 @@ def test_a_schedule_of_the_learning_rate_begins_anew_in_each_phase():
     assert watch.rates == pytest.approx([0.1, 0.01] * 3)
 
 
+def test_what_is_trained_after_a_phase_begins_with_the_first_learning_rate():
+    benchmark = stream()
+    strategy = make(FOSTER, benchmark, epochs=3, compress_epochs=12)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(strategy.optimizer, T_max=3)
+    strategy.plugins.append(LRSchedulerPlugin(schedule))
+    train(strategy, benchmark, phases=1)
+    compressed = []
+    compress = strategy.learner.compress
+
+    def watched(strategy):
+        before = strategy.model.fresh_student(2).backbone.state_dict()
+        student = compress(strategy)
+        after = student.backbone.state_dict()
+        compressed.append(max(float((after[key] - before[key]).abs().max()) for key in before))
+        return student
+
+    strategy.learner.compress = watched
+    strategy.train(benchmark.train_stream[1])
+    assert compressed[0] > 1e-3
+
+
 def test_exemplars_are_joined_to_the_data_and_are_of_every_class():
     benchmark, watch = stream(), Watch()
     strategy = train(make(ICaRL, benchmark, epochs=1, plugins=[watch]), benchmark)
