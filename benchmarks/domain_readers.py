@@ -9,6 +9,7 @@ import numpy as np
 
 from cl_strategies.benchmarks.readers import broken
 from cl_strategies.errors import DataMissingError
+from cl_strategies.regular import read_regular
 
 Labelled = tuple[list[str], np.ndarray]
 
@@ -87,7 +88,7 @@ def read_imageclef(folder: Path) -> dict[str, Labelled]:
 
 def _listed(folder: Path, domain: str, path: Path) -> Labelled:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         broken(path, str(error), error)
     there = {entry.name for entry in os.scandir(folder / domain)}

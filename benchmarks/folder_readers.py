@@ -10,6 +10,7 @@ import numpy as np
 
 from cl_strategies.benchmarks.readers import check_name
 from cl_strategies.errors import DataMissingError
+from cl_strategies.regular import read_regular
 
 #: Files with their labels ``(N,)``.
 Labelled = tuple[list[str], np.ndarray]
@@ -53,7 +54,7 @@ def read_image_folders(
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_regular(path).decode("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataMissingError(f"{path} cannot be read ({error}): fetch it again") from error
     return [line for line in lines if line]

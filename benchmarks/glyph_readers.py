@@ -15,6 +15,7 @@ from PIL import Image
 
 from cl_strategies.benchmarks.limits import MAX_BYTES, read_picture, unpack
 from cl_strategies.benchmarks.readers import broken
+from cl_strategies.regular import open_regular
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -33,6 +34,7 @@ def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat, whosmat
 
     try:
+        open_regular(path).close()
         shapes = [shape for _, shape, _ in whosmat(str(path))]
         if max(map(math.prod, shapes), default=0) > MAX_BYTES:
             raise OSError(f"arrays of the shapes {shapes} are more than the bytes allowed")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from cl_strategies.regular import open_regular
+
 #: More pixels than any picture of the data sets here has; 200 MB once decoded.
 MAX_PIXELS = 2**26
 #: More bytes than any unpacked file of the data sets here has.
@@ -22,7 +24,7 @@ def read_picture(path: Path, mode: str) -> Image.Image:
     :raises OSError: if it is larger, of a format not among :data:`FORMATS`, damaged or missing.
     """
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise OSError(f"{width}x{height} pixels are more than the {MAX_PIXELS:,} allowed")
@@ -40,7 +42,7 @@ def unpack(path: Path, limit: int = MAX_BYTES) -> bytes:
     :raises EOFError: if it is cut short.
     :raises zlib.error: if it is damaged.
     """
-    with gzip.open(path) as file:
+    with open_regular(path) as raw, gzip.open(raw) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(f"it unpacks to more than the {limit:,} bytes allowed")

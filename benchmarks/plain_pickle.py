@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cl_strategies.regular import open_regular
+
 _REBUILD: Any = np.empty(0).__reduce__()[0]  # numpy's own way to begin an array
 
 
@@ -80,5 +82,5 @@ def load_plain_pickle(path: Path) -> Any:
     :raises pickle.UnpicklingError: if it asks for anything but plain data and numeric arrays.
     :raises Exception: of almost any type, if it is damaged.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _PlainUnpickler(file, encoding="latin1").load()

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from cl_strategies.benchmarks.limits import unpack
+from cl_strategies.benchmarks.limits import MAX_BYTES, unpack
 from cl_strategies.benchmarks.plain_pickle import load_plain_pickle
 from cl_strategies.errors import DataMissingError
+from cl_strategies.regular import read_regular
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -25,7 +26,7 @@ def read_idx(path: Path) -> np.ndarray:
     if not path.exists():
         path = path.with_name(f"{path.name}.gz")
     try:
-        raw = unpack(path) if path.suffix == ".gz" else path.read_bytes()
+        raw = unpack(path) if path.suffix == ".gz" else read_regular(path, MAX_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         broken(path, str(error), error)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or not 1 <= raw[3] <= 3:
@@ -119,7 +120,7 @@ def read_tiny_imagenet(
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return read_regular(path).decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
         broken(path, str(error), error)
 

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 #: More bytes than any file has that is read as a whole.
 MAX_BYTES = 2**28
@@ -14,16 +15,26 @@ MAX_BYTES = 2**28
 def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The content of a file of at most ``limit`` bytes.
 
-    :raises OSError: if it is longer, missing, not allowed to be read, or no regular file: a pipe
-        would be waited for, and a device has no end.
+    :raises OSError: if it is longer, or as :func:`open_regular`.
     """
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it has more than the {limit:,} bytes allowed", str(path))
     return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading.
+
+    :raises OSError: if it is missing, not allowed to be read, or no regular file: a pipe would be
+        waited for, and a device has no end.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (the caller closes it)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return file
 
 
 def _without_waiting(path: str, flags: int) -> int:

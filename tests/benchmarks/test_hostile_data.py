@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import shutil
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 
 from cl_strategies.benchmarks import limits, load
 from cl_strategies.benchmarks.folder_readers import read_food101
+from cl_strategies.benchmarks.glyph_readers import read_image_table, read_svhn
 from cl_strategies.benchmarks.plain_pickle import _ALLOWED, load_plain_pickle
 from cl_strategies.benchmarks.readers import read_idx, read_tiny_imagenet
 from cl_strategies.errors import DataMissingError
@@ -145,6 +147,37 @@ def test_a_page_description_is_no_picture(content: bytes, tmp_path: Path) -> Non
     path.write_bytes(content)
     with pytest.raises(OSError, match="cannot identify"):
         limits.read_picture(path, "L")
+
+
+@pytest.fixture
+def in_time() -> Any:
+    """Or a pipe is waited for until the end of the world."""
+
+    def late(*arguments: Any) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_idx,
+        load_plain_pickle,
+        read_svhn,
+        read_image_table,
+        lambda path: limits.read_picture(path, "RGB"),
+    ],
+)
+def test_a_pipe_is_not_waited_for(read: Any, tmp_path: Path, in_time: None) -> None:
+    path = tmp_path / "data"
+    os.mkfifo(path)
+    with pytest.raises((OSError, DataMissingError), match="not a regular file"):
+        read(path)
 
 
 def test_a_compressed_file_is_unpacked_up_to_its_limit(
