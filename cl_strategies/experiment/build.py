@@ -10,6 +10,7 @@ from torch import nn
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig, Named, TrainConfig
 from cl_strategies.experiment.guard import FiniteGuard
+from cl_strategies.experiment.schedule import LearningRateSchedule
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.registry import registry
 
@@ -51,13 +52,19 @@ def build_strategy(
         train_epochs=config.train.epochs,
         eval_mb_size=config.train.eval_batch_size,
         device=device,
-        plugins=[*quantization, FiniteGuard(), ResidentDataPlugin()],
+        plugins=[*quantization, *_schedule(config.train), FiniteGuard(), ResidentDataPlugin()],
         evaluator=evaluator,
         **config.strategy.options,
     )
     for plugin in quantization:
         plugin.attach(strategy)
     return strategy
+
+
+def _schedule(train: TrainConfig) -> list[LearningRateSchedule]:
+    if train.schedule == "constant":
+        return []
+    return [LearningRateSchedule(train.schedule, milestones=train.milestones, gamma=train.gamma)]
 
 
 def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

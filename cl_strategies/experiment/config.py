@@ -24,6 +24,8 @@ CONFIG_VERSION = 1
 _NOT_IDENTITY = (("benchmark", "data_root"),)
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "step")
+_SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class TrainConfig:
     :param lr: learning rate.
     :param momentum: of ``"sgd"``.
     :param weight_decay: of any optimizer.
+    :param schedule: ``"constant"``, ``"cosine"`` (to 0) or ``"step"``: how the learning rate falls
+        while an experience is trained; it begins anew with each.
+    :param milestones: of ``"step"``: epochs, counted from 0, before which the rate is multiplied.
+    :param gamma: of ``"step"``: by what.
     """
 
     epochs: int = 1
@@ -57,6 +63,9 @@ class TrainConfig:
     lr: float = 1e-3
     momentum: float = 0.0
     weight_decay: float = 0.0
+    schedule: str = "constant"
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "eval_batch_size"):
@@ -71,6 +80,31 @@ class TrainConfig:
         for name in ("momentum", "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}: give 0 or more")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if self.schedule not in SCHEDULES:
+            raise unknown_name("schedule", self.schedule, SCHEDULES)
+        steps = [0, *self.milestones]
+        if any(type(step) is not int for step in steps) or steps != sorted(set(steps)):
+            raise UserError(
+                f"train.milestones is {list(self.milestones)}: give growing numbers of epochs"
+            )
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise UserError(
+                f"train.milestones is {list(self.milestones)} with schedule {self.schedule!r}: "
+                'milestones belong to schedule = "step", which needs at least one'
+            )
+        if not 0 < self.gamma <= 1:
+            raise UserError(f"train.gamma is {self.gamma}: give a factor above 0, at most 1")
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain data; without the schedule if there is none, as the hash always was."""
+        table = asdict(self)
+        if self.schedule == "constant":
+            return {key: value for key, value in table.items() if key not in _SCHEDULE_KEYS}
+        return {**table, "milestones": list(self.milestones)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +188,7 @@ class ExperimentConfig:
         tables = {
             "benchmark": self.benchmark.to_dict(),
             "model": self.model.to_dict(),
-            "train": asdict(self.train),
+            "train": self.train.to_table(),
             "strategy": self.strategy.to_dict(),
             "run": asdict(self.run),
         }

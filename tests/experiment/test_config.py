@@ -41,6 +41,14 @@ def test_every_number_that_matters_changes_the_hash(change):
     assert config(**change).hash != config().hash
 
 
+def test_a_schedule_changes_the_hash_and_a_constant_rate_is_not_mentioned():
+    stepped = config(train__schedule="step", train__milestones=[1, 3])
+    assert len({config().hash, stepped.hash, config(train__schedule="cosine").hash}) == 3
+    assert ExperimentConfig.from_dict(stepped.to_dict()) == stepped
+    assert "schedule" not in config().to_dict()["train"]
+    assert config(train__schedule="constant").hash == config().hash
+
+
 def test_the_place_of_the_data_does_not_change_the_hash():
     assert config(benchmark__data_root="elsewhere").hash == config().hash
 
@@ -58,6 +66,13 @@ def test_the_place_of_the_data_does_not_change_the_hash():
         ({"train.lr": 0.0}, "positive"),
         ({"train.optimizer": "adma"}, "did you mean adam"),
         ({"train.momentum": 0.9}, "option of sgd"),
+        ({"train.schedule": "cosin"}, "did you mean cosine"),
+        ({"train.schedule": "step"}, "needs at least one"),
+        ({"train.milestones": [3]}, "milestones belong to"),
+        ({"train.schedule": "step", "train.milestones": [3, 2]}, "growing numbers"),
+        ({"train.schedule": "step", "train.milestones": ["a"]}, "growing numbers"),
+        ({"train.schedule": "step", "train.milestones": 3}, "give a list"),
+        ({"train.schedule": "step", "train.milestones": [3], "train.gamma": 2.0}, "train.gamma"),
         ({"run.seed": -1}, "0 or more"),
         ({"strategy.cc": 1.0}, "unknown option of si"),
         ({"strategy.c": "strong"}, "give a float"),
