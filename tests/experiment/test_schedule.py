@@ -1,0 +1,114 @@
+"""The learning rate within an experience: PyTorch's curves, begun anew, also after a restart."""
+
+import doctest
+from types import SimpleNamespace
+
+import pytest
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import nn
+
+from cl_strategies.experiment import schedule
+from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
+from cl_strategies.experiment.config import ExperimentConfig
+from cl_strategies.experiment.runner import run
+from cl_strategies.experiment.schedule import LearningRateSchedule, learning_rate_factor
+
+TABLES = {
+    "benchmark": {"name": "split-digits", "n_experiences": 2, "fraction": 0.1},
+    "model": {"hidden": [8]},
+}
+
+
+class Rates(SupervisedPlugin):
+    """Notes the learning rates of each epoch's last step."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def after_training_epoch(self, strategy, **kwargs):
+        self.seen.append([group["lr"] for group in strategy.optimizer.param_groups])
+
+
+STEP = {"epochs": 4, "lr": 0.1, "optimizer": "sgd", "schedule": "step", "milestones": [1, 3]}
+
+
+def trained(config):
+    benchmark = build_benchmark(config.benchmark)
+    model = build_model(config, benchmark.info)
+    strategy = build_strategy(config, benchmark.info, model, device="cpu", evaluator=None)
+    rates = Rates()
+    strategy.plugins.append(rates)
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+    return rates.seen, strategy.optimizer
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 7])
+def test_the_curves_are_those_of_pytorch(epochs):
+    optimizers = [torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.8) for _ in range(2)]
+    theirs = {
+        "cosine": torch.optim.lr_scheduler.CosineAnnealingLR(optimizers[0], epochs),
+        "step": torch.optim.lr_scheduler.MultiStepLR(optimizers[1], [2, 5], 0.3),
+    }
+    for epoch in range(epochs):
+        for name, scheduler in theirs.items():
+            ours = learning_rate_factor(name, epoch, epochs, milestones=[2, 5], gamma=0.3)
+            assert 0.8 * ours == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
+            scheduler.optimizer.step()
+            scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "scenario"),
+    [
+        ({"name": "naive"}, "class"),
+        ({"name": "ewc"}, "class"),
+        ({"name": "lucir", "mem_bytes": 5_000}, "class"),  # a new group of parameters each time
+        ({"name": "halrp", "warmup_epochs": 2}, "task"),  # a new one in the middle, too
+        ({"name": "lifequant"}, "class"),  # a group for the steps of its quantisers
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else value,
+)
+def test_every_experience_begins_with_the_first_rate(strategy, scenario):
+    benchmark = {**TABLES["benchmark"], "scenario": scenario}
+    tables = {**TABLES, "benchmark": benchmark, "strategy": strategy, "train": STEP}
+    seen, optimizer = trained(ExperimentConfig.from_dict(tables))
+    assert [rates[0] for rates in seen] == pytest.approx([0.1, 0.01, 0.01, 0.001] * 2)
+    for k, group in enumerate(optimizer.param_groups):
+        assert group["lr"] == pytest.approx(seen[0][k]) and "first_lr" not in group
+
+
+def test_an_interrupted_run_with_a_schedule_goes_on_bit_for_bit(tmp_path):
+    cosine = {"epochs": 3, "lr": 0.01, "schedule": "cosine"}
+    tables = {**TABLES, "strategy": {"name": "si"}, "train": cosine}
+    config = ExperimentConfig.from_dict(tables)
+
+    def stop(done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    whole = run(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "cut", progress=stop)
+    assert run(config, tmp_path / "cut").accuracy_matrix == whole.accuracy_matrix
+    constant = ExperimentConfig.from_dict({**tables, "train": {"epochs": 3, "lr": 0.01}})
+    assert run(constant, tmp_path / "whole").accuracy_matrix != whole.accuracy_matrix
+
+
+def test_a_rate_of_a_finished_epoch_is_not_the_first_of_the_next_experience():
+    group = {"lr": 0.5}
+    plugin = LearningRateSchedule("cosine")
+    clock = SimpleNamespace(train_exp_epochs=1)
+    optimizer = SimpleNamespace(param_groups=[group])
+    strategy = SimpleNamespace(clock=clock, train_epochs=2, optimizer=optimizer)
+    plugin.before_training_epoch(strategy)
+    assert group["lr"] == pytest.approx(0.25)
+    plugin.after_training_exp(strategy)
+    assert group == {"lr": 0.5}
+
+
+def test_the_examples_in_docstrings_hold():
+    result = doctest.testmod(schedule)
+    assert result.attempted > 0 and result.failed == 0
