@@ -68,9 +68,10 @@ def test_low_bit_gives_every_method_the_same_training() -> None:
     for config in suite.configs():
         train = {key: value for key, value in vars(config.train).items() if key != "lr"}
         shared.add(f"{config.benchmark} {config.model} {sorted(train.items())}")
-    assert len(shared) == len(suite.benchmarks) == 1
+    assert len(shared) == len(suite.benchmarks) == 2
     runs = Counter((config.benchmark.name, bits_of(config)) for config in suite.configs())
-    assert [runs["overlapping-fashion-mnist", bits] for bits in (None, 4, 3, 2)] == [6, 45, 45, 45]
+    for name in ("overlapping-fashion-mnist", "digit-domains"):
+        assert [runs[name, bits] for bits in (None, 4, 3, 2)] == [6, 45, 45, 45]
 
 
 def test_low_bit_chooses_from_one_grid_for_every_method() -> None:
