@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,6 +17,7 @@ _GAP = 4
 _MARGIN = 34  # for the class
 _COLUMNS = 6  # at least, so that sheets with few exemplars are drawn at the scale of others
 _BOX = (255, 210, 0)
+_PAGE_QUALITY = 80
 _HEAT = 0.5  # how much of a heat map shows
 
 
@@ -62,6 +64,19 @@ def sheet_png(pictures: Sequence[Picture]) -> bytes:
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def data_uri(png: bytes) -> str:
+    """A sheet for a page: as WebP, a fraction of its bytes, where Pillow can write that."""
+    kind, data = "png", png
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+            file = io.BytesIO()
+            picture.save(file, "WEBP", quality=_PAGE_QUALITY)
+        kind, data = "webp", file.getvalue()
+    except (OSError, KeyError, ValueError, SyntaxError):  # no WebP here, or pixels that are damaged
+        pass
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _fitted(pixels: npt.NDArray[np.uint8]) -> Image.Image:

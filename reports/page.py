@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -19,6 +18,7 @@ from cl_strategies.reports.configuration import (
     hyperparameters,
     shared_settings,
 )
+from cl_strategies.reports.exemplar_sheet import data_uri
 from cl_strategies.reports.explain import METRICS, REFERENCE_STRATEGIES, describe
 from cl_strategies.reports.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.findings import findings, notices
@@ -127,9 +127,7 @@ def _template() -> jinja2.Template:
     environment.filters["svg"] = Markup  # matplotlib escapes the text inside
     environment.filters["describe"] = describe
     environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
-    environment.filters["data_uri"] = lambda data: (
-        f"data:image/png;base64,{base64.b64encode(data).decode()}"
-    )
+    environment.filters["data_uri"] = data_uri
     environment.globals["show"] = show
     environment.globals["show_with_spread"] = show_with_spread
     return environment.from_string(_asset("report.html.j2"))

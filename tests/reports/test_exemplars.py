@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from cl_strategies.plugins.masking.gallery import StoredPicture
 from cl_strategies.reports import write_report
 from cl_strategies.reports.collection import collect
-from cl_strategies.reports.exemplar_sheet import sheet_png
+from cl_strategies.reports.exemplar_sheet import data_uri, sheet_png
 from cl_strategies.reports.exemplars import HEADINGS, compression_curve, exemplar_tables, method_of
 from cl_strategies.reports.grouping import group_records
 from cl_strategies.reports.schema import RunRecord
@@ -127,6 +129,18 @@ def test_a_sheet_has_a_row_for_each_class_with_boxes_and_heat():
     plain = sheet_png([StoredPicture(picture.label, grey) for picture in pictures])
     assert Image.open(io.BytesIO(plain)).size[1] < len(image)
     assert sheet_png([]) == b""
+
+
+def test_a_sheet_is_smaller_on_a_page_and_looks_the_same():
+    photograph = load_sample_image("china.jpg")
+    crops = [photograph[64 * k : 64 * k + 64, 200:264] for k in range(6)]
+    sheet = sheet_png([StoredPicture(k, pixels) for k, pixels in enumerate(crops)])
+    kind, data = data_uri(sheet).removeprefix("data:image/").split(";base64,")
+    shown = base64.b64decode(data)
+    assert kind == "webp" and 3 * len(shown) < len(sheet)
+    both = [np.asarray(Image.open(io.BytesIO(f)).convert("RGB"), float) for f in (sheet, shown)]
+    assert abs(both[0] - both[1]).mean() < 3
+    assert data_uri(sheet[:50]).startswith("data:image/png")
 
 
 def test_page_and_markdown_have_the_section_when_a_run_has_a_memory(records, write_runs):
