@@ -9,7 +9,8 @@ from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoad
 from avalanche.benchmarks.utils.utils import concat_datasets
 from avalanche.training.plugins import AGEMPlugin
 
-from cl_strategies.strategies.base import Strategy, positive
+from cl_strategies.ranges import positive
+from cl_strategies.strategies.base import Strategy
 
 
 class AGEM(Strategy):

@@ -67,17 +67,3 @@ class Strategy(SupervisedTemplate):
                 f"tasks to train on: set the training batch size to {tasks} or more"
             )
         super().make_train_dataloader(**kwargs)
-
-
-def positive(**values: float) -> None:
-    """:raises UserError: for a value that is not above zero."""
-    for name, value in values.items():
-        if not value > 0:
-            raise UserError(f"{name} is {value}: give a number above 0")
-
-
-def not_negative(**values: float) -> None:
-    """:raises UserError: for a value below zero."""
-    for name, value in values.items():
-        if not value >= 0:
-            raise UserError(f"{name} is {value}: give 0 or more")

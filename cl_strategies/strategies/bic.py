@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.bias_correction import BiasCorrectionMethod
-from cl_strategies.strategies.base import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -36,8 +35,6 @@ class BiC(ClassIncremental):
         correction_lr: float = 0.01,
         **template: Any,
     ) -> None:
-        positive(temperature=temperature, correction_lr=correction_lr)
-        not_negative(correction_epochs=correction_epochs)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = BiasCorrectionMethod(
             temperature=temperature,

@@ -13,7 +13,8 @@ from cl_strategies.plugins.masking.bilevel import MaskObjective
 from cl_strategies.plugins.masking.boxes import make_boxes
 from cl_strategies.plugins.masking.learner import MaskSchedule, criterion_loss
 from cl_strategies.plugins.masking.plugin import CIMPlugin
-from cl_strategies.strategies.base import Strategy, not_negative
+from cl_strategies.ranges import not_negative
+from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.class_incremental import ClassIncremental, host_loss, make_host
 
 

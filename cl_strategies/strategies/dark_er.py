@@ -15,7 +15,8 @@ from torch.nn.functional import mse_loss
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, default_collate
 
-from cl_strategies.strategies.base import Strategy, not_negative, positive
+from cl_strategies.ranges import not_negative, positive
+from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
 
 

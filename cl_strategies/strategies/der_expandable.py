@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.expandable import ExpandableMethod
-from cl_strategies.strategies.base import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -36,8 +35,6 @@ class ExpandableRepresentation(ClassIncremental):
         finetune_lr: float = 0.1,
         **template: Any,
     ) -> None:
-        not_negative(auxiliary=auxiliary, finetune_epochs=finetune_epochs)
-        positive(finetune_lr=finetune_lr)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = ExpandableMethod(
             auxiliary=auxiliary,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.foster import FosterMethod
-from cl_strategies.strategies.base import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -42,10 +41,6 @@ class FOSTER(ClassIncremental):
         evaluate: str = "teacher",
         **template: Any,
     ) -> None:
-        positive(temperature=temperature)
-        not_negative(
-            distillation_weight=distillation_weight, compress_epochs=compress_epochs, align=align
-        )
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = FosterMethod(
             temperature=temperature,

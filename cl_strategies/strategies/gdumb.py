@@ -6,7 +6,8 @@ from typing import Any
 
 from avalanche.training.plugins import GDumbPlugin
 
-from cl_strategies.strategies.base import Strategy, positive
+from cl_strategies.ranges import positive
+from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
 
 

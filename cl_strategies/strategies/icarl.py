@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.icarl import ICaRLMethod
-from cl_strategies.strategies.base import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -34,8 +33,6 @@ class ICaRL(ClassIncremental):
         nearest_mean: bool = True,
         **template: Any,
     ) -> None:
-        positive(temperature=temperature)
-        not_negative(distillation_weight=distillation_weight)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = ICaRLMethod(
             temperature=temperature,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.lucir import LUCIRMethod
-from cl_strategies.strategies.base import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -42,8 +41,6 @@ class LUCIR(ClassIncremental):
         balance_lr: float = 0.01,
         **template: Any,
     ) -> None:
-        not_negative(less_forget=less_forget, ranking=ranking, balance_epochs=balance_epochs)
-        positive(nearest=nearest, balance_lr=balance_lr)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = LUCIRMethod(
             less_forget=less_forget,

@@ -9,7 +9,8 @@ from avalanche.training.plugins import LwFPlugin
 from avalanche.training.regularization import LearningWithoutForgetting
 from torch import Tensor
 
-from cl_strategies.strategies.base import Strategy, not_negative, positive
+from cl_strategies.ranges import not_negative, positive
+from cl_strategies.strategies.base import Strategy
 
 
 class LwF(Strategy):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.mnemonics import MnemonicsMethod
-from cl_strategies.strategies.base import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -48,9 +47,6 @@ class Mnemonics(ClassIncremental):
         balance_lr: float = 0.01,
         **template: Any,
     ) -> None:
-        not_negative(pixel_epochs=pixel_epochs, pixel_decay=pixel_decay)
-        not_negative(less_forget=less_forget, ranking=ranking, balance_epochs=balance_epochs)
-        positive(pixel_lr=pixel_lr, nearest=nearest, balance_lr=balance_lr)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = MnemonicsMethod(
             pixel_lr=pixel_lr,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cl_strategies.plugins.exemplars.quality import QUALITIES, MRDCPlugin
-from cl_strategies.strategies.base import not_negative, positive
+from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, make_host
 
 

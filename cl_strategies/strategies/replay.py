@@ -12,7 +12,8 @@ from avalanche.training.storage_policy import (
 )
 
 from cl_strategies.errors import UserError
-from cl_strategies.strategies.base import Strategy, not_negative, positive
+from cl_strategies.ranges import not_negative, positive
+from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
 
 _STORAGE: dict[str, type[ExemplarsBuffer]] = {

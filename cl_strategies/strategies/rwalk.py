@@ -9,7 +9,8 @@ from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import ParamData, copy_params_dict
 
 from cl_strategies.errors import UserError
-from cl_strategies.strategies.base import Strategy, not_negative, positive
+from cl_strategies.ranges import not_negative, positive
+from cl_strategies.strategies.base import Strategy
 
 
 class RWalk(Strategy):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cl_strategies.plugins.incremental.weight_aligning import WeightAligningMethod
-from cl_strategies.strategies.base import positive
 from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
 
 
@@ -32,7 +31,6 @@ class WA(ClassIncremental):
         align: bool = True,
         **template: Any,
     ) -> None:
-        positive(temperature=temperature)
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
         learner = WeightAligningMethod(temperature=temperature, align=align)
         super().__init__(learner=learner, memory=memory, **template)

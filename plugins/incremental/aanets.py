@@ -15,6 +15,7 @@ from cl_strategies.plugins.incremental.dual_branch import DualBranch, cut, cut_p
 from cl_strategies.plugins.incremental.lucir import LUCIRMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork
 from cl_strategies.plugins.incremental.training import shuffled
+from cl_strategies.ranges import not_negative
 
 _MOST_BATCHES = 501
 
@@ -27,6 +28,7 @@ class AANetsMethod(LUCIRMethod):
     """
 
     def __init__(self, *, mixture_lr: float = 1e-8, **options: Any) -> None:
+        not_negative(mixture_lr=mixture_lr)
         super().__init__(**options)
         self.mixture_lr = mixture_lr
 

@@ -14,6 +14,7 @@ from cl_strategies.plugins.exemplars.features import batches, evaluating
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.ranges import not_negative, positive
 
 
 class CorrectedNetwork(IncrementalNetwork):
@@ -58,6 +59,8 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
         correction_epochs: int = 200,
         correction_lr: float = 0.01,
     ) -> None:
+        positive(temperature=temperature, correction_lr=correction_lr)
+        not_negative(correction_epochs=correction_epochs)
         super().__init__()
         if not 0 < held_out < 1:
             raise UserError(f"held_out is {held_out}: give a share above 0 and below 1")

@@ -18,6 +18,7 @@ from cl_strategies.plugins.incremental.lucir import balance_classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
 from cl_strategies.plugins.incremental.weight_aligning import align_classifier
+from cl_strategies.ranges import not_negative, positive
 
 RECTIFICATIONS = ("align", "finetune", "none")
 
@@ -80,6 +81,8 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         finetune_epochs: int = 30,
         finetune_lr: float = 0.1,
     ) -> None:
+        not_negative(auxiliary=auxiliary, finetune_epochs=finetune_epochs)
+        positive(finetune_lr=finetune_lr)
         super().__init__()
         if rectify not in RECTIFICATIONS:
             raise UserError(f"rectify is {rectify!r}: use {', '.join(RECTIFICATIONS)}")

@@ -19,6 +19,7 @@ from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import Outputs
 from cl_strategies.plugins.incremental.training import train_part
 from cl_strategies.plugins.incremental.weight_aligning import align_classifier
+from cl_strategies.ranges import not_negative, positive
 
 EVALUATED = ("teacher", "student")
 
@@ -126,6 +127,10 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
         align: float = 0.0,
         evaluate: str = "teacher",
     ) -> None:
+        positive(temperature=temperature)
+        not_negative(
+            distillation_weight=distillation_weight, compress_epochs=compress_epochs, align=align
+        )
         super().__init__()
         if evaluate not in EVALUATED:
             raise UserError(f"evaluate is {evaluate!r}: use {' or '.join(EVALUATED)}")

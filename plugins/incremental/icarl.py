@@ -14,6 +14,7 @@ from cl_strategies.plugins.exemplars.functional import unit_features
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.ranges import not_negative, positive
 
 
 class NearestMeanNetwork(IncrementalNetwork):
@@ -54,6 +55,8 @@ class ICaRLMethod(IncrementalMethod[NearestMeanNetwork]):
         distillation_weight: float = 1.0,
         nearest_mean: bool = True,
     ) -> None:
+        positive(temperature=temperature)
+        not_negative(distillation_weight=distillation_weight)
         super().__init__()
         self.temperature = temperature
         self.distillation_weight = distillation_weight

@@ -20,6 +20,7 @@ from cl_strategies.plugins.incremental.classifiers import CosineClassifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
 from cl_strategies.plugins.incremental.training import train_part
+from cl_strategies.ranges import not_negative, positive
 
 
 class LUCIRMethod(IncrementalMethod[IncrementalNetwork]):
@@ -47,6 +48,8 @@ class LUCIRMethod(IncrementalMethod[IncrementalNetwork]):
         balance_epochs: int = 0,
         balance_lr: float = 0.01,
     ) -> None:
+        not_negative(less_forget=less_forget, ranking=ranking, balance_epochs=balance_epochs)
+        positive(nearest=nearest, balance_lr=balance_lr)
         super().__init__()
         self.less_forget = less_forget
         self.ranking = ranking

@@ -19,6 +19,7 @@ from cl_strategies.plugins.exemplars.source import image_transforms
 from cl_strategies.plugins.incremental.icarl import class_means
 from cl_strategies.plugins.incremental.lucir import LUCIRMethod
 from cl_strategies.plugins.incremental.training import shuffled
+from cl_strategies.ranges import not_negative, positive
 
 
 class MnemonicsMethod(LUCIRMethod):
@@ -38,6 +39,8 @@ class MnemonicsMethod(LUCIRMethod):
         pixel_decay: float = 5e-4,
         **options: Any,
     ) -> None:
+        not_negative(pixel_epochs=pixel_epochs, pixel_decay=pixel_decay)
+        positive(pixel_lr=pixel_lr)
         super().__init__(**options)
         self.pixel_lr = pixel_lr
         self.pixel_epochs = pixel_epochs

@@ -17,6 +17,7 @@ from cl_strategies.plugins.incremental.lucir import balance_classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
 from cl_strategies.plugins.incremental.stages import recording, stage_names
+from cl_strategies.ranges import not_negative, positive
 
 
 class PODNetwork(IncrementalNetwork):
@@ -55,6 +56,8 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
         balance_epochs: int = 20,
         balance_lr: float = 0.05,
     ) -> None:
+        not_negative(spatial=spatial, flat=flat, balance_epochs=balance_epochs)
+        positive(proxies=proxies, balance_lr=balance_lr)
         super().__init__()
         self.spatial = spatial
         self.flat = flat

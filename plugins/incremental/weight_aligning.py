@@ -12,6 +12,7 @@ from cl_strategies.plugins.exemplars.losses import align_weights
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.ranges import positive
 
 
 class WeightAligningMethod(IncrementalMethod[IncrementalNetwork]):
@@ -22,6 +23,7 @@ class WeightAligningMethod(IncrementalMethod[IncrementalNetwork]):
     """
 
     def __init__(self, *, temperature: float = 2.0, align: bool = True) -> None:
+        positive(temperature=temperature)
         super().__init__()
         self.temperature = temperature
         self.align = align

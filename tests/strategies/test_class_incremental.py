@@ -17,6 +17,7 @@ from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.registry import registry
 from cl_strategies.strategies.aanets import AANets
 from cl_strategies.strategies.bic import BiC
+from cl_strategies.strategies.class_incremental import make_host
 from cl_strategies.strategies.der_expandable import ExpandableRepresentation
 from cl_strategies.strategies.foster import FOSTER
 from cl_strategies.strategies.icarl import ICaRL
@@ -404,3 +405,11 @@ def test_several_groups_of_parameters_are_refused():
 def test_options_out_of_range_are_refused(name, options, message):
     with pytest.raises(UserError, match=message):
         make(registry("strategies")[name].load(), stream(), **options)
+
+
+@pytest.mark.parametrize(
+    "host", ["icarl:temperature=0", "wa:temperature=-1", "lucir:nearest=0", "foster:align=-0.5"]
+)
+def test_options_of_a_host_are_refused_as_those_of_the_method_are(host):
+    with pytest.raises(UserError, match="give"):
+        make_host(host)
