@@ -34,11 +34,12 @@ def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     from scipy.io import loadmat, whosmat
 
     try:
-        open_regular(path).close()
-        shapes = [shape for _, shape, _ in whosmat(str(path))]
-        if max(map(math.prod, shapes), default=0) > MAX_BYTES:
-            raise OSError(f"arrays of the shapes {shapes} are more than the bytes allowed")
-        entry = loadmat(str(path), variable_names=["X", "y"])
+        with open_regular(path) as file:
+            shapes = [shape for _, shape, _ in whosmat(file)]
+            if max(map(math.prod, shapes), default=0) > MAX_BYTES:
+                raise OSError(f"arrays of the shapes {shapes} are more than the bytes allowed")
+            file.seek(0)
+            entry = loadmat(file, variable_names=["X", "y"])
     except Exception as error:  # a broken file raises almost anything
         broken(path, str(error) or type(error).__name__, error)
     images, labels = entry.get("X"), entry.get("y")

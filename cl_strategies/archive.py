@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from cl_strategies.regular import open_regular
+
 
 def check_stored(path: Path) -> None:
     """Check the archive before torch reads it, which looks at neither.
@@ -12,9 +14,7 @@ def check_stored(path: Path) -> None:
     :raises zipfile.BadZipFile: if a record is damaged or compressed, or it is no archive.
     :raises OSError: if it cannot be read.
     """
-    if not path.is_file():
-        raise OSError(f"{path.name} is not a regular file")  # a pipe would be waited for
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         # torch compresses nothing; what is compressed could unpack to more than the memory.
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
             raise zipfile.BadZipFile("it was not written by cl-strategies: it is compressed")

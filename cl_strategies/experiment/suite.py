@@ -255,24 +255,21 @@ def _checked_bits(bits: Any) -> list[int]:
 
 def _checked_budgets(budgets: Any) -> list[int]:
     """:raises UserError: unless ``budgets`` is a list of different numbers of bytes."""
-    if (
-        not isinstance(budgets, list)
-        or any(type(budget) is not int or budget < 1 for budget in budgets)
-        or len(set(budgets)) < len(budgets)
-    ):
+    if not isinstance(budgets, list) or not _different_integers(budgets, least=1):
         raise UserError(f"suite.mem_bytes is {budgets!r}: give different numbers of bytes")
-    return list(budgets)
+    return budgets
 
 
 def checked_seeds(what: str, seeds: Any) -> list[int]:
     """:raises UserError: unless ``seeds`` is a list of different non-negative integers."""
-    if (
-        not isinstance(seeds, (list, tuple))
-        or any(type(seed) is not int or seed < 0 for seed in seeds)
-        or len(set(seeds)) < len(seeds)
-    ):
+    if not isinstance(seeds, (list, tuple)) or not _different_integers(seeds, least=0):
         raise UserError(f"{what} is {seeds!r}: give different integers from 0, such as [0, 1, 2]")
     return list(seeds)
+
+
+def _different_integers(values: Sequence[Any], least: int) -> bool:
+    integers = all(type(value) is int and value >= least for value in values)
+    return integers and len(set(values)) == len(values)
 
 
 def checked_orders(what: str, orders: Any) -> list[int | str]:
