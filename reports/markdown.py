@@ -5,30 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cl_strategies.reports.bits import HEADINGS, bit_tables
+from cl_strategies.reports.bits import HEADINGS
 from cl_strategies.reports.collection import Collection, Run
 from cl_strategies.reports.configuration import environment_table, hyperparameters
+from cl_strategies.reports.content import Content
 from cl_strategies.reports.exemplars import HEADINGS as EXEMPLAR_HEADINGS
-from cl_strategies.reports.exemplars import exemplar_tables
 from cl_strategies.reports.explain import METRICS
-from cl_strategies.reports.findings import findings, notices
+from cl_strategies.reports.findings import findings
 from cl_strategies.reports.grouping import Group
 from cl_strategies.reports.layout import MARKS, Table, benchmarks_of, summary_table
 from cl_strategies.reports.literature import WARNING
-from cl_strategies.reports.orders import disparity_tables
-from cl_strategies.reports.page import counts
 from cl_strategies.reports.tables import SummaryRow
 
 
-def markdown_text(
-    collection: Collection, groups: Sequence[Group], rows: Sequence[SummaryRow], title: str
-) -> str:
+def markdown_text(content: Content) -> str:
     """``report.md``; everything that comes from runs is escaped. See :func:`html_text`."""
-    blocks = [f"# {escape(title)}", " · ".join(counts(collection, groups))]
+    collection, rows = content.collection, content.rows
+    blocks = [f"# {escape(content.title)}", " · ".join(content.counts)]
     blocks.append("Figures, full configurations and tracebacks are in `report.html`.")
-    warnings = notices(collection, groups)
-    if warnings:
-        blocks += ["## Before you compare", _bullets([escape(text) for text in warnings])]
+    if content.notices:
+        notices = [escape(text) for text in content.notices]
+        blocks += ["## Before you compare", _bullets(notices)]
     blocks.append("## Summary")
     blocks.append(
         f"Mean ± sample standard deviation over n finished runs. {MARKS['best']} best mean; "
@@ -42,15 +39,15 @@ def markdown_text(
         ]
         blocks += [f"### {escape(benchmark)}", _bullets(sentences)]
         blocks.append(_summary(summary_table(rows, benchmark)))
-    for widths in bit_tables(groups, rows):
+    for widths in content.widths:
         blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
         lines = [[name, *cells] for name, cells in widths.lines]
         blocks.append(_table(["Strategy", *HEADINGS], lines, numbers_from=1))
-    for memory in exemplar_tables(collection, groups, rows):
+    for memory in content.memories:
         blocks.append(f"## Exemplars in bytes on {escape(memory.benchmark)}")
         lines = [[name, *cells] for name, cells in memory.lines]
         blocks.append(_table(["Strategy", *EXEMPLAR_HEADINGS], lines, numbers_from=1))
-    for table in disparity_tables(groups):
+    for table in content.disparities:
         blocks.append(f"## Task orders on {escape(table.benchmark)}")
         blocks.append(
             "Largest minus smallest final accuracy of each task over the orders, in percentage "
@@ -60,7 +57,7 @@ def markdown_text(
         blocks.append(_table(head, [list(line) for line in table.lines], numbers_from=1))
     blocks += _published(collection)
     blocks += ["## Failed and missing runs", *_missing(collection)]
-    blocks += ["## Hyper-parameters", _hyperparameters(groups)]
+    blocks += ["## Hyper-parameters", _hyperparameters(content.groups)]
     environment = environment_table(run.environment for run in collection.runs)
     if environment:
         blocks += [

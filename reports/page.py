@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -11,53 +11,43 @@ from markupsafe import Markup
 
 import cl_strategies
 from cl_strategies.reports import bits, exemplars, figures
-from cl_strategies.reports.collection import Collection
 from cl_strategies.reports.configuration import (
     environment_table,
     full_configuration,
     hyperparameters,
     shared_settings,
 )
+from cl_strategies.reports.content import Content
 from cl_strategies.reports.exemplar_sheet import data_uri
 from cl_strategies.reports.explain import METRICS, REFERENCE_STRATEGIES, describe
 from cl_strategies.reports.figures_stream import order_figures, stream_figures
-from cl_strategies.reports.findings import findings, notices
-from cl_strategies.reports.formatting import count, show, show_with_spread
-from cl_strategies.reports.grouping import Group
+from cl_strategies.reports.findings import findings
+from cl_strategies.reports.formatting import show, show_with_spread
 from cl_strategies.reports.layout import MARKS, benchmarks_of, summary_table
 from cl_strategies.reports.literature import WARNING
-from cl_strategies.reports.orders import disparity_tables
 from cl_strategies.reports.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plot_matrices import scale_svg
-from cl_strategies.reports.tables import SummaryRow
 
 
-def html_text(
-    collection: Collection, groups: Sequence[Group], rows: Sequence[SummaryRow], title: str
-) -> str:
-    """The page as text; everything that comes from runs is escaped.
-
-    :param collection: what was found on disk.
-    :param groups: its runs as groups of repetitions.
-    :param rows: the summary of ``groups``.
-    :param title: heading of the page.
-    """
+def html_text(content: Content) -> str:
+    """The page as text; everything that comes from runs is escaped."""
+    collection, groups, rows = content.collection, content.groups, content.rows
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)
     benchmarks = benchmarks_of(rows)
-    disparities = disparity_tables(groups)
+    disparities = content.disparities
     matrices = figures.matrix_figures(groups)
     return _template().render(
-        title=title,
+        title=content.title,
         version=cl_strategies.__version__,
         css=Markup(_asset("report.css")),
         variables=Markup(_variables(styles)),
-        counts=counts(collection, groups),
+        counts=content.counts,
         findings=[(name, findings(rows, name)) for name in benchmarks],
-        notices=notices(collection, groups),
+        notices=content.notices,
         tables=[summary_table(rows, name) for name in benchmarks],
         rows=[row for row in rows if row.n],
-        runs=[run for run in collection.runs],
+        runs=collection.runs,
         curves=figures.curve_figures(groups, rows, styles),
         matrices=matrices,
         scale=scale_svg("scale") if matrices else "",
@@ -65,9 +55,9 @@ def html_text(
         costs=figures.cost_figures(rows, styles),
         streams=stream_figures(groups, styles),
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
-        widths=bits.bit_tables(groups, rows),
+        widths=content.widths,
         width_headings=bits.HEADINGS,
-        memories=exemplars.exemplar_tables(collection, groups, rows),
+        memories=content.memories,
         memory_headings=exemplars.HEADINGS,
         published=collection.published,
         published_warning=WARNING,
@@ -83,23 +73,6 @@ def html_text(
         styles=styles,
         marks=MARKS,
     )
-
-
-def counts(collection: Collection, groups: Sequence[Group]) -> list[str]:
-    """How much there is, for the line below the title."""
-    failed = sum(group.n_failed for group in groups)
-    parts = [
-        count(len({group.strategy for group in groups}), "strategy", "strategies"),
-        count(len({group.benchmark for group in groups}), "benchmark"),
-        count(len(collection.runs) - failed, "finished run"),
-    ]
-    if failed:
-        parts.append(f"{failed} failed")
-    if collection.unfinished:
-        parts.append(f"{len(collection.unfinished)} unfinished")
-    if collection.problems:
-        parts.append(count(len(collection.problems), "damaged file"))
-    return parts
 
 
 def _variables(styles: Mapping[str, Style]) -> str:

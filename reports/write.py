@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
 from cl_strategies.reports.collection import Collection, Problem, collect
-from cl_strategies.reports.grouping import group_records
+from cl_strategies.reports.content import Content, content_of
 from cl_strategies.reports.jsontext import json_lines
 from cl_strategies.reports.literature import FILE, read_published
 from cl_strategies.reports.markdown import markdown_text
 from cl_strategies.reports.page import html_text
-from cl_strategies.reports.tables import SummaryRow, csv_text, summarise
+from cl_strategies.reports.tables import csv_text
 from cl_strategies.reports.terminal import render_terminal_table
 
 TITLE = "Continual-learning comparison"
@@ -50,34 +49,33 @@ def write_report(
     :raises UserError: if there are no runs in ``source_dir``, or ``out_dir`` cannot be written to.
     """
     collection = _with_published(collect(source_dir), Path(source_dir))
-    groups = group_records(run.record for run in collection.runs)
-    rows = summarise(groups)
-    heading = title or TITLE
+    content = content_of(collection, title or TITLE)
     out = Path(source_dir if out_dir is None else out_dir)
     paths = ReportPaths(
         csv=out / "summary.csv",
         json=out / "summary.json",
         markdown=out / "report.md",
         html=out / "report.html",
-        table=render_terminal_table(rows),
+        table=render_terminal_table(content.rows),
         problems=collection.problems,
     )
     texts = {
-        paths.csv: csv_text(rows),
-        paths.json: json_text(collection, rows),
-        paths.markdown: markdown_text(collection, groups, rows, heading),
-        paths.html: html_text(collection, groups, rows, heading),
+        paths.csv: csv_text(content.rows),
+        paths.json: json_text(content),
+        paths.markdown: markdown_text(content),
+        paths.html: html_text(content),
     }
     for path, text in texts.items():
         write_text(path, text)
     return paths
 
 
-def json_text(collection: Collection, rows: Sequence[SummaryRow]) -> str:
+def json_text(content: Content) -> str:
     """``summary.json``: every row, every run with its configuration, and what is missing."""
+    collection = content.collection
     data: dict[str, Any] = {
         "schema": SUMMARY_SCHEMA,
-        "rows": [_plain(asdict(row)) for row in rows],
+        "rows": [_plain(asdict(row)) for row in content.rows],
         "runs": [
             {
                 "directory": run.directory,
