@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from cl_strategies.benchmarks.datasets import DatasetStatus as DatasetStatus
     from cl_strategies.benchmarks.datasets import check_dataset as check_dataset
     from cl_strategies.benchmarks.datasets import check_datasets as check_datasets
-    from cl_strategies.benchmarks.datasets import download as download
     from cl_strategies.benchmarks.digit_domains import digit_domains as digit_domains
     from cl_strategies.benchmarks.domains import imageclef as imageclef
     from cl_strategies.benchmarks.domains import office_31 as office_31
+    from cl_strategies.benchmarks.downloads import download as download
     from cl_strategies.benchmarks.five_sources import five_datasets as five_datasets
     from cl_strategies.benchmarks.five_sources import five_datasets_offline as five_datasets_offline
     from cl_strategies.benchmarks.loading import load as load
@@ -66,7 +66,8 @@ _MODULES = {
         "split_tiny_imagenet",
     ),
     "contract": ("StreamInfo", "contract_violations"),
-    "datasets": ("DatasetStatus", "check_dataset", "check_datasets", "download"),
+    "datasets": ("DatasetStatus", "check_dataset", "check_datasets"),
+    "downloads": ("download",),
     "digit_domains": ("digit_domains",),
     "domains": ("imageclef", "office_31"),
     "five_sources": ("five_datasets", "five_datasets_offline"),

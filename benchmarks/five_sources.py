@@ -43,7 +43,7 @@ def _turned(images: Tensor) -> Tensor:
 class _Source:
     """One data set and how its images become 3x32x32.
 
-    :param name: of the data set, a key of :data:`cl_strategies.benchmarks.datasets.SOURCES`.
+    :param name: of the data set, a key of :data:`cl_strategies.benchmarks.sources.SOURCES`.
     :param mean: subtracted from the pixels in ``[0, 1]``, per channel.
     :param std: what they are divided by then.
     :param fit: brings bytes ``(N, C, H, W)`` to 32x32.

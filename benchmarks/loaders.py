@@ -53,7 +53,7 @@ def load_dataset(name: str, data_root: str | Path | None = None) -> LoadedDatase
 
     Grey images become float32 tensors ``(N, 1, H, W)`` in ``[0, 1]``; colour images stay uint8.
 
-    :param name: a key of :data:`cl_strategies.benchmarks.datasets.SOURCES`.
+    :param name: a key of :data:`cl_strategies.benchmarks.sources.SOURCES`.
     :param data_root: folder to look in first.
     :raises DataMissingError: if it is not on this machine.
     :raises UserError: if a file is broken, or for a data set that is cut into streams from files.

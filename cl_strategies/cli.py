@@ -364,15 +364,18 @@ def _write_report(folder: Path, out: Path, title: str | None, said: str = "") ->
 def _datasets(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from cl_strategies.benchmarks import datasets
+    from cl_strategies.benchmarks.datasets import check_dataset
+    from cl_strategies.benchmarks.sources import SOURCES
 
     if options.action == "fetch":
         if not options.name:
             raise UserError("name the data set to fetch; `cl-strategies datasets check` lists them")
-        print(printable(str(datasets.download(options.name, options.data_root))))
+        from cl_strategies.benchmarks.downloads import download
+
+        print(printable(str(download(options.name, options.data_root))))
         return EXIT_OK
-    names = [options.name] if options.name else list(datasets.SOURCES)
-    statuses = [datasets.check_dataset(name, options.data_root) for name in names]
+    names = [options.name] if options.name else list(SOURCES)
+    statuses = [check_dataset(name, options.data_root) for name in names]
     if options.json:
         print(json.dumps([asdict(status) for status in statuses], indent=2))
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cl_strategies.benchmarks.datasets import ENVIRONMENT_VARIABLE, avalanche_root
+from cl_strategies.benchmarks.data_folders import ENVIRONMENT_VARIABLE, avalanche_root
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
 

@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -251,16 +252,15 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without data sets, whose home folder is returned."""
-    from cl_strategies.benchmarks import datasets
+    from cl_strategies.benchmarks.data_folders import ENVIRONMENT_VARIABLE
+    from cl_strategies.benchmarks.sources import SOURCES, DatasetSource
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv(datasets.ENVIRONMENT_VARIABLE, raising=False)
-    monkeypatch.delitem(
-        datasets.sys.modules, "avalanche.benchmarks.datasets.dataset_utils", raising=False
-    )
-    fashion = datasets.SOURCES["fashion-mnist"]
+    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.delitem(sys.modules, "avalanche.benchmarks.datasets.dataset_utils", raising=False)
+    fashion = SOURCES["fashion-mnist"]
     object_fields = {**vars(fashion), "system": (str(tmp_path / "system" / "fashion-mnist"),)}
-    monkeypatch.setitem(datasets.SOURCES, "fashion-mnist", datasets.DatasetSource(**object_fields))
+    monkeypatch.setitem(SOURCES, "fashion-mnist", DatasetSource(**object_fields))
     return tmp_path
 
 

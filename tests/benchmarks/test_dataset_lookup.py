@@ -13,7 +13,9 @@ import pytest
 import torchvision
 
 from cl_strategies.benchmarks import check_dataset, check_datasets, download, load
-from cl_strategies.benchmarks.datasets import ENVIRONMENT_VARIABLE, SOURCES, locate
+from cl_strategies.benchmarks.data_folders import ENVIRONMENT_VARIABLE
+from cl_strategies.benchmarks.datasets import locate
+from cl_strategies.benchmarks.sources import SOURCES
 from cl_strategies.errors import DataMissingError, UserError
 
 IDX = [f"{a}-{b}-ubyte" for a in ("train", "t10k") for b in ("images-idx3", "labels-idx1")]
@@ -145,6 +147,16 @@ def test_a_failed_download_is_a_user_error(
         with pytest.raises(UserError, match="could not be fetched"):
             download(name, nothing_installed / "new")
     assert refuse_network() >= 3
+
+
+def test_what_no_program_can_fetch_is_explained(
+    nothing_installed: Path, refuse_network: Callable[[], int]
+) -> None:
+    for name in ("imagenet", "imagenet-100", "office-31", "imageclef"):
+        assert check_dataset(name).how_to_get.startswith("by hand: ")
+        with pytest.raises(UserError, match="cannot be fetched by a program. By hand: "):
+            download(name, nothing_installed / "new")
+    assert refuse_network() == 0 and not (nothing_installed / "new").exists()
 
 
 def test_digits_need_no_download(refuse_network: Callable[[], int]) -> None:

@@ -216,7 +216,7 @@ def test_food_101_names_no_file_elsewhere(line: str, tmp_path: Path) -> None:
 def test_fetching_cifar_unpickles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import utils
 
-    from cl_strategies.benchmarks.datasets import _fetch
+    from cl_strategies.benchmarks.downloads import _fetch
 
     fetched = []
 

