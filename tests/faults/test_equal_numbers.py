@@ -28,8 +28,7 @@ WAYS = {
 def compute(out: Path, calls: list[tuple[str, ...]], part: list[str]) -> None:
     """Calls of one way, all at the same time, then the report of what they left."""
     command = [sys.executable, "-m", "cl_strategies", "compare", "quickstart", *part]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = [subprocess.Popen([*command, "--out", str(out), *more], **quiet) for more in calls]
+    started = [subprocess.Popen([*command, "--out", str(out), *more]) for more in calls]
     assert [process.wait() for process in started] == [0] * len(calls)
     assert main(["report", str(out)]) == 0
 
