@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ def add_groups(
     *,
     weight_decay: float | None = None,
     lr: float | None = None,
+    followed: Mapping[str, nn.Parameter] | None = None,
 ) -> None:
     """Add what quantisers learn to ``optimizer``: a group for each weight decay.
 
@@ -37,8 +38,12 @@ def add_groups(
     :param model: a quantised model.
     :param weight_decay: for all of them; ``None``: what the quantiser's paper uses.
     :param lr: their learning rate; ``None``: that of the optimizer's first group.
+    :param followed: parameters that Avalanche follows by name: where the model has been replaced
+        by a copy, it puts the new ones in the places of the old.
     """
     known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    before = followed or {}
+    known |= {id(p) for name, p in model.named_parameters() if id(before.get(name)) in known}
     groups: dict[float, list[nn.Parameter]] = {}
     for quantizer, parameter in learned_parameters(model):
         if id(parameter) not in known:
@@ -70,9 +75,10 @@ def keep_groups(strategy: Any, *, weight_decay: float | None, lr: float | None) 
 def _make_optimizer(
     strategy: Any, weight_decay: float | None, lr: float | None, **kwargs: Any
 ) -> None:
-    add_groups(strategy.optimizer, strategy.model, weight_decay=weight_decay, lr=lr)
-    known = strategy.optimized_param_id or {}
-    place_new(strategy.optimizer, strategy.model, known=known)
+    optimizer, model = strategy.optimizer, strategy.model
+    followed = strategy.optimized_param_id or {}
+    add_groups(optimizer, model, weight_decay=weight_decay, lr=lr, followed=followed)
+    place_new(optimizer, model, known=followed)
     type(strategy).make_optimizer(strategy, **kwargs)
 
 

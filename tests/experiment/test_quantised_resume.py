@@ -30,6 +30,14 @@ CASES: dict[str, dict[str, Any]] = {
         "strategy": {"name": "ewc", "ewc_lambda": 100.0},
         "quantization": {"quantizer": "pact"},
     },
+    "single-task, lsq": {
+        "strategy": {"name": "single-task"},
+        "quantization": {"quantizer": "lsq"},
+    },
+    "gdumb, pact": {
+        "strategy": {"name": "gdumb", "mem_size": 31},
+        "quantization": {"quantizer": "pact"},
+    },
 }
 WIDTHS = {"weight_bits": 3, "activation_bits": 3}
 
@@ -60,13 +68,16 @@ def leaves(state: Any, path: str = "") -> list[tuple[str, torch.Tensor]]:
     return []
 
 
+@pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("name", CASES)
-def test_an_interrupted_run_ends_where_a_whole_one_ends(name: str, tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_where_a_whole_one_ends(
+    name: str, after: int, tmp_path: Path
+) -> None:
     made = config(CASES[name])
     whole = run(made, tmp_path / "whole")
 
     def stop(done: int, total: int) -> None:
-        if done == 1:
+        if done == after:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
