@@ -8,15 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_strategies import arguments
-from cl_strategies.console import progress_bar, say, warn
+from cl_strategies.console import answer, hold_streams, progress_bar, say, warn
 from cl_strategies.errors import UserError
-from cl_strategies.printable import printable
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.config import ExperimentConfig
@@ -36,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import warnings
 
     warnings.filterwarnings("ignore", message="no QP solver found")
+    hold_streams()
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
@@ -43,11 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warn(str(error))
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("\ncl-strategies: interrupted; the same command continues", file=sys.stderr)
+        say("")  # ends the line of the bar, and of ^C
+        warn("interrupted; the same command continues")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as in `list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,13 +147,13 @@ def _list(options: argparse.Namespace) -> int:
     kinds = [options.kind] if options.kind else list(KINDS)
     if options.json:
         rows = [{"kind": kind, **e.describe()} for kind in kinds for e in registry(kind)]
-        print(json.dumps(rows, indent=2))
+        answer(json.dumps(rows, indent=2))
         return EXIT_OK
     for kind in kinds:
         width = max(len(entry.name) for entry in registry(kind))
-        print(f"{kind}:")
+        answer(f"{kind}:")
         for entry in registry(kind):
-            print(f"  {entry.name:{width}}  {entry.summary}")
+            answer(f"  {entry.name:{width}}  {entry.summary}")
     return EXIT_OK
 
 
@@ -168,7 +165,7 @@ def _show(options: argparse.Namespace) -> int:
 
     if options.name in recipes():
         suite = Suite.from_toml(options.name)
-        print(json.dumps(to_dict(suite), indent=2) if options.json else describe_suite(suite))
+        answer(json.dumps(to_dict(suite), indent=2) if options.json else describe_suite(suite))
         return EXIT_OK
     found = [(kind, entry) for kind in KINDS for entry in registry(kind)]
     entries = {f"{kind}/{entry.name}": (kind, entry) for kind, entry in found}
@@ -178,9 +175,9 @@ def _show(options: argparse.Namespace) -> int:
     kind, entry = entries[options.name]
     defaults = entry.defaults()
     if options.json:
-        print(json.dumps({"kind": kind, **entry.describe(), "options": defaults}, indent=2))
+        answer(json.dumps({"kind": kind, **entry.describe(), "options": defaults}, indent=2))
         return EXIT_OK
-    print(f"{entry.name} ({kind})\n  {entry.summary}")
+    answer(f"{entry.name} ({kind})\n  {entry.summary}")
     for title, text in (
         ("paper", entry.paper),
         ("scenarios", ", ".join(entry.scenarios)),
@@ -188,11 +185,11 @@ def _show(options: argparse.Namespace) -> int:
         ("code", entry.factory),
     ):
         if text:
-            print(f"  {title}: {text}")
+            answer(f"  {title}: {text}")
     table = "quantization" if kind == "quantisers" else registry(kind).singular
-    print("  options:" if defaults else "  no options")
+    answer("  options:" if defaults else "  no options")
     for key, value in sorted(defaults.items()):
-        print(f"    {table}.{key} = {'(not set)' if value is None else json.dumps(value)}")
+        answer(f"    {table}.{key} = {'(not set)' if value is None else json.dumps(value)}")
     return EXIT_OK
 
 
@@ -219,10 +216,10 @@ def _run(options: argparse.Namespace) -> int:
 
         record = run(config, out, progress=progress)
     for name, value in record.metrics.items():
-        print(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
+        answer(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
     if record.status == "failed":
         warn(f"the run failed: {(record.error or {})['message']}")
-    print(printable(str(RunDirectory(out, config).result)))
+    answer(str(RunDirectory(out, config).result))
     return EXIT_FAILED_RUNS if record.status == "failed" else EXIT_OK
 
 
@@ -235,7 +232,8 @@ def _compare(options: argparse.Namespace) -> int:
     configs = suite.configs(_overrides(options))
     out = Path(options.out or Path("comparison") / suite.name)
     say(f"{suite.name}: {len(configs)} runs in {out}")
-    check_configs(configs, device=options.address is None)
+    elsewhere = options.executor == "ray" and (options.address or os.environ.get("RAY_ADDRESS"))
+    check_configs(configs, device=not elsewhere)
     with progress_bar("runs", total=len(configs)) as bar:
 
         def progress(config: ExperimentConfig, problem: str | None) -> None:
@@ -252,6 +250,9 @@ def _compare(options: argparse.Namespace) -> int:
             progress=progress,
         )
     exit_code = _say_what_failed(result)
+    left = len(set(result.missing) - set(result.problems))
+    if left:
+        warn(f"{left} of {len(configs)} runs have no result yet: they belong to other shards")
     if result.records:
         write_published(out, suite.published)
         _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
@@ -338,8 +339,8 @@ def _tune(options: argparse.Namespace) -> int:
             progress=lambda config, problem: bar.update() and None,
             told=lambda result: exit_codes.append(_say_what_failed(result)),
         )
-    print(tuned.read_text(encoding="utf-8"))
-    print(printable(f"{tuned}\n{tuned.with_name('tuning.csv')}"))
+    answer(tuned.read_text(encoding="utf-8"))
+    answer(f"{tuned}\n{tuned.with_name('tuning.csv')}")
     return max(exit_codes)
 
 
@@ -357,8 +358,8 @@ def _write_report(folder: Path, out: Path, title: str | None, said: str = "") ->
         file = folder / problem.file
         if str(file) not in said:
             warn(f"{file}: {problem.message}")
-    print(printable(paths.table))
-    print(printable(f"report: {paths.html}"))
+    answer(paths.table)
+    answer(f"report: {paths.html}")
 
 
 def _datasets(options: argparse.Namespace) -> int:
@@ -372,14 +373,14 @@ def _datasets(options: argparse.Namespace) -> int:
             raise UserError("name the data set to fetch; `cl-strategies datasets check` lists them")
         from cl_strategies.benchmarks.downloads import download
 
-        print(printable(str(download(options.name, options.data_root))))
+        answer(str(download(options.name, options.data_root)))
         return EXIT_OK
     names = [options.name] if options.name else list(SOURCES)
     statuses = [check_dataset(name, options.data_root) for name in names]
     if options.json:
-        print(json.dumps([asdict(status) for status in statuses], indent=2))
+        answer(json.dumps([asdict(status) for status in statuses], indent=2))
     else:
-        print(printable("\n".join(status.message() for status in statuses)))
+        answer("\n".join(status.message() for status in statuses))
     missing = options.name and not all(status.present for status in statuses)
     return EXIT_BAD_INPUT if missing else EXIT_OK
 
@@ -388,7 +389,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from cl_strategies.doctor import diagnose
 
     text, healthy = diagnose()
-    print(text)
+    answer(text)
     return EXIT_OK if healthy else EXIT_BAD_INPUT
 
 
