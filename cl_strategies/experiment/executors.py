@@ -12,9 +12,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -88,12 +90,18 @@ def process(
         while waiting or running:
             while waiting and len(running) < jobs:
                 config, wait_for_others = waiting.pop()
-                receiver, sender = context.Pipe(duplex=False)
                 how = {"wait": wait_for_others, "repeat": stamps[config.hash]}
-                arguments = (config.to_dict(), str(out), how, sender)
-                child = context.Process(target=_child, args=arguments, daemon=True)
-                child.start()
-                sender.close()
+                try:
+                    receiver, child = _start(context, config, out, how)
+                except OSError as error:
+                    if not running:
+                        raise UserError(
+                            f"no process can be started ({error.strerror}): end others, or allow "
+                            "more open files and processes with ulimit"
+                        ) from error
+                    waiting.append((config, wait_for_others))
+                    jobs = len(running)
+                    break
                 running[receiver] = (config, child)
             for ready in wait(list(running)):
                 receiver = cast(Connection, ready)
@@ -111,6 +119,26 @@ def process(
     finally:
         for _, child in running.values():
             child.kill()
+
+
+def _start(
+    context: Any, config: ExperimentConfig, out: Path, how: dict[str, Any]
+) -> tuple[Connection, Any]:
+    """A process that does a run, and where it says how that went.
+
+    :raises OSError: if there are too many open files or processes.
+    """
+    receiver, sender = context.Pipe(duplex=False)
+    try:
+        arguments = (config.to_dict(), str(out), how, sender)
+        child = context.Process(target=_child, args=arguments, daemon=True)
+        child.start()
+    except BaseException:
+        receiver.close()
+        raise
+    finally:
+        sender.close()
+    return receiver, child
 
 
 EXECUTORS: dict[str, Executor] = {"process": process, "serial": serial}
@@ -146,6 +174,13 @@ def _context() -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cl_strategies.experiment.runner"])
+    # Ctrl-C goes to every process of the terminal; this one ends the others, which say nothing.
+    resource_tracker.ensure_running()  # else it starts below, and lets the signal in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,8 @@ from cl_strategies.experiment.rundir import RunDirectory
 RETRIES = 3
 #: Seconds until a file that another node has written must be seen here.
 VISIBLE_WITHIN = 60.0
+#: Seconds in which a cluster answers that it is one.
+ANSWERS_WITHIN = 30.0
 _OBJECT_STORE = 100 * 2**20  # nothing but a word per run goes through it
 
 
@@ -151,7 +155,7 @@ class _Tasks:
     def _lost(self, config: ExperimentConfig, error: Exception) -> Answer:
         count, before = self.losses.get(config.hash, (0, 0))
         checkpoint = RunDirectory(self.out, config).checkpoint
-        now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        now = checkpoint.stat().st_mtime_ns if os.path.exists(checkpoint) else 0
         count = count + 1 if now == before else 1
         self.losses[config.hash] = (count, now)
         if count <= RETRIES:
@@ -188,7 +192,7 @@ def _at_home(config: ExperimentConfig) -> ExperimentConfig:
 def _visible(path: Path) -> bool:
     """Whether ``path`` is seen; network file systems show what others wrote after a while."""
     until = time.monotonic() + VISIBLE_WITHIN
-    while not path.exists():
+    while not os.path.exists(path):
         if time.monotonic() > until:
             return False
         time.sleep(0.5)
@@ -212,11 +216,28 @@ def _import_ray(*, local: bool) -> Any:
 
 
 def _reach(address: str) -> None:
-    """:raises OSError: if nothing listens there; Ray itself would try for minutes."""
+    """Ask for the cluster in a process that can be ended: Ray waits for minutes, deaf to signals.
+
+    :raises OSError: if nothing listens there, or no cluster answers, or not to us.
+    """
+    if "://" in address:
+        return
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "://" not in address:
+    if host and port.isdecimal():
         with socket.create_connection((host, int(port)), timeout=10):
             pass
+    ask = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
+    try:
+        asked = subprocess.run(ask, capture_output=True, text=True, timeout=ANSWERS_WITHIN)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"what listens there has not answered in {ANSWERS_WITHIN:.0f} s") from error
+    if "AuthenticationError" in asked.stderr:
+        raise OSError(
+            "it is there, but wants its token: set RAY_AUTH_MODE=token, and give this machine the "
+            "cluster's ~/.ray/auth_token"
+        )
+    if asked.returncode:
+        raise OSError(asked.stderr.strip().rpartition("\n")[2])
 
 
 def _connect(ray: Any, address: str | None, threads: int) -> None:

@@ -22,21 +22,28 @@ Progress = Callable[[ExperimentConfig, str | None], None]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The records of the runs that ended, and the problems of those that left none."""
+    """What became of the runs.
+
+    :param records: of all runs that have ended, those of other shards, too.
+    :param problems: of the runs of this shard that left no readable result, by their names.
+    :param failures: records of the failed runs of this shard, by their names.
+    :param missing: the names of all runs that have no readable result yet.
+    """
 
     records: list[RunRecord]
     problems: dict[str, str]
+    failures: dict[str, RunRecord]
+    missing: list[str]
 
     @property
     def failed(self) -> list[RunRecord]:
-        return [record for record in self.records if record.status == "failed"]
+        return list(self.failures.values())
 
     @property
     def reasons(self) -> dict[str, list[str]]:
         """Why runs failed: message -> the names of their directories."""
         reasons: dict[str, list[str]] = {}
-        for record in self.failed:
-            slug = ExperimentConfig.from_dict(record.config).slug
+        for slug, record in self.failures.items():
             reasons.setdefault((record.error or {})["message"], []).append(slug)
         return reasons
 
@@ -64,16 +71,17 @@ def compare(
     """
     start = executor(executor_name, **(executor_options or {}))
     out = Path(out)
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs is {jobs}: give at least 1")
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise UserError(f"jobs is {jobs!r}: give at least 1")
     index, count = shard
     if not 0 <= index < count:
         raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
 
     problems: dict[str, str] = {}
     tell = progress or (lambda config, problem: None)
+    mine = configs[index::count]
     todo = []
-    for config in configs[index::count]:
+    for config in mine:
         try:
             directory = RunDirectory(out, config)
             done = directory.outcome(repeat=directory.stamp()) is not None
@@ -91,15 +99,20 @@ def compare(
                 problems[outcome.config.slug] = outcome.problem
             tell(outcome.config, outcome.problem)
 
-    records = []
-    for config in configs:
-        if config.slug in problems:
-            continue
-        try:
-            record = RunDirectory(out, config).record()
-        except UserError as error:  # a run of another shard
-            problems[config.slug] = str(error)
-            continue
-        if record is not None:
-            records.append(record)
-    return Comparison(records, problems)
+    found = {c.slug: None if c.slug in problems else _ended(c, out) for c in configs}
+    ended = {slug: record for slug, record in found.items() if record is not None}
+    own = {config.slug for config in mine}
+    return Comparison(
+        records=list(ended.values()),
+        problems=problems,
+        failures={k: r for k, r in ended.items() if k in own and r.status == "failed"},
+        missing=[slug for slug, record in found.items() if record is None],
+    )
+
+
+def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:
+    """``None`` also for a damaged result, which is named by the shard that has the run."""
+    try:
+        return RunDirectory(out, config).record()
+    except UserError:
+        return None

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from cl_strategies.cli import main
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.executors import executor, process
 from cl_strategies.experiment.rundir import RunDirectory
+from cl_strategies.experiment.runner import abandon
 from cl_strategies.experiment.sweep import compare
 
 TIMES = {"train_seconds"}
@@ -57,6 +59,54 @@ def test_shards_divide_the_runs_and_lose_none(tmp_path):
     assert len(compare(configs(3), tmp_path, executor_name="serial", shard=(1, 2)).records) == 3
 
 
+def test_a_shard_answers_for_its_own_runs(tmp_path):
+    good, bad, late = configs(3)
+    abandon(bad, tmp_path, "it was killed")
+    mine = compare([good, bad, late], tmp_path, executor_name="serial", shard=(0, 3))
+    assert not mine.failed and not mine.problems and not mine.reasons
+    assert [record.status for record in mine.records] == ["finished", "failed"]
+    assert mine.missing == [late.slug]
+
+
+def test_a_shard_says_how_much_is_left(tmp_path, capsys):
+    suite = ["compare", "--benchmark", "split-digits", "--strategies", "naive,si", "--out"]
+    tiny = ["--set", "train.epochs=1", "--set", "benchmark.fraction=0.1", "--executor", "serial"]
+    assert main([*suite, str(tmp_path), *tiny, "--shard", "0/2"]) == 0
+    assert "1 of 2 runs have no result yet: they belong to other shards" in capsys.readouterr().err
+    assert main([*suite, str(tmp_path), *tiny, "--shard", "1/2"]) == 0
+    assert "no result yet" not in capsys.readouterr().err
+
+
+def test_runs_wait_where_no_more_processes_can_be_started(tmp_path, monkeypatch):
+    from cl_strategies.experiment import executors
+
+    start, running = executors._start, []
+
+    def one_at_a_time(*arguments):
+        if any(child.is_alive() for child in running):
+            raise OSError(24, "Too many open files")
+        receiver, child = start(*arguments)
+        running.append(child)
+        return receiver, child
+
+    monkeypatch.setattr(executors, "_start", one_at_a_time)
+    outcomes = list(process(configs(3, epochs=1), tmp_path, jobs=3))
+    assert len(outcomes) == 3 and all(outcome.problem is None for outcome in outcomes)
+
+    def none(*arguments):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(executors, "_start", none)
+    with pytest.raises(UserError, match=r"no process can be started \(Too many open files\)"):
+        next(process(configs(1), tmp_path / "none"))
+
+
+@pytest.mark.parametrize("jobs", [0, -1, "a", 1.5, True])
+def test_jobs_are_a_number_of_runs(tmp_path, jobs):
+    with pytest.raises(UserError, match="give at least 1"):
+        compare(configs(1), tmp_path, jobs=jobs)
+
+
 def test_finished_runs_are_not_repeated(tmp_path):
     (config,) = configs(1)
     compare([config], tmp_path, executor_name="serial")
@@ -82,10 +132,8 @@ def test_a_killed_worker_is_a_failed_run_and_the_others_finish(tmp_path):
         os.kill(victim, signal.SIGKILL)
     second = next(outcomes)
     assert second.config == long and second.problem is None
-    comparison = compare([long, short], tmp_path, executor_name="serial", shard=(1, 2))
-    (failed,) = comparison.failed
+    failed = RunDirectory(tmp_path, long).record()
     assert failed.error["kind"] == "error" and "exit code -9" in failed.error["message"]
-    assert list(comparison.reasons.values()) == [[long.slug]]
 
 
 @pytest.mark.parametrize("name", ["serial", "process"])
@@ -93,7 +141,6 @@ def test_what_failed_meanwhile_elsewhere_is_not_done_again(tmp_path, monkeypatch
     """Another process fails a run that this one has still to do: it is done, once, and a failure
     of before is tried again."""
     from cl_strategies.experiment import executors
-    from cl_strategies.experiment.runner import abandon
 
     first, second = configs()
     abandon(first, tmp_path, "failed before")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 
@@ -41,6 +44,41 @@ def test_a_run_asks_for_a_part_of_a_gpu_or_for_whole_ones(gpus):
 def test_an_address_where_nothing_listens_is_one_message(tmp_path, capsys, command, address):
     assert main(command(tmp_path, "--executor", "ray", "--address", address)) == 2
     assert f"no Ray cluster at {address}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_listens_and_is_no_cluster_is_one_message(tmp_path, capsys, command, monkeypatch):
+    monkeypatch.setattr("cl_strategies.experiment.ray_executor.ANSWERS_WITHIN", 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert main(command(tmp_path, "--executor", "ray", "--address", address)) == 2
+    said = capsys.readouterr().err
+    assert f"no Ray cluster at {address} (what listens there has not answered in 5 s)" in said
+
+
+def test_a_cluster_that_wants_a_token_says_how_to_give_it(tmp_path, capsys, command, monkeypatch):
+    def asked(*arguments, **options):
+        stderr = "ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken"
+        return subprocess.CompletedProcess(arguments, 1, stdout="", stderr=stderr)
+
+    monkeypatch.setattr("subprocess.run", asked)
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(is_initialized=lambda: False))
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        assert main(command(tmp_path, "--executor", "ray", "--address", address)) == 2
+    assert "set RAY_AUTH_MODE=token" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_devices_of_a_cluster_need_not_be_here(tmp_path, capsys, command, monkeypatch, way):
+    here = "127.0.0.1:1"
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(is_initialized=lambda: False))
+    if way == "variable":
+        monkeypatch.setenv("RAY_ADDRESS", here)
+    more = ("--address", here) if way == "option" else ()
+    cuda = ("--set", "run.device=cuda:7")
+    assert main(command(tmp_path, "--executor", "ray", *more, *cuda)) == 2
+    assert f"no Ray cluster at {here}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

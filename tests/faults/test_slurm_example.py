@@ -28,21 +28,34 @@ name = "replay"
 """
 
 
+def submitted(array: list[int], task: int, *paths: Path) -> subprocess.CompletedProcess[str]:
+    """What one task of an array does."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_ARRAY_TASK_MIN": str(min(array)),
+        "SLURM_ARRAY_TASK_MAX": str(max(array)),
+        "SLURM_ARRAY_TASK_COUNT": str(len(array)),
+        "SLURM_ARRAY_TASK_ID": str(task),
+    }
+    command = ["bash", str(SCRIPT), *map(str, paths)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_array_with_gaps_is_refused(tmp_path):
+    done = submitted([1, 3], 3, tmp_path / "suite.toml", tmp_path / "out")
+    assert done.returncode == 2 and "gaps" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_an_array_of_jobs_computes_the_suite_between_them(tmp_path, numbers, whole):
     suite, out = tmp_path / "suite.toml", tmp_path / "out"
     suite.write_text(SUITE)
     first, last = 3, 4
-    array = {"SLURM_ARRAY_TASK_MIN": str(first), "SLURM_ARRAY_TASK_MAX": str(last)}
-    here = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for task in (first, last):
-        environment = {**os.environ, **here, **array, "SLURM_ARRAY_TASK_ID": str(task)}
-        subprocess.run(
-            ["bash", str(SCRIPT), str(suite), str(out)],
-            check=True,
-            env=environment,
-            capture_output=True,
-        )
+        done = submitted([first, last], task, suite, out)
+        assert done.returncode == 0, done.stderr
         assert len(list(out.glob("runs/*/result.json"))) == task - first + 1
     assert main(["report", str(out)]) == 0
     assert numbers(out) == whole
