@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cl_strategies.archive import check_stored
+from cl_strategies.archive import load_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
 
@@ -32,8 +32,7 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     :raises UserError: if the file is damaged, of another format, or holds objects.
     """
     try:
-        check_stored(path)
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = load_stored(path, device=device)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"the checkpoint {path} holds something other than tensors and plain data, "

@@ -202,16 +202,22 @@ class ExperimentConfig:
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this run among all others."""
-        tables = {key: dict(table) for key, table in self.to_dict().items()}
-        for table, key in _NOT_IDENTITY:
-            tables[table].pop(key, None)
-        text = json.dumps([CONFIG_VERSION, tables], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hash_of(self.to_dict())
 
     @property
     def slug(self) -> str:
         """Name of the run directory: readable words, then the hash."""
         return f"{self.strategy.name}-{self.benchmark.name}-s{self.run.seed}-{self.hash}"
+
+
+def hash_of(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """The hash of a configuration as plain data, which need not be one of this version."""
+    identity = {
+        name: {key: value for key, value in table.items() if (name, key) not in _NOT_IDENTITY}
+        for name, table in tables.items()
+    }
+    text = json.dumps([CONFIG_VERSION, identity], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 _TABLES = tuple(f.name for f in fields(ExperimentConfig))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,18 @@ def describe_environment(device: str) -> dict[str, Any]:
         "cores": usable_cores(),
         "device": describe_device(device),
     }
+
+
+def joined(earlier: Any, now: dict[str, Any]) -> list[dict[str, Any]]:
+    """The environments of a run that continues in ``now``, each once, in their order.
+
+    :param earlier: those it had before, as a checkpoint has them.
+    :raises ValueError: if they are none.
+    """
+    if not isinstance(earlier, list) or any(type(table) is not dict for table in earlier):
+        raise ValueError("its environments are not a list of tables")
+    json.dumps(earlier)  # a TypeError, which says so, for anything but plain data
+    return [*(table for table in earlier if table != now), now]
 
 
 def package_version(name: str) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from cl_strategies.atomic import cannot_write, temporary_prefix, write_text
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.config import ExperimentConfig
+from cl_strategies.experiment.config import ExperimentConfig, hash_of
 from cl_strategies.reports.schema import RunRecord, load_result, write_result
 from cl_strategies.reports.sealing import sealed
 
@@ -26,6 +27,10 @@ _FILES = (
     "exemplars.png",
     "result.json",
 )
+
+
+#: What a file system without locks answers.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class RunBusyError(UserError):
@@ -57,22 +62,25 @@ class RunDirectory:
         :raises RunBusyError: if another process holds it and ``wait`` is false.
         :raises UserError: if the folder cannot be created, written to or locked.
         """
-        lock = FileLock(self.path / ".lock")
+        if os.path.islink(self.path):
+            raise UserError(
+                f"{self.path} is a link, and what lies elsewhere is not written to: delete it, or "
+                "put the folder itself in its place"
+            )
+        # A lock file by itself would outlive an owner that was killed on another machine.
+        lock = FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=-1 if wait else 0)
         except Timeout as error:
             raise RunBusyError(f"another process is doing {self.path}") from error
         except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path}: {error.strerror or error}; "
-                "choose another folder with --out"
-            ) from error
-        except NotImplementedError as error:
-            raise UserError(
-                f"the file system of {self.path} has no locks: mount it with locks (flock), or "
-                "choose another folder with --out"
-            ) from error
+            what = (
+                f"the file system of {self.path} has no locks: mount it with locks (flock), or"
+                if error.errno in _NO_LOCKS
+                else f"cannot write to {self.path}: {error.strerror or error};"
+            )
+            raise UserError(f"{what} choose another folder with --out") from error
         try:
             self._sweep()
             yield
@@ -93,10 +101,10 @@ class RunDirectory:
 
         :raises UserError: if it is damaged, or the result of another run.
         """
-        if not self.result.exists():
+        if not os.path.exists(self.result):
             return None
         record = load_result(self.result)
-        if record.config_hash != self.config.hash:
+        if {record.config_hash, hash_of(record.config)} != {self.config.hash}:
             raise UserError(
                 f"{self.result}: belongs to another configuration ({record.config_hash}). "
                 "Delete it and run it again."
@@ -121,13 +129,19 @@ class RunDirectory:
         except OSError:
             return None
 
-    def describe(self, environment: dict[str, Any]) -> None:
-        """Write what is known before training."""
+    def describe(self, environments: Sequence[dict[str, Any]]) -> None:
+        """Write what is known before training.
+
+        :param environments: of all parts of the run, that of now last.
+        """
         tables = {
             name: {key: value for key, value in table.items() if value is not None}
             for name, table in self.config.to_dict().items()
         }
         write_text(self.path / "config.toml", tomli_w.dumps(tables))
+        *earlier, environment = environments
+        if earlier:
+            environment = {**environment, "earlier": earlier}
         sealed_environment = json.dumps(sealed(environment), indent=2)
         write_text(self.path / "environment.json", f"{sealed_environment}\n")
 

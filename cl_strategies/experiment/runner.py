@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import traceback
 import warnings
@@ -18,8 +19,14 @@ from cl_strategies.errors import DataMissingError, DivergedError, StorageError, 
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
-from cl_strategies.experiment.environment import describe_environment, resolve_device
+from cl_strategies.experiment.environment import describe_environment, joined, resolve_device
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
+from cl_strategies.experiment.rows import (
+    COLUMNS,
+    accuracy_matrix,
+    checked_rows,
+    exemplar_columns,
+)
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_everything
 from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
@@ -28,7 +35,7 @@ from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
 from cl_strategies.plugins.quantization.storage import storage
 from cl_strategies.printable import printable
-from cl_strategies.reports.schema import EXEMPLAR_COLUMNS, RunRecord
+from cl_strategies.reports.schema import RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -120,9 +127,10 @@ class _Training:
             evaluator=_quiet_evaluator(self.matrix),
         )
         self.rows: list[dict[str, Any]] = []
-        directory.describe(describe_environment(device))
-        if directory.checkpoint.exists():
+        self.environments = [describe_environment(device)]
+        if os.path.exists(directory.checkpoint):
             self._resume(device)
+        directory.describe(self.environments)
         directory.rewrite_metrics(self.rows)
 
     def _resume(self, device: str) -> None:
@@ -131,10 +139,11 @@ class _Training:
         if state.get("config_hash") != self.config.hash:
             raise UserError(f"the checkpoint {path} belongs to another configuration: {REMEDY}")
         try:
-            rows = _checked_rows(state["rows"], len(self.benchmark.train_stream))
+            rows = checked_rows(state["rows"], len(self.benchmark.train_stream))
             seen = self.benchmark.train_stream[: rows[-1]["experience"] + 1]
             restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
             self.matrix.load_state_dict(state["accuracy_matrix"])
+            self.environments = joined(state.get("environments", []), self.environments[0])
         except Exception as error:  # it is whole, so someone has made it so; of any shape
             raise UserError(
                 f"the checkpoint {path} does not fit this run "
@@ -184,26 +193,12 @@ class _Training:
             {
                 "config_hash": self.config.hash,
                 "rows": self.rows,
+                "environments": self.environments,
                 "strategy": capture_state(self.strategy),
                 "accuracy_matrix": self.matrix.state_dict(),
             },
         )
         self.directory.append_metrics(row)
-
-
-def _checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
-    """:raises ValueError: unless ``rows`` can be the rows of a stream of so many experiences."""
-    positions = [row["experience"] for row in rows]
-    if not positions or positions != sorted(set(positions)) or positions[-1] >= experiences:
-        raise ValueError(f"it has rows for the experiences {positions}")
-    for row in rows:
-        row.setdefault("peak_memory_bytes", None)  # not measured by earlier releases
-        if len(row["accuracy"]) != row["experience"] + 1 or {*row} - {"exemplars"} != {
-            *("experience", "accuracy"),
-            *_COLUMNS,
-        }:
-            raise ValueError(f"the row of experience {row['experience']} is not one")
-    return rows
 
 
 def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
@@ -212,24 +207,13 @@ def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
         return LeanEvaluationPlugin(matrix)
 
 
-_COLUMNS = (
-    "train_seconds",
-    "evaluation_seconds",
-    "parameter_bytes",
-    "method_state_bytes",
-    "peak_memory_bytes",
-)
-
-
 def _record(
     config: ExperimentConfig, training: _Training | None, error: dict[str, str] | None
 ) -> RunRecord:
     rows = training.rows if training else []
     order = list(training.info.task_order) if training else []
-    matrix = np.full((len(order), len(order)), np.nan)
-    for row in rows:
-        matrix[row["experience"], : len(row["accuracy"])] = row["accuracy"]
-    columns = {key: [row[key] for row in rows] for key in _COLUMNS}
+    matrix = accuracy_matrix(rows, len(order))
+    columns = {key: [row[key] for row in rows] for key in COLUMNS}
     return RunRecord(
         status="failed" if error else "finished",
         error=error,
@@ -243,16 +227,9 @@ def _record(
             "method_state": columns["method_state_bytes"],
         },
         memory={"peak": columns["peak_memory_bytes"]},
-        exemplars=_exemplars(rows),
+        exemplars=exemplar_columns(rows),
         metrics={} if error or not training else _metrics(training, matrix, columns),
     )
-
-
-def _exemplars(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """The columns of a memory that is counted in bytes; none for other strategies."""
-    if not rows or not all("exemplars" in row for row in rows):
-        return {}
-    return {key: [row["exemplars"][key] for row in rows] for key in EXEMPLAR_COLUMNS}
 
 
 def _metrics(

@@ -40,8 +40,13 @@ def encode_attributes(
 
 
 def decode_attributes(owner: Any, nodes: dict[str, Any], walker: Walker) -> None:
-    """Set the attributes of ``owner``; those that were left out stay as they are."""
+    """Set the attributes of ``owner``; those that were left out stay as they are.
+
+    :raises UserError: for one in the place of a method, which no state that was written has.
+    """
     for name, node in nodes.items():
+        if callable(getattr(type(owner), name, None)):
+            raise UserError(f"the state would replace {type(owner).__name__}.{name}()")
         vars(owner)[name] = walker.decode(node, vars(owner).get(name))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.archive import check_stored
+from cl_strategies.archive import load_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, MAX_BITS, check_bits
@@ -203,8 +203,7 @@ def read_packed(path: str | Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    check_stored(path)
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = load_stored(path)
     unpacker = zlib.decompressobj()
     index = json.loads(unpacker.decompress(content["index"].numpy().tobytes(), _LONGEST_INDEX))
     data = content["data"]

@@ -91,7 +91,7 @@ def test_a_config_with_the_table_is_written_and_read_back(tmp_path):
     assert ExperimentConfig.from_dict(made.to_dict()) == made
     directory = RunDirectory(tmp_path, made)
     with directory.owned():
-        directory.describe({})
+        directory.describe([{}])
     read = ExperimentConfig.from_toml(directory.path / "config.toml")
     assert read == made and read.hash == made.hash
 

@@ -167,6 +167,13 @@ def test_a_diverged_run_is_recorded_and_not_tried_again(tmp_path):
     assert RunDirectory(tmp_path, bad).result.stat().st_mtime_ns == written
 
 
+def test_a_last_step_that_explodes_is_divergence_though_no_loss_shows_it(tmp_path):
+    steps = {"train__epochs": 1, "train__batch_size": 4096}  # one
+    record = run(config(**steps, train__optimizer="sgd", train__lr=1e30), tmp_path)
+    assert record.status == "failed" and record.error["kind"] == "diverged"
+    assert "a weight is " in record.error["message"]
+
+
 def test_a_loss_that_explodes_without_end_is_divergence_though_finite(tmp_path):
     record = run(config(train__lr=1e5), tmp_path)
     assert record.status == "failed" and record.error["kind"] == "diverged"
