@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from PIL import Image
 
-from cl_strategies.regular import open_regular
+from cl_strategies.regular import open_regular, read_bounded
 
 #: More pixels than any picture of the data sets here has; 200 MB once decoded.
 MAX_PIXELS = 2**26
@@ -43,7 +44,7 @@ def unpack(path: Path, limit: int = MAX_BYTES) -> bytes:
     :raises zlib.error: if it is damaged.
     """
     with open_regular(path) as raw, gzip.open(raw) as file:
-        content = file.read(limit + 1)
+        content = read_bounded(cast(BinaryIO, file), limit)
     if len(content) > limit:
         raise OSError(f"it unpacks to more than the {limit:,} bytes allowed")
     return content

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 #: More bytes than any file has that is read as a whole.
 MAX_BYTES = 2**28
+_PIECE = 2**20
 
 
 def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -18,10 +19,30 @@ def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
     :raises OSError: if it is longer, or as :func:`open_regular`.
     """
     with open_regular(path) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(errno.EFBIG, f"it has more than the {limit:,} bytes allowed", str(path))
-    return content
+        size = os.fstat(file.fileno()).st_size
+        if size <= limit:
+            content = read_bounded(file, limit, expected=size)
+            if len(content) <= limit:
+                return content
+    raise OSError(errno.EFBIG, f"it has more than the {limit:,} bytes allowed", str(path))
+
+
+def read_bounded(file: BinaryIO, limit: int, expected: int = 0) -> bytes:
+    """What ``file`` holds, or its first ``limit + 1`` bytes if it is longer.
+
+    Memory is taken for what is there, not for what is allowed.
+
+    :param expected: how long it should be. It may turn out longer: files grow, what is unpacked
+        does not say, and files of the kernel say 0.
+    """
+    asked = min(expected, limit) + 1
+    pieces = [file.read(asked)]
+    length = len(pieces[0])
+    while len(pieces[-1]) == asked and length <= limit:
+        asked = min(_PIECE, limit + 1 - length)
+        pieces.append(file.read(asked))
+        length += len(pieces[-1])
+    return b"".join(pieces)
 
 
 def open_regular(path: Path) -> BinaryIO:
