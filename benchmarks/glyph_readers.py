@@ -6,16 +6,15 @@ folders hold is sorted by name, so that nothing depends on the file system.
 
 from __future__ import annotations
 
-import math
 import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from cl_strategies.benchmarks.limits import MAX_BYTES, read_picture, unpack
+from cl_strategies.benchmarks.limits import read_picture, unpack
+from cl_strategies.benchmarks.mat_files import read_mat_arrays
 from cl_strategies.benchmarks.readers import broken
-from cl_strategies.regular import open_regular
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -31,15 +30,8 @@ def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     The files call the digit 0 class 10; here it is class 0.
     """
-    from scipy.io import loadmat, whosmat
-
     try:
-        with open_regular(path) as file:
-            shapes = [shape for _, shape, _ in whosmat(file)]
-            if max(map(math.prod, shapes), default=0) > MAX_BYTES:
-                raise OSError(f"arrays of the shapes {shapes} are more than the bytes allowed")
-            file.seek(0)
-            entry = loadmat(file, variable_names=["X", "y"])
+        entry = read_mat_arrays(path, {"X": 4, "y": 2})
     except Exception as error:  # a broken file raises almost anything
         broken(path, str(error) or type(error).__name__, error)
     images, labels = entry.get("X"), entry.get("y")
