@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,6 +15,9 @@ from cl_strategies.regular import open_regular, read_bounded
 MAX_PIXELS = 2**26
 #: More bytes than any unpacked file of the data sets here has.
 MAX_BYTES = 2**30
+#: More bytes than the file of any picture has: uncompressed, of the most pixels.
+MAX_PICTURE_BYTES = 2**28
+_ANIMATED = 2
 #: Formats of pictures that are opened: no page descriptions, and nothing that runs a program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -22,18 +26,44 @@ def read_picture(path: Path, mode: str) -> Image.Image:
     """The picture in ``path``, decoded if it is not larger than :data:`MAX_PIXELS`.
 
     :param mode: Pillow's name of what is wanted: ``"RGB"`` or ``"L"``.
-    :raises OSError: if it is larger, of a format not among :data:`FORMATS`, damaged or missing.
+    :raises OSError: if it is larger, animated WEBP, of a format not among :data:`FORMATS`, damaged
+        or missing.
     """
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise OSError(f"{width}x{height} pixels are more than the {MAX_PIXELS:,} allowed")
-            return picture.convert(mode)
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_PICTURE_BYTES:
+                raise OSError(f"it has more than the {MAX_PICTURE_BYTES:,} bytes allowed")
+            _check_webp(file)
+            with Image.open(file, formats=FORMATS) as picture:
+                _check_pixels(*picture.size)
+                return picture.convert(mode)
     except OSError:
         raise
     except Exception as error:  # decoders raise a dozen unrelated types for bad bytes
         raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise OSError(f"{width}x{height} pixels are more than the {MAX_PIXELS:,} allowed")
+
+
+def _check_webp(file: BinaryIO) -> None:
+    """Pillow takes memory for the whole canvas of a WEBP file when it opens it."""
+    head = file.read(30)
+    file.seek(0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
+        return
+    if head[12:16] == b"VP8X":
+        if head[20] & _ANIMATED:
+            raise OSError("it is an animation, not a picture")
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    elif head[12:16] == b"VP8L":
+        packed = int.from_bytes(head[21:25], "little")
+        width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    _check_pixels(width, height)
 
 
 def unpack(path: Path, limit: int = MAX_BYTES) -> bytes:
