@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cl_strategies.benchmarks.readers import broken
+from cl_strategies.benchmarks.damage import broken
+from cl_strategies.benchmarks.listing import files_in, folders_in, names_in
 from cl_strategies.errors import DataMissingError
 from cl_strategies.regular import read_regular
+
+_SHOWN = 200  # characters of a line
 
 Labelled = tuple[list[str], np.ndarray]
 
@@ -45,7 +48,7 @@ def read_office31(folder: Path) -> tuple[list[str], dict[str, Labelled]]:
     names: list[str] = []
     for letter, domain in OFFICE31.items():
         images = folder / domain / "images"
-        classes = sorted(entry.name for entry in os.scandir(images) if entry.is_dir())
+        classes = folders_in(images)
         names = names or classes
         if classes != names or len(classes) != OFFICE31_CLASSES:
             raise DataMissingError(
@@ -55,7 +58,7 @@ def read_office31(folder: Path) -> tuple[list[str], dict[str, Labelled]]:
         files: list[str] = []
         labels: list[int] = []
         for label, name in enumerate(classes):
-            inside = sorted(e.path for e in os.scandir(images / name) if e.is_file())
+            inside = [os.path.join(images, name, file) for file in files_in(images / name)]
             if not inside:
                 broken(images / name, "it has no images")
             files += inside
@@ -76,7 +79,7 @@ def read_imageclef(folder: Path) -> dict[str, Labelled]:
     for letter in IMAGECLEF:
         domain = letter.lower()
         places = [folder / f"{domain}List.txt", folder / "list" / f"{domain}List.txt"]
-        path = next((place for place in places if place.exists()), None)
+        path = next((place for place in places if os.path.exists(place)), None)
         if path is None:
             raise DataMissingError(
                 f"{places[0]} is missing: ImageCLEF-DA names the class of each image there, or in "
@@ -91,13 +94,15 @@ def _listed(folder: Path, domain: str, path: Path) -> Labelled:
         lines = read_regular(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         broken(path, str(error), error)
-    there = {entry.name for entry in os.scandir(folder / domain)}
+    there = set(names_in(folder / domain))
+    numbers = [str(number) for number in range(len(IMAGECLEF_CLASSES))]
     files, labels = [], []
     for line in filter(None, (line.strip() for line in lines)):
         name, _, number = line.rpartition(" ")
         name = name.strip().replace("\\", "/").rpartition("/")[2]
-        if name not in there or not number.isdecimal() or int(number) >= len(IMAGECLEF_CLASSES):
-            broken(path, f"the line {line!r} names no image of {domain} with one of twelve classes")
+        if name not in there or number not in numbers:
+            shown = f"the line {line[:_SHOWN]!r} names no image of {domain}"
+            broken(path, f"{shown} with one of twelve classes")
         files.append(os.path.join(folder, domain, name))
         labels.append(int(number))
     missing = set(range(len(IMAGECLEF_CLASSES))) - set(labels)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cl_strategies.benchmarks.readers import check_name
+from cl_strategies.benchmarks.damage import broken, check_name
+from cl_strategies.benchmarks.listing import files_in, folders_in
 from cl_strategies.errors import DataMissingError
 from cl_strategies.regular import read_regular
 
@@ -41,7 +42,7 @@ def read_image_folders(
     :param chosen: indices of the classes to take, among the sorted ones.
     :raises DataMissingError: if the classes are others, or one has no images.
     """
-    names = sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir())
+    names = folders_in(folder / "train")
     if len(names) != n_classes:
         raise DataMissingError(
             f"{folder / 'train'} has {len(names)} folders, expected one for each of {n_classes} "
@@ -56,7 +57,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in read_regular(path).decode("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataMissingError(f"{path} cannot be read ({error}): fetch it again") from error
+        broken(path, str(error), error)
     return [line for line in lines if line]
 
 
@@ -68,10 +69,7 @@ def _listed(folder: Path, part: str, names: Sequence[str]) -> Labelled:
         name, _, file = line.partition("/")
         check_name(path, file)
         if name not in index:
-            raise DataMissingError(
-                f"{path} is truncated or corrupt (the line {line!r} names no class): delete it and "
-                "fetch it again"
-            )
+            broken(path, f"the line {line[:200]!r} names no class")
         files.append(os.path.join(folder, "images", f"{line}.jpg"))
         labels.append(index[name])
     _check_complete(path, labels, names)
@@ -82,13 +80,7 @@ def _in_folders(folder: Path, names: Sequence[str]) -> Labelled:
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        try:
-            found = sorted(entry.path for entry in os.scandir(folder / name) if entry.is_file())
-        except OSError as error:
-            raise DataMissingError(
-                f"{folder / name} cannot be read ({error.strerror}): each class needs a folder of "
-                "images; unpack the data set again"
-            ) from error
+        found = [os.path.join(folder, name, file) for file in files_in(folder / name)]
         files += found
         labels += [label] * len(found)
     _check_complete(folder, labels, names)

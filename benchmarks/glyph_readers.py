@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cl_strategies.benchmarks.damage import broken
 from cl_strategies.benchmarks.limits import read_picture, unpack
+from cl_strategies.benchmarks.listing import folders_in, names_in
 from cl_strategies.benchmarks.mat_files import read_mat_arrays
-from cl_strategies.benchmarks.readers import broken
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -53,10 +54,7 @@ def read_notmnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     images: list[np.ndarray] = []
     labels: list[int] = []
     for label, letter in enumerate(LETTERS):
-        files = sorted(p for p in (folder / letter).glob("*.png") if p.name not in _UNREADABLE)
-        if not files:
-            broken(folder / letter, "it has no .png files")
-        for path in files:
+        for path in _drawings(folder / letter):
             images.append(np.asarray(read_grey(path)))
             labels.append(label)
             if images[-1].shape != (28, 28):
@@ -88,12 +86,15 @@ def omniglot_characters(folder: Path) -> list[list[Path]]:
     """The drawings of every character: those of ``images_background`` first, then the others."""
     characters = []
     for part in ("images_background", "images_evaluation"):
-        for character in sorted((folder / part).glob("*/*/")):
-            drawings = sorted(character.glob("*.png"))
-            if not drawings:
-                broken(character, "it has no .png files")
-            characters.append(drawings)
+        for alphabet in folders_in(folder / part):
+            for name in folders_in(folder / part / alphabet):
+                characters.append(_drawings(folder / part / alphabet / name))
     return characters
+
+
+def _drawings(folder: Path) -> list[Path]:
+    names = [name for name in names_in(folder, ".png") if name not in _UNREADABLE]
+    return [folder / name for name in names] or broken(folder, "it has no .png files")
 
 
 def read_grey(path: Path) -> Image.Image:

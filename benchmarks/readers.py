@@ -6,15 +6,17 @@ Broken files raise a :class:`~cl_strategies.errors.DataMissingError` that names 
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from cl_strategies.benchmarks.damage import broken, check_name
 from cl_strategies.benchmarks.limits import MAX_BYTES, unpack
+from cl_strategies.benchmarks.listing import names_in
 from cl_strategies.benchmarks.plain_pickle import load_plain_pickle
-from cl_strategies.errors import DataMissingError
 from cl_strategies.regular import read_regular
 
 
@@ -23,7 +25,7 @@ def read_idx(path: Path) -> np.ndarray:
 
     :returns: uint8, of the shape that the file names.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         path = path.with_name(f"{path.name}.gz")
     try:
         raw = unpack(path) if path.suffix == ".gz" else read_regular(path, MAX_BYTES)
@@ -111,11 +113,15 @@ def read_tiny_imagenet(
             broken(annotations, f"the line {row} names no class of wnids.txt")
         check_name(annotations, row[0])
         validation[row[1]].append(folder / "val" / "images" / row[0])
-    training = {name: sorted((folder / "train" / name / "images").glob("*.JPEG")) for name in names}
+    training = {name: _photographs(folder / "train" / name / "images") for name in names}
     for name in names:
         if not training[name] or not validation[name]:
             broken(folder, f"the class {name} has no images in train or in val")
     return names, _flatten(training), _flatten(validation)
+
+
+def _photographs(folder: Path) -> list[Path]:
+    return [folder / name for name in names_in(folder, ".JPEG")]
 
 
 def _lines(path: Path) -> list[str]:
@@ -125,19 +131,7 @@ def _lines(path: Path) -> list[str]:
         broken(path, str(error), error)
 
 
-def check_name(path: Path, name: str) -> None:
-    """:raises DataMissingError: if what ``path`` calls a file is one in another folder."""
-    if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
-        broken(path, f"{name!r} is not the name of a file")
-
-
 def _flatten(by_class: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
     paths = [path for files in by_class.values() for path in sorted(files)]
     sizes = [len(files) for files in by_class.values()]
     return paths, np.repeat(np.arange(len(sizes)), sizes)
-
-
-def broken(path: Path, why: str, cause: BaseException | None = None) -> NoReturn:
-    raise DataMissingError(
-        f"{path} is truncated or corrupt ({why}): delete it and fetch it again"
-    ) from cause

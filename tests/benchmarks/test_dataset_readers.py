@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import pickle
@@ -124,8 +125,13 @@ def test_tiny_imagenet_does_not_depend_on_the_order_of_the_file_system(
 ) -> None:
     folder = Path(data_root) / "tiny-imagenet-200"
     expected = read_tiny_imagenet(folder)
-    glob = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda self, pattern: reversed(sorted(glob(self, pattern))))
+    scandir = os.scandir
+
+    def backwards(path: Path) -> Any:
+        entries = sorted(scandir(path), key=lambda entry: entry.name, reverse=True)
+        return contextlib.nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", backwards)
     names, training, validation = read_tiny_imagenet(folder)
     assert names == expected[0]
     assert (

@@ -1,0 +1,35 @@
+"""What is in a folder of a data set, sorted by name: nothing depends on the file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cl_strategies.benchmarks.damage import broken
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Names of the folders in ``folder``.
+
+    :raises DataMissingError: if it is no folder, or cannot be read.
+    """
+    return _names(folder, lambda entry: entry.is_dir())
+
+
+def files_in(folder: Path) -> list[str]:
+    """Names of the files in ``folder``; raises like :func:`folders_in`."""
+    return _names(folder, lambda entry: entry.is_file())
+
+
+def names_in(folder: Path, ending: str = "") -> list[str]:
+    """Names of all that is in ``folder`` and ends so; raises like :func:`folders_in`."""
+    return _names(folder, lambda entry: entry.name.endswith(ending))
+
+
+def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if wanted(entry))
+    except OSError as error:
+        broken(folder, error.strerror or str(error), error)
