@@ -2,32 +2,75 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from cl_strategies.errors import UserError
+from cl_strategies.regular import read_regular
 
 ENVIRONMENT_VARIABLE = "CL_STRATEGIES_DATA"
+_LARGEST_CONFIG = 2**20
 
 
 def given_roots(data_root: str | Path | None) -> Iterator[Path]:
     """The folder given, and the one that the environment variable names.
 
-    :raises UserError: if ``data_root`` is not a folder.
+    :raises UserError: if one is not a folder, or cannot be looked into.
     """
     if data_root is not None:
         if not isinstance(data_root, str | Path):
             raise UserError(f"data_root is {data_root!r}: give the path of a folder")
-        root = Path(data_root).expanduser()
-        if root.exists() and not root.is_dir():
-            raise UserError(f"data_root {root} is not a folder: give the folder that holds data")
-        yield root
+        yield _folder("data_root", data_root)
     if os.environ.get(ENVIRONMENT_VARIABLE):
-        yield Path(os.environ[ENVIRONMENT_VARIABLE]).expanduser()
+        yield _folder(ENVIRONMENT_VARIABLE, os.environ[ENVIRONMENT_VARIABLE])
+
+
+def _folder(what: str, path: str | Path) -> Path:
+    """``path`` as a folder; it need not be there yet."""
+    try:
+        folder = Path(path).expanduser()
+        if not stat.S_ISDIR(os.stat(folder).st_mode):
+            raise UserError(f"{what} {folder} is not a folder: give the folder that holds data")
+        if not os.access(folder, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{what} {path} cannot be looked into ({reason(error)}): give the folder that holds "
+            "data, and that you may read"
+        ) from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{what} {str(path)!r} is no path ({error}): give the folder that holds data"
+        ) from error
+    return folder
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at ``path``.
+
+    :raises OSError: if that cannot be known: what :meth:`pathlib.Path.exists` does of these
+        differs between versions of Python.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null byte
+        return False
+    return True
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, without the path, which is named beside it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def package_folders(package: str) -> Iterator[Path]:
@@ -42,8 +85,9 @@ def avalanche_root() -> Path:
     module = sys.modules.get("avalanche.benchmarks.datasets.dataset_utils")
     if module is not None:
         return Path(module.AVALANCHE_CONFIG["dataset_location"]).expanduser()
-    home = Path("~/.avalanche").expanduser()
+    home = Path(os.path.expanduser("~/.avalanche"))
     try:
-        return Path(json.loads((home / "config.json").read_text())["dataset_location"]).expanduser()
-    except (OSError, ValueError, KeyError, TypeError):
+        config = json.loads(read_regular(home / "config.json", _LARGEST_CONFIG))
+        return Path(config["dataset_location"]).expanduser()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # Avalanche's default, then
         return home / "data"

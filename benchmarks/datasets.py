@@ -12,6 +12,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from cl_strategies.benchmarks.data_folders import reason
 from cl_strategies.benchmarks.sources import SOURCES, DatasetSource
 from cl_strategies.errors import DataMissingError, unknown_name
 
@@ -24,7 +25,8 @@ class DatasetStatus:
     :param present: whether all its files are there; their contents are not read.
     :param looked_in: folders, in the order in which they were looked in.
     :param found_at: the folder it was found in.
-    :param problem: what is incomplete, if a folder holds only some of the files.
+    :param problem: what is incomplete, if a folder holds only some of the files, or why one could
+        not be looked into.
     :param how_to_get: a command, or what to do by hand.
     """
 
@@ -50,7 +52,8 @@ def check_dataset(name: str, data_root: str | Path | None = None) -> DatasetStat
 
     :param name: a key of :data:`SOURCES`.
     :param data_root: folder to look in first.
-    :raises UserError: for an unknown name, or if ``data_root`` is not a folder.
+    :raises UserError: for an unknown name, or if ``data_root`` or the folder that the environment
+        variable names is not a folder, or cannot be looked into.
     """
     if name not in SOURCES:
         raise unknown_name("data set", name, SOURCES)
@@ -69,7 +72,11 @@ def check_dataset(name: str, data_root: str | Path | None = None) -> DatasetStat
     folders = list(dict.fromkeys(source.candidates(data_root)))
     problem = None
     for folder in folders:
-        missing = source.missing_files(folder)
+        try:
+            missing = source.missing_files(folder)
+        except OSError as error:
+            problem = problem or f"{folder} cannot be looked into: {reason(error)}"
+            continue
         if not missing:
             return _status(source, folders, data_root, found_at=folder)
         if len(missing) < len(source.files) and problem is None:

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cl_strategies.benchmarks.data_folders import avalanche_root, given_roots, package_folders
+from cl_strategies.benchmarks.data_folders import (
+    avalanche_root,
+    given_roots,
+    is_there,
+    package_folders,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +56,14 @@ class DatasetSource:
             yield avalanche_root() / self.avalanche_folder / self.layout
 
     def missing_files(self, folder: Path) -> list[str]:
-        """Those of :attr:`files` that ``folder`` lacks."""
+        """Those of :attr:`files` that ``folder`` lacks.
+
+        :raises OSError: if that cannot be known, as :func:`is_there`.
+        """
         return [
             name
             for name in self.files
-            if not (folder / name).exists() and not (self.gzip and (folder / f"{name}.gz").exists())
+            if not is_there(folder / name) and not (self.gzip and is_there(folder / f"{name}.gz"))
         ]
 
 

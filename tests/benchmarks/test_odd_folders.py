@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from cl_strategies.benchmarks import check_dataset
 from cl_strategies.benchmarks.damage import broken
+from cl_strategies.benchmarks.data_folders import ENVIRONMENT_VARIABLE, avalanche_root
 from cl_strategies.benchmarks.domain_readers import read_imageclef, read_office31
 from cl_strategies.benchmarks.folder_readers import read_food101, read_image_folders
 from cl_strategies.benchmarks.glyph_readers import omniglot_characters, read_notmnist
 from cl_strategies.benchmarks.readers import read_tiny_imagenet
-from cl_strategies.errors import DataMissingError
+from cl_strategies.benchmarks.sources import SOURCES
+from cl_strategies.cli import main
+from cl_strategies.errors import DataMissingError, UserError
 
 
 def read_imagenet(folder: Path) -> Any:
@@ -131,3 +136,113 @@ def test_what_to_do_depends_on_what_is_wrong() -> None:
     ):
         with pytest.raises(DataMissingError, match=f"data .*why.*{advice}"):
             broken(path, "why", cause)
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize("command", [["check"], ["check", "mnist"], ["fetch", "office-31"]])
+@pytest.mark.parametrize("variable", [False, True])
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [(LONG, "File name too long"), ("a/" * 3000, "File name too long"), ("~nobody-here/x", "home")],
+)
+def test_a_root_that_no_folder_can_be_is_named_with_the_reason(
+    command: list[str],
+    variable: bool,
+    root: str,
+    why: str,
+    nothing_installed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["datasets", *command]
+    if variable:
+        monkeypatch.setenv(ENVIRONMENT_VARIABLE, root)
+    else:
+        arguments += ["--data-root", root]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert why in said and (ENVIRONMENT_VARIABLE if variable else "data_root") in said
+
+
+def test_roots_that_are_files_or_no_paths_are_named(
+    nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="data_root .*embedded null"):
+        check_dataset("mnist", "a\0b")
+    (nothing_installed / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be looked into .Not a directory"):
+        check_dataset("mnist", nothing_installed / "file" / "inside")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(nothing_installed / "file"))
+    with pytest.raises(UserError, match=f"{ENVIRONMENT_VARIABLE} .*file is not a folder"):
+        check_dataset("mnist")
+
+
+def test_a_root_that_may_not_be_looked_into_is_named(
+    nothing_installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = nothing_installed / "mine"
+    root.mkdir()
+    arguments = ["datasets", "check", "--data-root", str(root)]
+    assert main(arguments) == 0
+    with monkeypatch.context() as patch:
+        refuse(patch, "mine", "stat")
+        assert main(arguments) == 2
+    assert f"data_root {root} cannot be looked into (Permission denied)" in capsys.readouterr().err
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.fspath(path).endswith("mine"))
+    assert main(arguments) == 2
+    assert f"data_root {root} cannot be looked into (Permission denied)" in capsys.readouterr().err
+
+
+def test_one_folder_that_may_not_be_looked_into_does_not_hide_the_others(
+    nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = nothing_installed / "mine"
+    refuse(monkeypatch, "mine/cifar-10-batches-py/batches.meta", "stat")
+    status = check_dataset("cifar10", root)
+    assert not status.present
+    expected = f"{root / 'cifar-10-batches-py'} cannot be looked into: Permission denied"
+    assert status.problem == expected and expected in status.message()
+    elsewhere = root / "cifar10" / "cifar-10-batches-py"
+    elsewhere.mkdir(parents=True)
+    for name in SOURCES["cifar10"].files:
+        (elsewhere / name).touch()
+    assert check_dataset("cifar10", root).found_at == str(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "3",
+        "[" * 100_000,
+        '{"dataset_location": 3}',
+        '{"dataset_location": "~nobody-here/x"}',
+    ],
+)
+def test_a_broken_configuration_of_avalanche_means_its_default(
+    content: str, nothing_installed: Path
+) -> None:
+    folder = nothing_installed / ".avalanche"
+    folder.mkdir()
+    (folder / "config.json").write_text(content)
+    assert avalanche_root() == folder / "data"
+
+
+def test_a_configuration_that_is_a_pipe_is_not_waited_for(nothing_installed: Path) -> None:
+    (nothing_installed / ".avalanche").mkdir()
+    os.mkfifo(nothing_installed / ".avalanche" / "config.json")
+    assert avalanche_root() == nothing_installed / ".avalanche" / "data"
+
+
+def test_a_data_folder_of_avalanche_that_cannot_be_is_no_place_of_data(
+    nothing_installed: Path,
+) -> None:
+    (nothing_installed / ".avalanche").mkdir()
+    for location, problem in (("a\0b", None), (LONG, "File name too long")):
+        config = json.dumps({"dataset_location": location})
+        (nothing_installed / ".avalanche" / "config.json").write_text(config)
+        status = check_dataset("mnist")
+        assert not status.present and (status.problem or "").endswith(problem or "")
