@@ -11,19 +11,15 @@ from __future__ import annotations
 import io
 import math
 import pickle
-import pickletools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cl_strategies.benchmarks.pickle_steps import check_steps
 from cl_strategies.regular import read_regular
 
-#: More steps than any pickle of the data sets here has; each can make an object of a hundred bytes.
-MAX_STEPS = 2**21
-
 _NUMBERS = {"b1", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)), "f2", "f4", "f8"}
-_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 
 class _Stand:
@@ -64,15 +60,15 @@ class _Array:
         if type(state) is not tuple or len(state) != 5:
             raise pickle.UnpicklingError("it describes an array in an unknown way")
         _, shape, numbers, columns_first, raw = state
-        if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
+        if type(shape) is not tuple or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
             raise pickle.UnpicklingError("it has an array whose shape is no shape")
         if not isinstance(numbers, _Numbers) or type(raw) not in (bytes, str):
             raise pickle.UnpicklingError("it has an array that is not made of numbers")
         content = raw.encode("latin1") if isinstance(raw, str) else raw  # a str of Python 2
         if math.prod(shape) * numbers.dtype.itemsize != len(content):
             raise pickle.UnpicklingError("it has an array whose content does not fit its shape")
-        order = "F" if columns_first else "C"
-        self.array = np.frombuffer(content, numbers.dtype).reshape(shape, order=order)
+        made = np.frombuffer(content, numbers.dtype)
+        self.array = made.reshape(shape, order="F" if columns_first else "C")
 
 
 class _ArrayType(_Stand):
@@ -135,24 +131,11 @@ def load_plain_pickle(path: Path) -> Any:
     :raises Exception: of almost any type, if it is damaged.
     """
     raw = read_regular(path)
-    _check_steps(raw)
+    check_steps(raw)
     made = _PlainUnpickler(io.BytesIO(raw), encoding="latin1").load()
     if isinstance(made, dict):
         return {key: _opened(value) for key, value in made.items()}
     return _opened(made)
-
-
-def _check_steps(raw: bytes) -> None:
-    """Refuse a program that makes more than its length explains, before it is run.
-
-    Whoever writes a pickle numbers what may be needed again, in turn. The reader allocates a table
-    as long as the largest number.
-    """
-    for step, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(raw)), start=1):
-        if step > MAX_STEPS:
-            raise pickle.UnpicklingError(f"it has more than the {MAX_STEPS:,} steps allowed")
-        if opcode.name in _PUTS and not 0 <= argument <= step:
-            raise pickle.UnpicklingError(f"it calls its {step}th object number {argument}")
 
 
 def _opened(made: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cl_strategies.benchmarks import plain_pickle
+from cl_strategies.benchmarks import pickle_steps, plain_pickle
 from cl_strategies.benchmarks.plain_pickle import load_plain_pickle
 from cl_strategies.benchmarks.readers import read_cifar_batch
 from cl_strategies.errors import DataMissingError
@@ -185,7 +185,25 @@ def test_a_length_that_the_file_does_not_have_takes_no_memory(
 def test_a_pickle_of_very_many_steps_is_not_run(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain_pickle, "MAX_STEPS", 100)
+    monkeypatch.setattr(pickle_steps, "MAX_STEPS", 100)
     assert load_plain_pickle(write(b"\x80\x02" + b"](" + b"]" * 95 + b"e.")) == [[]] * 95
     with pytest.raises(pickle.UnpicklingError, match="more than the 100 steps"):
         load_plain_pickle(write(b"\x80\x02" + b"](" + b"]" * 97 + b"e."))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"})" + b"\x85" * 1_000_000 + b"Ns.",  # a key of tuples in tuples ends the interpreter
+        b"})\x85" + b"2\x86" * 60 + b"Ns.",  # one that is its own half, 60 times
+        b"})\x85" + b"q\1h\1\x86" * 60 + b"Ns.",
+        b"})\x85" + b"\x94h\0\x86" * 60 + b"Ns.",
+        b"})\x85" + b"p1\np2\ng1\n\x86" * 60 + b"Ns.",
+        b"})\x85" + b"N0q\1h\1\x86" * 60 + b"Ns.",
+        b"})\x85" + b"(N1q\1h\1\x86" * 60 + b"Ns.",
+        b"})\x85" + (b"\x95" + bytes(8) + b"\x80\4q\1h\1\x86") * 60 + b"Ns.",
+    ],
+)
+def test_tuples_in_tuples_are_neither_deep_nor_used_twice(program: bytes, write: Write) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="tuples allowed|uses an object twice"):
+        load_plain_pickle(write(b"\x80\x04" + program))
