@@ -83,11 +83,12 @@ def package_folders(package: str) -> Iterator[Path]:
 def avalanche_root() -> Path:
     """Avalanche's data folder, without importing Avalanche, which would create its config file."""
     module = sys.modules.get("avalanche.benchmarks.datasets.dataset_utils")
-    if module is not None:
-        return Path(module.AVALANCHE_CONFIG["dataset_location"]).expanduser()
     home = Path(os.path.expanduser("~/.avalanche"))
     try:
-        config = json.loads(read_regular(home / "config.json", _LARGEST_CONFIG))
+        if module is not None:
+            config = module.AVALANCHE_CONFIG
+        else:
+            config = json.loads(read_regular(home / "config.json", _LARGEST_CONFIG))
         return Path(config["dataset_location"]).expanduser()
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # Avalanche's default, then
         return home / "data"

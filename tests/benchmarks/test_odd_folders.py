@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -229,6 +231,15 @@ def test_a_broken_configuration_of_avalanche_means_its_default(
     folder.mkdir()
     (folder / "config.json").write_text(content)
     assert avalanche_root() == folder / "data"
+
+
+def test_a_configuration_that_avalanche_has_read_may_be_of_any_kind(
+    nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for config in ([], {}, {"dataset_location": 3}):
+        module = SimpleNamespace(AVALANCHE_CONFIG=config)
+        monkeypatch.setitem(sys.modules, "avalanche.benchmarks.datasets.dataset_utils", module)
+        assert avalanche_root() == nothing_installed / ".avalanche" / "data"
 
 
 def test_a_configuration_that_is_a_pipe_is_not_waited_for(nothing_installed: Path) -> None:
