@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cl_strategies.reports.collection import Collection
+from cl_strategies.reports.fields import LARGEST
 from cl_strategies.reports.figures import Figure
 from cl_strategies.reports.formatting import MISSING, plain, show, show_with_spread
 from cl_strategies.reports.grouping import Group
@@ -81,7 +82,7 @@ def _budget(group: Group) -> float:
     """Bytes that the memory may take; those that it takes where the budget grows."""
     table = group.records[0].config["strategy"]
     given = table.get("mem_bytes")
-    if isinstance(given, int | float) and not table.get("growing"):
+    if type(given) is int and 0 < given <= LARGEST and not table.get("growing"):
         return float(given)
     return _memory(group, "bytes") or 0.0
 
@@ -165,7 +166,10 @@ def compression_curve(group: Group) -> np.ndarray:
         used, raw = (record.exemplars.get(column, ()) for column in ("bytes", "raw_bytes"))
         if not used or len(used) != len(raw) or not all(used) or not all(raw):
             return np.empty(0)
-        curves.append(np.array(used, dtype=float) / np.array(raw, dtype=float))
+        stored, whole = np.array(used, dtype=float), np.array(raw, dtype=float)
+        if stored.max() > LARGEST * min(whole.min(), 1.0):
+            return np.empty(0)  # divided by nearly nothing, which no axis holds
+        curves.append(stored / whole)
     if not curves or len({len(curve) for curve in curves}) > 1:
         return np.empty(0)
     return np.mean(curves, axis=0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cl_strategies.reports.fields import LARGEST
+
 REFERENCE_STRATEGIES = frozenset({"joint", "cumulative", "single-task"})
 """Strategies that break a rule of continual learning (they see all data, or keep a model for
 each task): bounds to compare with, never marked best."""
@@ -20,6 +22,7 @@ class Metric:
     :param meaning: one or two sentences.
     :param formula: in the notation of the report, ``""`` if words say it all.
     :param source: where the definition is from.
+    :param bounds: the least and the largest value that the definition allows.
     """
 
     name: str
@@ -29,13 +32,19 @@ class Metric:
     meaning: str
     formula: str = ""
     source: str = ""
+    bounds: tuple[float, float] = (-LARGEST, LARGEST)
 
+
+_SHARE = (0.0, 1.0)
+_CHANGE = (-1.0, 1.0)
+_AMOUNT = (0.0, LARGEST)
 
 _ALL = (
     Metric(
         name="average_accuracy",
         title="Average accuracy",
         unit="fraction",
+        bounds=_SHARE,
         higher_is_better=True,
         meaning="Accuracy on the test sets of all tasks after the last one was trained, every "
         "task counting the same.",
@@ -46,6 +55,7 @@ _ALL = (
         name="average_incremental_accuracy",
         title="Avg. incremental accuracy",
         unit="fraction",
+        bounds=_SHARE,
         higher_is_better=True,
         meaning="The average accuracy on the tasks seen so far, averaged over the whole stream: "
         "it rewards being good all along, not only at the end.",
@@ -56,6 +66,7 @@ _ALL = (
         name="forgetting",
         title="Forgetting",
         unit="fraction",
+        bounds=_CHANGE,
         higher_is_better=False,
         meaning="How far the accuracy of an earlier task fell below the best it ever was. Low "
         "forgetting alone proves little: a method that learns nothing forgets nothing, so read "
@@ -67,6 +78,7 @@ _ALL = (
         name="relative_forgetting",
         title="Relative forgetting",
         unit="fraction",
+        bounds=(-LARGEST, 1.0),
         higher_is_better=False,
         meaning="Forgetting as a share of the best accuracy: 100 % means that all of it was lost.",
         formula="mean over i < T of (b_i - A[T, i]) / b_i, with b_i = max over t < T of A[t, i]",
@@ -76,6 +88,7 @@ _ALL = (
         name="backward_transfer",
         title="Backward transfer",
         unit="fraction",
+        bounds=_CHANGE,
         higher_is_better=True,
         meaning="How the accuracy of an earlier task changed from the moment it was learnt to the "
         "end. Negative is forgetting; positive means that later tasks helped.",
@@ -86,6 +99,7 @@ _ALL = (
         name="learning_accuracy",
         title="Learning accuracy",
         unit="fraction",
+        bounds=_SHARE,
         higher_is_better=True,
         meaning="Accuracy on each task right after it was trained: the ability to learn "
         "(plasticity), whatever happens later.",
@@ -96,6 +110,7 @@ _ALL = (
         name="train_seconds",
         title="Training time",
         unit="seconds",
+        bounds=_AMOUNT,
         higher_is_better=False,
         meaning="Wall-clock seconds of training over the whole stream, without evaluation. "
         "Comparable only between runs on the same, otherwise idle machine.",
@@ -105,6 +120,7 @@ _ALL = (
         name="parameter_bytes",
         title="Parameters",
         unit="bytes",
+        bounds=_AMOUNT,
         higher_is_better=False,
         meaning="Bytes of the model's parameters at the end of the stream.",
     ),
@@ -112,6 +128,7 @@ _ALL = (
         name="weight_bytes",
         title="Bits times parameters",
         unit="bytes",
+        bounds=_AMOUNT,
         higher_is_better=False,
         meaning="Bits of a weight times the number of weights, over all convolutions and linear "
         "layers: what a quantised network needs for them at least.",
@@ -120,6 +137,7 @@ _ALL = (
         name="packed_bytes",
         title="Packed model",
         unit="bytes",
+        bounds=_AMOUNT,
         higher_is_better=False,
         meaning="Bytes of the whole quantised model with its weights packed at their bit-width: "
         "biases, BatchNorm and scales included. Not defined where a quantiser needs more levels "
@@ -129,6 +147,7 @@ _ALL = (
         name="method_state_bytes",
         title="Method state",
         unit="bytes",
+        bounds=_AMOUNT,
         higher_is_better=False,
         meaning="Bytes that the method keeps beside the model at the end of the stream: stored "
         "examples, importance weights, copies of old models.",
@@ -137,6 +156,7 @@ _ALL = (
         name="max_order_disparity",
         title="Max. order disparity",
         unit="fraction",
+        bounds=_SHARE,
         higher_is_better=False,
         meaning="How much the final accuracy of the most affected task depends on the order in "
         "which the tasks came. Computed over the orders that were run (n counts orders); the "
@@ -148,6 +168,7 @@ _ALL = (
         name="average_order_disparity",
         title="Avg. order disparity",
         unit="fraction",
+        bounds=_SHARE,
         higher_is_better=False,
         meaning="The mean over the tasks of the spread of their final accuracy between orders.",
         formula="mean over tasks of (max - min over orders of the task's final accuracy)",
@@ -157,6 +178,7 @@ _ALL = (
         name="failure_rate",
         title="Failure rate",
         unit="fraction",
+        bounds=_SHARE,
         higher_is_better=None,
         meaning="Share of the runs that failed. The other numbers are means over the finished "
         "runs only, so read them with care where this is above zero.",

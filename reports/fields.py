@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from cl_strategies.errors import UserError
 
+#: No number of a run is near it, and sums, squares and products of such numbers stay finite.
+LARGEST = 1e100
 _ADVICE = "Delete its run directory and run it again, or restore the file."
 
 
@@ -29,8 +30,7 @@ class Fields:
     def fail(self, key: str, expected: str) -> NoReturn:
         """:raises UserError: always: ``key`` is not as ``expected``."""
         name = f"{self.prefix}.{key}" if self.prefix else key
-        found = repr(self.values[key]) if key in self.values else "nothing"
-        found = found if len(found) <= 80 else f"{found[:77]}..."
+        found = quoted(self.values[key]) if key in self.values else "nothing"
         raise UserError(
             f"{self.source}: field {name!r} must be {expected}, found {found}. {_ADVICE}"
         )
@@ -73,12 +73,12 @@ class Fields:
             self.fail(key, "a list")
         return tuple(value)
 
-    def number(self, key: str) -> float | None:
-        """A finite number or ``null``; NaN reads as ``null``."""
-        return self._number(key, self.values.get(key), "")
+    def number(self, key: str, low: float = -LARGEST, high: float = LARGEST) -> float | None:
+        """A number in ``[low, high]`` or ``null``; NaN reads as ``null``."""
+        return self._number(key, self.values.get(key), "", low, high)
 
     def numbers(
-        self, key: str, *, high: float = math.inf, longest: int | None = None
+        self, key: str, *, high: float = LARGEST, longest: int | None = None
     ) -> tuple[float | None, ...]:
         """A list of numbers or ``null`` in ``[0, high]``, at most ``longest`` of them."""
         values = self.sequence(key)
@@ -87,7 +87,7 @@ class Fields:
         return tuple(self._number(key, v, f"[{i}]", 0.0, high) for i, v in enumerate(values))
 
     def rows(
-        self, key: str, *, columns: int, high: float = math.inf
+        self, key: str, *, columns: int, high: float = LARGEST
     ) -> tuple[tuple[float | None, ...], ...]:
         """A list of rows of ``columns`` numbers or ``null`` in ``[0, high]``."""
         rows = []
@@ -99,19 +99,20 @@ class Fields:
             )
         return tuple(rows)
 
-    def _number(
-        self, key: str, value: Any, where: str, low: float = -math.inf, high: float = math.inf
-    ) -> float | None:
-        if value is None:
+    def _number(self, key: str, value: Any, where: str, low: float, high: float) -> float | None:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
             return None
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if isinstance(value, int) and abs(value) > sys.float_info.max:
-            fits = False  # JSON has integers that no float can hold
-        if fits and math.isnan(value):
-            return None
-        if not fits or math.isinf(value) or not low <= value <= high:
-            bounds = "" if low == -math.inf else f" of at least {low:g}"
-            bounds = bounds if high == math.inf else f" in [{low:g}, {high:g}]"
+        if not number or not low <= value <= high:
             inner = Fields({f"{key}{where}": value}, self.source, self.prefix)
-            inner.fail(f"{key}{where}", f"a finite number{bounds} or null")
+            inner.fail(f"{key}{where}", f"a number in [{low:g}, {high:g}] or null")
         return value
+
+
+def quoted(value: Any) -> str:
+    """``repr`` of what somebody gave, short enough for a message."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # integers of more digits than Python prints, and nests
+        return f"a value of type {type(value).__name__} that is too large to show"
+    return text if len(text) <= 80 else f"{text[:77]}..."

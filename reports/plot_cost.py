@@ -24,6 +24,7 @@ from cl_strategies.reports.tables import SummaryRow
 _WIDTH, _HEIGHT, _LABEL = 4.8, 3.3, 8.0
 _MARGINS = (0.5, 0.15, 0.45, 0.15)
 _LOG_FROM = 8.0
+_SHORTEST = 1e-9  # no clock measures less, and logarithms of nearly nothing have no place
 Box = tuple[float, float, float, float]
 
 
@@ -40,7 +41,7 @@ def cost_svg(
     :param styles: label of a strategy -> its style.
     :param key: prefix of the SVG's ids.
     """
-    time_of = {row.strategy: row for row in times if row.n and row.mean > 0}
+    time_of = {row.strategy: row for row in times if row.n and row.mean >= _SHORTEST}
     drawn = [
         (row, time_of[row.strategy]) for row in accuracies if row.n and row.strategy in time_of
     ]

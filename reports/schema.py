@@ -20,6 +20,7 @@ import numpy.typing as npt
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
 from cl_strategies.regular import read_regular
+from cl_strategies.reports.explain import describe
 from cl_strategies.reports.fields import Fields
 from cl_strategies.reports.jsontext import decoded, json_lines
 from cl_strategies.reports.sealing import sealed, unsealed
@@ -149,7 +150,7 @@ class RunRecord:
             accuracy_matrix=rows,
             seconds=_lists(fields.table("seconds"), ("train", "evaluation"), len(order)),
             bytes=_lists(fields.table("bytes"), ("parameters", "method_state"), len(order)),
-            metrics={name: metrics.number(name) for name in metrics.values},
+            metrics={name: metrics.number(name, *describe(name).bounds) for name in metrics.values},
             memory=_lists(fields.table("memory"), ("peak",), len(order))
             if version > 1
             else {"peak": ()},
@@ -189,9 +190,10 @@ def load_result(path: Path | str) -> RunRecord:
             f"{path}: cannot be read ({error.strerror or error}). Make it readable, or delete it "
             "and run it again."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(
-            f"{path}: not a JSON file ({error}). Delete its run directory and run it again."
+            f"{path}: not a JSON file that can be read ({error}). Delete its run directory "
+            "and run it again."
         ) from error
     if isinstance(data, dict) and data.get("schema") in _READABLE:
         data, whole = unsealed(data)
@@ -210,7 +212,15 @@ def write_result(path: Path | str, record: RunRecord) -> None:
     """
     data = record.to_dict()
     RunRecord.from_dict(data, source=str(path))
-    write_text(Path(path), json_lines(sealed(data)))
+    try:
+        text = json_lines(sealed(data))
+        decoded(text.encode())  # else it would be written, and found damaged by the next reader
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}: the configuration cannot be kept as JSON ({error}). Give finite numbers, "
+            "and text that UTF-8 can hold."
+        ) from error
+    write_text(Path(path), text)
 
 
 def _plain(values: Sequence[Number]) -> list[Number]:

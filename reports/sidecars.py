@@ -17,7 +17,7 @@ from cl_strategies.reports.sealing import unsealed
 
 _MOST_BYTES, _MOST_PIXELS = 2**22, 2**24  # of a picture
 ADVICE = "the run itself is in the report. Delete it, or restore it from a copy"
-_BROKEN = (OSError, ValueError, RecursionError)  # JSON's, TOML's and Unicode's are ValueErrors
+_BROKEN = (OSError, ValueError, RecursionError)  # those of JSON, TOML and Unicode are ValueErrors
 
 
 def read_environment(path: Path) -> tuple[dict[str, Any], str]:

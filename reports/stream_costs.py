@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from cl_strategies.reports.fields import LARGEST
 from cl_strategies.reports.grouping import Group
 from cl_strategies.reports.schema import RunRecord
 
@@ -25,7 +26,9 @@ def stored(record: RunRecord) -> Series:
     network, method = _complete(model, record), _complete(state, record)
     if len(network) != len(method) or not len(network):
         return np.empty(0)
-    return (network + method) / (network[0] or math.nan)
+    if not network[0] or (network + method).max() > LARGEST * min(network[0], 1.0):
+        return np.full(len(network), math.nan)
+    return (network + method) / network[0]
 
 
 def cumulative_seconds(record: RunRecord) -> Series:
@@ -54,8 +57,8 @@ def time_ratio_curves(groups: Sequence[Group]) -> tuple[dict[str, Series], bool]
     alone = next((g.strategy for g in groups if g.records[0].strategy == SINGLE), None)
     if alone in curves:
         first = curves[alone][0]
-        return {name: values / first for name, values in curves.items()}, True
-    return {name: values / values[0] for name, values in curves.items()}, False
+        return _relative(curves, {name: first for name in curves}), True
+    return _relative(curves, {name: values[0] for name, values in curves.items()}), False
 
 
 def peak_curves(groups: Sequence[Group]) -> dict[str, Series]:
@@ -78,6 +81,16 @@ def _curves(groups: Sequence[Group], series: Callable[[RunRecord], Series]) -> d
             if np.isfinite(mean).all() and mean[0] > 0:
                 curves[group.strategy] = mean
     return curves
+
+
+def _relative(curves: Mapping[str, Series], units: Mapping[str, float]) -> dict[str, Series]:
+    """Curves by their unit; those with a unit of nearly nothing, which no axis holds, are left
+    out."""
+    return {
+        name: values / units[name]
+        for name, values in curves.items()
+        if values.max() <= LARGEST * min(units[name], 1.0)
+    }
 
 
 def last_values(curves: Mapping[str, Series], text: Callable[[float], str]) -> str:
