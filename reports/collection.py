@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A file that could not be read.
+    """A file or run directory that is not used.
 
     :param file: its path below ``OUT``.
     :param message: what is wrong with it.
@@ -47,7 +48,7 @@ class Collection:
     """What was found, each part sorted by name.
 
     :param runs: readable runs, finished or failed.
-    :param problems: damaged files.
+    :param problems: damaged files, directories that cannot be read, and copies.
     :param unfinished: run directories without a ``result.json``.
     :param published: tables of papers that belong to the comparison.
     """
@@ -59,52 +60,109 @@ class Collection:
 
 
 def collect(source_dir: Path | str) -> Collection:
-    """Read every run below ``source_dir``.
+    """Read every run below ``source_dir``. What cannot be read is a problem of its own, and so is
+    a second directory with the same run: copies would be counted as repetitions.
 
     :param source_dir: the directory that was given as ``--out``.
-    :raises UserError: if there are no run directories in it.
+    :raises UserError: if there are no run directories in it, or it cannot be read.
     """
     source = Path(source_dir)
-    root = source / "runs"
-    directories = (
-        sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if root.is_dir()
-        else []
-    )
-    if not directories:
-        hint = f" Did you mean {source.parent}?" if source.name == "runs" else ""
-        raise UserError(
-            f"no runs found in {source}: expected {root}/<run>/result.json. "
-            f"Give the directory that `run` or `compare` got as --out.{hint}"
-        )
-    runs: list[Run] = []
+    records: dict[Path, RunRecord] = {}
     problems: list[Problem] = []
     unfinished: list[str] = []
-    for directory in directories:
-        if not (directory / "result.json").exists():
-            unfinished.append(printable(directory.name))
-            continue
+    for directory in _entries(source):
         try:
-            record = load_result(directory / "result.json")
+            if not stat.S_ISDIR(_mode(directory)):
+                continue
+            if _mode(directory / "result.json"):
+                records[directory] = load_result(directory / "result.json")
+            else:
+                unfinished.append(printable(directory.name))
         except UserError as error:
             problems.append(_problem(source, directory / "result.json", str(error)))
-            continue
-        environment, fault = read_environment(directory / "environment.json")
-        if fault:
-            problems.append(_problem(source, directory / "environment.json", fault))
-        problems += [_problem(source, *found) for found in log_faults(directory, record)]
-        pictures, fault = read_picture(directory / "exemplars.png")
-        if fault:
-            problems.append(_problem(source, directory / "exemplars.png", fault))
-        runs.append(
-            Run(
-                directory=printable(directory.name),
-                record=record,
-                environment=environment,
-                exemplars=pictures,
+        except OSError as error:
+            advice = "make it readable, or move it out of runs"
+            problems.append(
+                _problem(source, directory, f"cannot be read ({error.strerror}): {advice}")
             )
+    if not (records or problems or unfinished):
+        hint = f" Did you mean {source.parent}?" if source.name == "runs" else ""
+        raise UserError(
+            f"no runs found in {source}: expected {source / 'runs'}/<run>/result.json. "
+            f"Give the directory that `run` or `compare` got as --out.{hint}"
         )
-    return Collection(runs=tuple(runs), problems=tuple(problems), unfinished=tuple(unfinished))
+    for directory, original in _copies(records).items():
+        del records[directory]
+        message = f"the same run as {original.name}, which is counted: delete this one"
+        problems.append(_problem(source, directory, message))
+    runs = []
+    for directory, record in records.items():
+        run, faults = _with_sidecars(directory, record)
+        runs.append(run)
+        problems += [_problem(source, *fault) for fault in faults]
+    return Collection(
+        runs=tuple(runs),
+        problems=tuple(sorted(problems, key=lambda problem: problem.file)),
+        unfinished=tuple(unfinished),
+    )
+
+
+def _entries(source: Path) -> list[Path]:
+    """What lies in ``runs``, sorted by name; nothing if there is no such directory."""
+    root = source / "runs"
+    try:
+        if not stat.S_ISDIR(_mode(root)):
+            return []
+        return sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    except (OSError, ValueError) as error:  # what is no path at all is a ValueError
+        raise UserError(
+            f"cannot read {root} ({getattr(error, 'strerror', None) or error}). Give the directory "
+            "that `run` or `compare` got as --out, and make it readable."
+        ) from error
+
+
+def _mode(path: Path) -> int:
+    """What ``path`` leads to, 0 if that is nothing. Not :meth:`Path.exists`: whether it raises or
+    says no where it is not allowed to look depends on the version of Python.
+
+    :raises OSError: if the system does not say.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _copies(records: Mapping[Path, RunRecord]) -> dict[Path, Path]:
+    """Directories whose run another one holds, too, and that one: named after the run's hash,
+    as :attr:`ExperimentConfig.slug` is, or else the first."""
+
+    def order(directory: Path) -> tuple[bool, str]:
+        return not directory.name.endswith(records[directory].config_hash), directory.name
+
+    kept: dict[str, Path] = {}
+    for directory in sorted(records, key=order):
+        kept.setdefault(records[directory].config_hash, directory)
+    originals = {directory: kept[record.config_hash] for directory, record in records.items()}
+    return {path: original for path, original in originals.items() if path != original}
+
+
+def _with_sidecars(directory: Path, record: RunRecord) -> tuple[Run, list[tuple[Path, str]]]:
+    """The run with what lies beside its result, and the files of it that are damaged."""
+    environment, no_environment = read_environment(directory / "environment.json")
+    exemplars, no_exemplars = read_picture(directory / "exemplars.png")
+    faults = [
+        (directory / "environment.json", no_environment),
+        *log_faults(directory, record),
+        (directory / "exemplars.png", no_exemplars),
+    ]
+    run = Run(
+        directory=printable(directory.name),
+        record=record,
+        environment=environment,
+        exemplars=exemplars,
+    )
+    return run, [(path, fault) for path, fault in faults if fault]
 
 
 def _problem(source: Path, path: Path, message: str) -> Problem:

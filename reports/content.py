@@ -70,5 +70,5 @@ def _counts(collection: Collection, groups: Sequence[Group]) -> list[str]:
     if collection.unfinished:
         parts.append(f"{len(collection.unfinished)} unfinished")
     if collection.problems:
-        parts.append(count(len(collection.problems), "damaged file"))
+        parts.append(f"{len(collection.problems)} damaged or copied")
     return parts

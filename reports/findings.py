@@ -78,7 +78,8 @@ def notices(collection: Collection, groups: Sequence[Group]) -> list[str]:
     if collection.unfinished:
         result.append(f"{count(len(collection.unfinished), 'run')} did not finish.")
     if collection.problems:
-        result.append(f"{count(len(collection.problems), 'file')} could not be read.")
+        what = count(len(collection.problems), "file or directory", "files or directories")
+        result.append(f"{what} could not be used: see Failed and missing runs.")
     for benchmark in sorted({group.benchmark for group in groups}):
         here = [group for group in groups if group.benchmark == benchmark]
         result += _unequal_repetitions(benchmark, here)

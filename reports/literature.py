@@ -108,15 +108,15 @@ def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
     :raises UserError: if the file is there and is damaged.
     """
     path = Path(folder) / FILE
-    if not path.exists():
-        return ()
     try:
         content = decoded(read_regular(path))
         tables = content["tables"]
         return tuple(PublishedTable.from_dict(table, str(path)) for table in tables)
+    except FileNotFoundError:
+        return ()
     except UserError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it") from error
 
 

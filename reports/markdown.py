@@ -104,7 +104,7 @@ def _published(collection: Collection) -> list[str]:
 
 def _missing(collection: Collection) -> list[str]:
     blocks = [_failure(run) for run in collection.runs if not run.record.finished]
-    blocks += [f"- Damaged: {escape(p.file)}: {escape(p.message)}" for p in collection.problems]
+    blocks += [f"- Not used: {escape(p.file)}: {escape(p.message)}" for p in collection.problems]
     blocks += [f"- Unfinished: {escape(name)}" for name in collection.unfinished]
     return ["\n".join(blocks) or "None."]
 

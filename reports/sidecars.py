@@ -22,10 +22,10 @@ _BROKEN = (OSError, ValueError, RecursionError)  # those of JSON, TOML and Unico
 
 def read_environment(path: Path) -> tuple[dict[str, Any], str]:
     """``environment.json`` and what is wrong with it; empty if there is none."""
-    if not path.exists():
-        return {}, ""
     try:
         data = decoded(read_regular(path))
+    except FileNotFoundError:
+        return {}, ""
     except _BROKEN as error:
         return {}, f"cannot be read ({error}); {ADVICE}"
     if not isinstance(data, dict):
@@ -38,8 +38,6 @@ def read_environment(path: Path) -> tuple[dict[str, Any], str]:
 
 def read_picture(path: Path) -> tuple[bytes, str]:
     """A PNG file as it is and what is wrong with it; empty if there is none."""
-    if not path.exists():
-        return b"", ""
     try:
         data = read_regular(path, _MOST_BYTES)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
@@ -47,6 +45,8 @@ def read_picture(path: Path) -> tuple[bytes, str]:
             if width * height > _MOST_PIXELS:  # who opens the report would have to hold them
                 raise ValueError(f"{width}x{height} pixels")
             picture.verify()
+    except FileNotFoundError:
+        return b"", ""
     except Exception as error:  # decoders raise a dozen unrelated types for bad bytes
         return b"", f"is no picture that could be shown ({type(error).__name__}); {ADVICE}"
     return data, ""
@@ -58,7 +58,13 @@ def log_faults(folder: Path, record: RunRecord) -> Iterator[tuple[Path, str]]:
         (folder / "config.toml", _config_fault),
         (folder / "metrics.jsonl", _metrics_fault),
     ):
-        if path.exists() and (what := fault(path, record)):
+        try:
+            what = fault(path, record)
+        except FileNotFoundError:
+            continue
+        except _BROKEN as error:
+            what = f"cannot be read ({error})"
+        if what:
             yield path, f"{what}; {ADVICE}"
 
 
@@ -67,22 +73,16 @@ def _config_fault(path: Path, record: RunRecord) -> str:
         name: {key: value for key, value in table.items() if value is not None}
         for name, table in record.config.items()
     }
-    try:
-        found = tomllib.loads(read_regular(path).decode("utf-8"))
-    except _BROKEN as error:
-        return f"cannot be read ({error})"
+    found = tomllib.loads(read_regular(path).decode("utf-8"))
     return "" if found == expected else "differs from the configuration in result.json"
 
 
 def _metrics_fault(path: Path, record: RunRecord) -> str:
-    try:
-        lines = read_regular(path).splitlines()
-        for number, line in enumerate(lines, start=1):
-            data = decoded(line)
-            if not isinstance(data, dict) or not unsealed(data)[1]:
-                return f"line {number} does not fit its checksum"
-    except _BROKEN as error:
-        return f"cannot be read ({error})"
+    lines = read_regular(path).splitlines()
+    for number, line in enumerate(lines, start=1):
+        data = decoded(line)
+        if not isinstance(data, dict) or not unsealed(data)[1]:
+            return f"line {number} does not fit its checksum"
     expected = len(record.seconds["train"])
     if record.finished and len(lines) != expected:
         return f"it has {len(lines)} lines instead of {expected}"

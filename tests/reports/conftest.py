@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -59,19 +60,21 @@ def make_record() -> MakeRecord:
             "method_state_bytes": 1024.0 * tasks,
         }
         recorded = {name: _optional(value) for name, value in computed.items()} | (metrics or {})
+        config: dict[str, Any] = {
+            "benchmark": {"name": benchmark, "order": None, **(benchmark_options or {})},
+            "model": {"name": "mlp"},
+            "train": {"epochs": 1, **(train or {})},
+            "strategy": {"name": strategy, **(options or {})},
+            "run": {"seed": seed, "device": "cpu"},
+        }
+        identity = json.dumps([config, order], default=str).encode()
         return RunRecord(
             status="failed" if failed else "finished",
             error={"kind": "diverged", "message": message, "traceback": "Traceback (synthetic)"}
             if failed
             else None,
-            config={
-                "benchmark": {"name": benchmark, "order": None, **(benchmark_options or {})},
-                "model": {"name": "mlp"},
-                "train": {"epochs": 1, **(train or {})},
-                "strategy": {"name": strategy, **(options or {})},
-                "run": {"seed": seed, "device": "cpu"},
-            },
-            config_hash=f"{seed:08x}",
+            config=config,
+            config_hash=f"{seed:04x}{hashlib.sha256(identity).hexdigest()[:8]}",
             task_order=list(range(tasks)) if order is None else list(order),
             accuracy_matrix=rows[:1] if failed else rows,
             seconds={"train": [1.5] * tasks, "evaluation": [0.25] * tasks},
