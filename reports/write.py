@@ -12,6 +12,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.reports.collection import Collection, Problem, collect
 from cl_strategies.reports.content import Content, content_of
 from cl_strategies.reports.jsontext import json_lines
+from cl_strategies.reports.leftovers import sweep
 from cl_strategies.reports.literature import FILE, read_published
 from cl_strategies.reports.markdown import markdown_text
 from cl_strategies.reports.page import html_text
@@ -65,6 +66,7 @@ def write_report(
         paths.markdown: markdown_text(content),
         paths.html: html_text(content),
     }
+    sweep(out, [FILE, *(path.name for path in texts)])
     for path, text in texts.items():
         write_text(path, text)
     return paths
