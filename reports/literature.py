@@ -12,6 +12,7 @@ from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.regular import read_regular
 from cl_strategies.reports.explain import describe
+from cl_strategies.reports.fields import quoted
 from cl_strategies.reports.formatting import MISSING
 from cl_strategies.reports.jsontext import decoded, json_lines
 
@@ -23,7 +24,8 @@ WARNING = (
 )
 _KEYS = ("setting", "source", "benchmark", "metrics", "values", "note")
 _NAME = re.compile(r"\w[\w .,+-]{0,99}")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?( ± \d+(\.\d+)?)?")
+_DIGITS = r"\d{1,20}(\.\d{1,20})?"
+_NUMBER = re.compile(f"-?{_DIGITS}( ± {_DIGITS})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +62,12 @@ class PublishedTable:
                 raise unknown_name(f"key of {where}", key, _KEYS)
         for key in ("setting", "source", "benchmark"):
             if not isinstance(table.get(key), str) or not table[key]:
-                raise UserError(f"{where}: {key} is {table.get(key)!r}, give a text")
+                raise UserError(f"{where}: {key} is {quoted(table.get(key))}, give a text")
         metrics, values = table.get("metrics"), table.get("values")
         if not isinstance(metrics, list) or not metrics or not all(map(_is_text, metrics)):
-            raise UserError(f"{where}: metrics is {metrics!r}, give a list of names of metrics")
+            raise UserError(
+                f"{where}: metrics is {quoted(metrics)}, give a list of names of metrics"
+            )
         if not isinstance(values, Mapping) or not values or not _is_text(table.get("note", "")):
             raise UserError(f"{where}: values must be a table of strategies, and note a text")
         rows = {name: _row(name, row, len(metrics), where) for name, row in values.items()}
@@ -95,11 +99,21 @@ class PublishedTable:
 def write_published(folder: Path | str, tables: Sequence[PublishedTable]) -> None:
     """Keep ``tables`` beside the runs, for this report and later ones; nothing if there are none.
 
+    Tables of other suites in the same folder stay. One with the same benchmark, setting and
+    source as a new one is replaced by it, and so is a file that is damaged: suites hold the
+    tables.
+
     :raises UserError: if ``folder`` cannot be written to.
     """
-    if tables:
-        content = {"schema": 1, "tables": [table.to_dict() for table in tables]}
-        write_text(Path(folder) / FILE, json_lines(content))
+    if not tables:
+        return
+    try:
+        before = read_published(folder)
+    except UserError:
+        before = ()
+    merged = {(t.benchmark, t.setting, t.source): t for t in (*before, *tables)}
+    content = {"schema": 1, "tables": [table.to_dict() for table in merged.values()]}
+    write_text(Path(folder) / FILE, json_lines(content))
 
 
 def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
@@ -122,16 +136,16 @@ def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
 
 def _row(name: Any, row: Any, columns: int, where: str) -> tuple[str, ...]:
     if not _is_text(name) or not _NAME.fullmatch(name):
-        raise UserError(f"{where}: {name!r} is not the name of a strategy: give one such as wsn")
+        raise UserError(f"{where}: {quoted(name)} is no name of a strategy: give one such as wsn")
     if not isinstance(row, list) or len(row) != columns:
-        raise UserError(f"{where}: {name} is {row!r}, give {columns} numbers, one per metric")
+        raise UserError(f"{where}: {name} is {quoted(row)}, give {columns} numbers, one per metric")
     cells = []
     for cell in row:
-        text = cell if isinstance(cell, str) else repr(cell)
+        text = cell if isinstance(cell, str) else quoted(cell)
         if isinstance(cell, bool) or (text and not _NUMBER.fullmatch(text)):
             raise UserError(
-                f"{where}: {name} holds {cell!r}: give a number in percent, or a text such as "
-                '"45.13 ± 0.04", or "" for none'
+                f"{where}: {name} holds {quoted(cell)}: give a number in percent, or a text such "
+                'as "45.13 ± 0.04", or "" for none'
             )
         cells.append(text)
     return tuple(cells)

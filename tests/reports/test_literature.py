@@ -17,6 +17,7 @@ TABLE = {
     "values": {"single-task": ["45.13 ± 0.04", 1.96], "apd-fixed": [35.66, ""]},
     "note": "Other splits.",
 }
+HUGE = 1 << 20_000  # of more digits than Python prints
 
 
 def table(**changes):
@@ -42,8 +43,15 @@ def test_a_table_keeps_its_numbers_as_they_are_printed():
         ({"values": {"wsn": [1.0, True]}}, "holds True"),
         ({"values": {"wsn": [1.0, "about 3"]}}, "holds 'about 3'"),
         ({"values": {"wsn": [1.0, [3, 4]]}}, r"holds \[3, 4\]"),
-        ({"values": {"<b>": [1.0, 2.0]}}, "is not the name of a strategy"),
+        ({"values": {"<b>": [1.0, 2.0]}}, "is no name of a strategy"),
         ({"note": 1}, "note a text"),
+        ({"values": {"wsn": [1.0, HUGE]}}, "holds a value of type int that is too large"),
+        ({"values": {"wsn": [1.0, 10**400]}}, "holds 1000"),
+        ({"values": {"wsn": [1.0, "9" * 400]}}, "holds '999"),
+        ({"values": {"wsn": [HUGE]}}, "is a value of type list that is too large"),
+        ({"values": {"wsn": HUGE}}, "is a value of type int that is too large"),
+        ({"metrics": [HUGE]}, "metrics is a value of type list"),
+        ({"setting": HUGE}, "setting is a value of type int"),
     ],
 )
 def test_a_wrong_table_is_explained(changes, message):
@@ -56,6 +64,21 @@ def test_tables_are_kept_beside_the_runs(tmp_path):
     write_published(tmp_path, [])
     assert not list(tmp_path.iterdir())
     assert read_published(tmp_path) == ()
+    write_published(tmp_path, [table()])
+    assert read_published(tmp_path) == (table(),)
+
+
+def test_tables_of_another_suite_in_the_folder_stay(tmp_path):
+    write_published(tmp_path, [table(), table(benchmark="split-digits")])
+    new, other = table(note="Corrected."), table(source="Somebody else 2025")
+    write_published(tmp_path, [new, other])
+    assert read_published(tmp_path) == (new, table(benchmark="split-digits"), other)
+    write_published(tmp_path, [])
+    assert len(read_published(tmp_path)) == 3
+
+
+def test_a_damaged_file_is_replaced_by_the_tables_of_the_suite(tmp_path):
+    (tmp_path / "published.json").write_text("{")
     write_published(tmp_path, [table()])
     assert read_published(tmp_path) == (table(),)
 
