@@ -10,6 +10,7 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.printable import printable
+from cl_strategies.reports.fields import quoted
 from cl_strategies.reports.literature import PublishedTable
 from cl_strategies.reports.schema import RunRecord, load_result
 from cl_strategies.reports.sidecars import log_faults, read_environment, read_picture
@@ -64,9 +65,9 @@ def collect(source_dir: Path | str) -> Collection:
     a second directory with the same run: copies would be counted as repetitions.
 
     :param source_dir: the directory that was given as ``--out``.
-    :raises UserError: if there are no run directories in it, or it cannot be read.
+    :raises UserError: if it is no path, there are no run directories in it, or it cannot be read.
     """
-    source = Path(source_dir)
+    source = checked_folder("source_dir", source_dir)
     records: dict[Path, RunRecord] = {}
     problems: list[Problem] = []
     unfinished: list[str] = []
@@ -107,6 +108,16 @@ def collect(source_dir: Path | str) -> Collection:
     )
 
 
+def checked_folder(name: str, value: object) -> Path:
+    """The argument ``name`` as a path.
+
+    :raises UserError: if it is none.
+    """
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise UserError(f"{name} is {quoted(value)}: give the path of a folder")
+    return Path(value)
+
+
 def _entries(source: Path) -> list[Path]:
     """What lies in ``runs``, sorted by name; nothing if there is no such directory."""
     root = source / "runs"
@@ -114,7 +125,7 @@ def _entries(source: Path) -> list[Path]:
         if not stat.S_ISDIR(_mode(root)):
             return []
         return sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    except (OSError, ValueError) as error:  # what is no path at all is a ValueError
+    except (OSError, ValueError) as error:  # text that no path can hold is a ValueError
         raise UserError(
             f"cannot read {root} ({getattr(error, 'strerror', None) or error}). Give the directory "
             "that `run` or `compare` got as --out, and make it readable."

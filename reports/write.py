@@ -9,8 +9,9 @@ from typing import Any
 
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
-from cl_strategies.reports.collection import Collection, Problem, collect
+from cl_strategies.reports.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.content import Content, content_of
+from cl_strategies.reports.fields import quoted
 from cl_strategies.reports.jsontext import json_lines
 from cl_strategies.reports.leftovers import sweep
 from cl_strategies.reports.literature import FILE, read_published
@@ -47,16 +48,20 @@ def write_report(
     :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
     :param out_dir: where to write; ``source_dir`` when left out. It is made if it is missing.
     :param title: heading of the report.
-    :raises UserError: if there are no runs in ``source_dir``, or ``out_dir`` cannot be written to.
+    :raises UserError: if an argument is not of these types, there are no runs in ``source_dir``,
+        or ``out_dir`` cannot be written to.
     """
-    collection = _with_published(collect(source_dir), Path(source_dir))
+    source_dir = checked_folder("source_dir", source_dir)
+    out_dir = source_dir if out_dir is None else checked_folder("out_dir", out_dir)
+    if title is not None and not isinstance(title, str):
+        raise UserError(f"title is {quoted(title)}: give a text, or leave it out")
+    collection = _with_published(collect(source_dir), source_dir)
     content = content_of(collection, title or TITLE)
-    out = Path(source_dir if out_dir is None else out_dir)
     paths = ReportPaths(
-        csv=out / "summary.csv",
-        json=out / "summary.json",
-        markdown=out / "report.md",
-        html=out / "report.html",
+        csv=out_dir / "summary.csv",
+        json=out_dir / "summary.json",
+        markdown=out_dir / "report.md",
+        html=out_dir / "report.html",
         table=render_terminal_table(content.rows),
         problems=collection.problems,
     )
@@ -66,7 +71,7 @@ def write_report(
         paths.markdown: markdown_text(content),
         paths.html: html_text(content),
     }
-    sweep(out, [FILE, *(path.name for path in texts)])
+    sweep(out_dir, [FILE, *(path.name for path in texts)])
     for path, text in texts.items():
         write_text(path, text)
     return paths

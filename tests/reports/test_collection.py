@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_looked_at_is_a_user_error(tmp_path: Path, close
     assert main(["report", "a" * 300]) == 2
     assert "cannot read aaa" in capsys.readouterr().err
     with pytest.raises(UserError, match="cannot read"):
-        collect("a\0b")
+        collect("a\ud800b")
     closed(tmp_path.name)
     with pytest.raises(UserError, match="Permission denied"):
         collect(tmp_path)

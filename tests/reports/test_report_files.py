@@ -200,3 +200,21 @@ def test_an_empty_directory_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no runs found"):
         write_report(tmp_path, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"source_dir": 5}, "source_dir is 5: give the path of a folder"),
+        ({"source_dir": None}, "source_dir is None"),
+        ({"source_dir": ["runs"]}, "source_dir is \\['runs'\\]"),
+        ({"source_dir": "a\0b"}, "give the path of a folder"),
+        ({"out_dir": "a\0b"}, "give the path of a folder"),
+        ({"out_dir": 5}, "out_dir is 5: give the path of a folder"),
+        ({"title": 5}, "title is 5: give a text"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(comparison: Path, arguments, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        write_report(**{"source_dir": comparison, **arguments})
+    assert [path.name for path in comparison.iterdir()] == ["runs"]
