@@ -7,10 +7,12 @@ import contextlib
 import gzip
 import io
 import json
+import math
 import pickle
 import shutil
 import struct
 import sys
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,9 @@ def record(nothing_is_trained):
         "error": None,
         "config": {
             "benchmark": {"name": "b"},
-            "strategy": {"name": "s"},
+            "strategy": {"name": "s", "mem_bytes": 4096, "weight_bits": 4, "activation_bits": 4},
             "run": {"seed": 0},
-            "train": {"epochs": 1},
+            "train": {"epochs": 1, "lr": 0.1},
             "model": {"name": "mlp"},
         },
         "config_hash": "0" * 12,
@@ -52,7 +54,21 @@ def record(nothing_is_trained):
         "seconds": {"train": [1.0, 1.0], "evaluation": [0.1, 0.1]},
         "bytes": {"parameters": [8, 8], "method_state": [0, 0]},
         "memory": {"peak": [1, 2]},
-        "metrics": {"average_accuracy": 0.65, "forgetting": 0.4, "train_seconds": 2.0},
+        "exemplars": {
+            "count": [4, 8],
+            "bytes": [100, 200],
+            "raw_bytes": [300, 600],
+            "classes": [1, 2],
+        },
+        "metrics": {
+            "average_accuracy": 0.65,
+            "forgetting": 0.4,
+            "relative_forgetting": 0.4,
+            "train_seconds": 2.0,
+            "parameter_bytes": 8,
+            "method_state_bytes": 4,
+            "of_a_plugin": 1.0,
+        },
     }
     RunRecord.from_dict(valid)
     return valid
@@ -65,12 +81,18 @@ TABLE = b"""{"schema": 1, "tables": [{"setting": "<s>%s", "source": "\\u00e4", "
 PUBLISHED = st.sampled_from(
     [b""] * 6 + [TABLE % b"", TABLE % b"\\ud800", b"{}", b"[", b'{"tables": 3}', b"\xff"]
 )
-RUN_CHANGES = st.lists(st.tuples(st.integers(0, 40), PLAIN), max_size=3)
+EXTREME = st.sampled_from(
+    [math.nan, math.inf, 1.7e308, -1.7e308, 1e99, 5e-324, 10**400, -(10**400)]
+)
+NESTED = st.integers(1, 150).map(lambda depth: json.loads("[" * depth + "]" * depth))
+RUN_CHANGES = st.lists(
+    st.tuples(st.integers(0, 80), st.one_of(PLAIN, EXTREME, EXTREME, NESTED)), max_size=3
+)
 
 
 def changed_somewhere(data: Any, at: int, value: Any) -> Any:
     """A copy of ``data`` in which one place, counted from 0, holds ``value``."""
-    copy = json.loads(json.dumps(data))
+    copy = deepcopy(data)
     places: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
@@ -96,15 +118,18 @@ def run_report(
 ) -> None:
     from cl_strategies.reports.sealing import checksum
 
-    folder = Path("results/runs/one")
+    folder, other = Path("results/runs/one"), Path("results/runs/other")
     folder.mkdir(parents=True, exist_ok=True)
+    other.mkdir(exist_ok=True)
     data = record
     for at, value in changes:
         data = changed_somewhere(data, at, value)
-    if seal and isinstance(data, dict):
-        data = {**data, "checksum": checksum(data)}
+    again = {**data, "config_hash": "1" * 12}  # a repetition: means and spreads are computed
+    if seal:
+        data, again = ({**d, "checksum": checksum(d)} for d in (data, again))
     text = json.dumps(data).encode()
     (folder / "result.json").write_bytes(damage + text[len(damage) :] if damage else text)
+    (other / "result.json").write_text(json.dumps(again))
     (folder / "environment.json").write_bytes(raw)
     (folder / "config.toml").write_bytes(raw)
     (folder / "metrics.jsonl").write_bytes(raw)
