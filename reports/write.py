@@ -22,6 +22,10 @@ from cl_strategies.reports.terminal import render_terminal_table
 
 TITLE = "Continual-learning comparison"
 SUMMARY_SCHEMA = 1
+_CSV, _JSON, _MARKDOWN, _HTML = "summary.csv", "summary.json", "report.md", "report.html"
+# Drawing takes seconds. Another process that ended a run and wrote its report in the meantime had
+# read more than this one did: then the runs are read again, or its report would be lost.
+_MOST_READINGS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +59,28 @@ def write_report(
     out_dir = source_dir if out_dir is None else checked_folder("out_dir", out_dir)
     if title is not None and not isinstance(title, str):
         raise UserError(f"title is {quoted(title)}: give a text, or leave it out")
-    collection = _with_published(collect(source_dir), source_dir)
-    content = content_of(collection, title or TITLE)
-    paths = ReportPaths(
-        csv=out_dir / "summary.csv",
-        json=out_dir / "summary.json",
-        markdown=out_dir / "report.md",
-        html=out_dir / "report.html",
+    for _ in range(_MOST_READINGS):
+        before = _stamp(out_dir / _CSV)
+        content = content_of(_collected(source_dir), title or TITLE)
+        texts = {
+            _CSV: csv_text(content.rows),
+            _JSON: json_text(content),
+            _MARKDOWN: markdown_text(content),
+            _HTML: html_text(content),
+        }
+        if _stamp(out_dir / _CSV) == before:
+            break
+    sweep(out_dir, [FILE, *texts])
+    for name, text in texts.items():
+        write_text(out_dir / name, text)
+    return ReportPaths(
+        csv=out_dir / _CSV,
+        json=out_dir / _JSON,
+        markdown=out_dir / _MARKDOWN,
+        html=out_dir / _HTML,
         table=render_terminal_table(content.rows),
-        problems=collection.problems,
+        problems=content.collection.problems,
     )
-    texts = {
-        paths.csv: csv_text(content.rows),
-        paths.json: json_text(content),
-        paths.markdown: markdown_text(content),
-        paths.html: html_text(content),
-    }
-    sweep(out_dir, [FILE, *(path.name for path in texts)])
-    for path, text in texts.items():
-        write_text(path, text)
-    return paths
 
 
 def json_text(content: Content) -> str:
@@ -99,7 +105,17 @@ def json_text(content: Content) -> str:
     return json_lines(data)
 
 
-def _with_published(collection: Collection, folder: Path) -> Collection:
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Changes whenever ``path`` is written; ``None`` while it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+def _collected(folder: Path) -> Collection:
+    collection = collect(folder)
     try:
         return replace(collection, published=read_published(folder))
     except UserError as error:

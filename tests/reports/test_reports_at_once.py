@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from cl_strategies.reports import write_report
+from cl_strategies.reports import write, write_report
+from cl_strategies.reports.content import Content
+from cl_strategies.reports.schema import write_result
 
 NAMES = ("summary.csv", "summary.json", "report.md", "report.html", "published.json")
 
@@ -84,3 +86,45 @@ def test_a_report_in_the_middle_of_another_disturbs_neither(
 
 def files(paths: Any) -> list[Path]:
     return [paths.csv, paths.json, paths.markdown, paths.html]
+
+
+def test_the_report_of_whoever_read_less_does_not_win(
+    make_record, write_runs, monkeypatch, tmp_path
+) -> None:
+    """A shard draws; another one ends its last run, and its report is there first."""
+    out = write_runs([make_record()])
+    late, draw, others = tmp_path / "late.json", write.html_text, [True]
+    write_result(late, make_record(seed=1))
+
+    def slowly(content: Content) -> str:
+        text = draw(content)
+        if others and others.pop():
+            (out / "runs" / "late").mkdir()
+            late.rename(out / "runs" / "late" / "result.json")
+            write_report(out)
+        return text
+
+    monkeypatch.setattr(write, "html_text", slowly)
+    paths = write_report(out)
+    assert "2 finished runs" in paths.html.read_text()
+    assert "average_accuracy" in paths.csv.read_text()
+    assert all(line.endswith(",2") for line in paths.csv.read_text().splitlines()[1:])
+    assert "    2" in paths.table
+
+
+def test_a_folder_that_is_always_written_to_gets_its_report(
+    make_record, write_runs, monkeypatch
+) -> None:
+    out = write_runs([make_record()])
+    draw, times = write.html_text, []
+
+    def disturbed(content: Content) -> str:
+        times.append(len(times))
+        (out / "summary.csv").unlink(missing_ok=True)
+        (out / "summary.csv").write_text("theirs" * len(times))
+        os.utime(out / "summary.csv", (len(times), len(times)))
+        return draw(content)
+
+    monkeypatch.setattr(write, "html_text", disturbed)
+    assert "average_accuracy" in write_report(out).csv.read_text()
+    assert len(times) == 4
