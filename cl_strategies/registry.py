@@ -11,12 +11,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.plain import check_plain, shown
 from cl_strategies.printable import printable
 
 KINDS: Mapping[str, str] = {
@@ -104,23 +105,38 @@ class Entry:
 
 
 def checked_type(what: str, value: Any, default: Any) -> Any:
-    """``value`` if it is of the type of ``default`` (an int may stand for a float).
+    """``value`` if it is plain and of the type of ``default`` (an int may stand for a float).
 
     :raises UserError: otherwise; a default of ``None`` says nothing about the type.
     """
+    check_plain(what, value)
     if isinstance(value, tuple):
-        return list(value)
+        value = list(value)
     if isinstance(value, str) and printable(value) != value:
-        raise UserError(f"{what} is {value!r}: give text that can be printed")
+        raise UserError(f"{what} is {shown(value)}: give text that can be printed")
     if isinstance(default, float) and type(value) is int:
         return float(value)
     expected = list if isinstance(default, tuple) else type(default)
-    if default is not None and value is not None and type(value) is not expected:
+    if default is not None and type(value) is not expected:
         raise UserError(
-            f"{what} is {value!r}, a {type(value).__name__}: "
+            f"{what} is {shown(value)}, a {type(value).__name__}: "
             f"give a {expected.__name__} such as {default!r}"
         )
     return value
+
+
+def check_fields(config: Any, table: str) -> None:
+    """Give every field of a frozen dataclass the type of its default, or refuse its value.
+
+    :param table: what a configuration file calls the dataclass.
+    :raises UserError: as :func:`checked_type`.
+    """
+    for field in fields(config):
+        if field.default is not MISSING:
+            value = checked_type(
+                f"{table}.{field.name}", getattr(config, field.name), field.default
+            )
+            object.__setattr__(config, field.name, value)
 
 
 def _parsed(key: str, text: str, kind: type) -> Any:
@@ -128,10 +144,14 @@ def _parsed(key: str, text: str, kind: type) -> Any:
         return text == "true"
     try:
         if kind is not bool:
-            return kind(text)
+            value = kind(text)
+            check_plain(key, value)
+            return value
+    except UserError:
+        raise
     except ValueError:
         pass
-    raise UserError(f"{key} is {text!r}: give a value of type {kind.__name__}")
+    raise UserError(f"{key} is {shown(text)}: give a value of type {kind.__name__}")
 
 
 class Registry:
@@ -162,6 +182,12 @@ class Registry:
         self._entries[entry.name] = entry
 
     def __getitem__(self, name: str) -> Entry:
+        """:raises UserError: for a name that is not registered, or no name at all."""
+        if not isinstance(name, str):
+            raise UserError(
+                f"the name of a {self.singular} is {shown(name)}: give text; "
+                f"`cl-strategies list {self.kind}` prints the names"
+            )
         if name not in self._entries:
             raise unknown_name(self.singular, name, self._entries)
         return self._entries[name]
@@ -170,7 +196,7 @@ class Registry:
         return iter(self._entries.values())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and name in self._entries
 
 
 _SINGULAR = {

@@ -35,11 +35,36 @@ def test_values_take_the_type_of_the_default(value, default, result):
 
 
 @pytest.mark.parametrize(
-    ("value", "default"), [("1", 0.5), (True, 1.0), (0.5, 1), (1, "a"), (1, True)]
+    ("value", "default"),
+    [("1", 0.5), (True, 1.0), (0.5, 1), (1, "a"), (1, True), (None, 1), ((1,), 1)],
 )
 def test_values_of_another_type_are_refused(value, default):
     with pytest.raises(UserError, match="give a"):
         checked_type("x", value, default)
+
+
+def test_none_is_a_value_where_it_is_the_default():
+    assert checked_type("x", None, None) is None
+
+
+@pytest.mark.parametrize("name", [None, 5, ["si"], {"si": 1}, [16**4500]])
+def test_a_name_is_text(name):
+    assert name not in registry("strategies")
+    with pytest.raises(UserError, match="the name of a strategy is .*: give text"):
+        registry("strategies")[name]
+
+
+def test_an_option_in_short_notation_has_a_size_too():
+    with pytest.raises(UserError, match="mem_size is an integer of more than 64 bits"):
+        Entry(
+            name="x",
+            factory=f"{__name__}:of_a_size",
+            summary="",
+        ).parse_options("mem_size=1" + "0" * 30)
+
+
+def of_a_size(mem_size: int = 5) -> int:
+    return mem_size
 
 
 def test_a_name_cannot_be_registered_twice():

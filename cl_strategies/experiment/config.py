@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -16,13 +17,15 @@ from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.quantized import QuantizationConfig, quantises_itself
-from cl_strategies.registry import checked_type, registry
+from cl_strategies.plain import check_plain, shown
+from cl_strategies.registry import check_fields, registry
 
 #: A change of this number makes runs of earlier versions be repeated.
 CONFIG_VERSION = 1
 #: Where things lie, not what is computed: no part of a run's identity.
 _NOT_IDENTITY = (("benchmark", "data_root"),)
 
+MAX_THREADS = 1024
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 _SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
@@ -68,6 +71,7 @@ class TrainConfig:
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
+        check_fields(self, "train")
         for name in ("epochs", "batch_size", "eval_batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name} is {getattr(self, name)}: give at least 1")
@@ -123,10 +127,11 @@ class RunConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self, "run")
         if self.seed < 0:
             raise UserError(f"run.seed is {self.seed}: give 0 or more")
-        if self.threads < 1:
-            raise UserError(f"run.threads is {self.threads}: give at least 1")
+        if not 1 <= self.threads <= MAX_THREADS:  # torch crashes where it cannot start as many
+            raise UserError(f"run.threads is {self.threads}: give 1 to {MAX_THREADS}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +155,17 @@ class ExperimentConfig:
 
         :raises UserError: for an unknown table, name, key or value.
         """
+        if not isinstance(tables, Mapping):
+            raise UserError(
+                f"the configuration is {shown(tables)}: give tables by name, such as "
+                '{"benchmark": {"name": "split-digits"}, "strategy": {"name": "naive"}}'
+            )
+        check_plain("", tables)
         for table, content in tables.items():
             if table not in _TABLES:
                 raise unknown_name("table", table, _TABLES)
             if not isinstance(content, Mapping):
-                raise UserError(f"{table} must be a table of keys and values, not {content!r}")
+                raise UserError(f"{table} must be a table of keys and values, not {shown(content)}")
         for table in ("benchmark", "strategy"):
             if "name" not in tables.get(table, {}):
                 raise UserError(f"the configuration needs a table [{table}] with a name")
@@ -226,7 +237,7 @@ _TABLES = tuple(f.name for f in fields(ExperimentConfig))
 def _named(kind: str, table: str, content: Mapping[str, Any]) -> Named:
     name = content["name"]
     if not isinstance(name, str):
-        raise UserError(f"{table}.name must be a string, not {name!r}")
+        raise UserError(f"{table}.name must be a string, not {shown(name)}")
     given = {key: value for key, value in content.items() if key != "name"}
     return Named(name, registry(kind)[name].resolve_options(given))
 
@@ -244,24 +255,29 @@ def _quantization(tables: Mapping[str, Any]) -> QuantizationConfig | None:
 
 
 def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
-    known = {f.name: f.default for f in fields(kind)}
-    values = {}
-    for key, value in content.items():
+    known = [f.name for f in fields(kind)]
+    for key in content:
         if key not in known:
             raise unknown_name(f"key of [{table}]", key, known)
-        values[key] = checked_type(f"{table}.{key}", value, known[key])
-    return kind(**values)
+    return kind(**content)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """:raises UserError: if the file is missing or is not TOML."""
+    """:raises UserError: if the file is missing, is not TOML, or holds more than plain values."""
+    if not isinstance(path, (str, os.PathLike)):  # open would read the file of a number
+        raise UserError(f"cannot read {shown(path)}: give the path of a TOML file")
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            tables = tomllib.load(file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
         raise UserError(f"{path} is not valid TOML: {error}") from error
+    try:
+        check_plain("", tables)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return tables
 
 
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,7 +293,9 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
                 f"{', '.join(_TABLES)}, for example train.epochs=3"
             )
         if not isinstance(result.setdefault(table, {}), dict):
-            raise UserError(f"{table} must be a table of keys and values, not {result[table]!r}")
+            raise UserError(
+                f"{table} must be a table of keys and values, not {shown(result[table])}"
+            )
         result[table][option] = value
     return result
 
@@ -286,8 +304,10 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are strings."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"cannot read {text!r}: write key=value, for example train.epochs=3")
+        raise UserError(f"cannot read {shown(text)}: write key=value, for example train.epochs=3")
     try:
-        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+        assigned = tomllib.loads(f"v = {value}")["v"]
     except (ValueError, RecursionError):
-        return key.strip(), value.strip()
+        assigned = value.strip()
+    check_plain(key.strip(), assigned)
+    return key.strip(), assigned

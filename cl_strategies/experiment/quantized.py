@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.registry import checked_type, registry
+from cl_strategies.registry import check_fields, registry
 
 if TYPE_CHECKING:
     from cl_strategies.plugins.quantization.plugin import QuantizationPlugin
@@ -40,6 +40,8 @@ class QuantizationConfig:
     def __post_init__(self) -> None:
         from cl_strategies.plugins.quantization.bits import check_bits
 
+        check_fields(self, "quantization")
+        object.__setattr__(self, "skip", tuple(self.skip))
         for name in (*OWN_BITS, "last_bits", "first_bits", "depthwise_bits"):
             if (bits := getattr(self, name)) is not None:
                 check_bits(bits, name=f"quantization.{name}")
@@ -58,13 +60,7 @@ class QuantizationConfig:
         :raises UserError: for an unknown quantiser or key, or a value that does not fit.
         """
         defaults = {f.name: f.default for f in fields(cls) if f.name != "options"}
-        settings = {
-            key: checked_type(f"quantization.{key}", value, defaults[key])
-            for key, value in table.items()
-            if key in defaults
-        }
-        if "skip" in settings:
-            settings["skip"] = tuple(settings["skip"])
+        settings = {key: value for key, value in table.items() if key in defaults}
         entry = registry("quantisers")[settings.get("quantizer", defaults["quantizer"])]
         known = entry.defaults()
         given = {key: value for key, value in table.items() if key not in defaults}

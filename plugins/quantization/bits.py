@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 
 #: The bit-width that leaves a tensor as it is.
 FULL_PRECISION = 32
@@ -23,7 +24,7 @@ def check_bits(bits: int, *, name: str = "bits") -> int:
     """
     if type(bits) is not int or not (1 <= bits <= MAX_BITS or bits == FULL_PRECISION):
         raise UserError(
-            f"{name} is {bits!r}: give 1 to {MAX_BITS}, or {FULL_PRECISION} for full precision"
+            f"{name} is {shown(bits)}: give 1 to {MAX_BITS}, or {FULL_PRECISION} for full precision"
         )
     return bits
 

@@ -1,0 +1,70 @@
+"""Plain values, which TOML and JSON have in common, and how a message shows any value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cl_strategies.errors import UserError
+
+#: Integers lie from ``-INTEGERS`` to ``INTEGERS - 1``, as TOML promises.
+INTEGERS = 2**63
+#: Lists and tables in one another; no option has any use for as many.
+DEPTH = 20
+_SHOWN = 100
+
+
+def check_plain(what: str, value: Any) -> None:
+    """Let ``value`` be text, a number, a boolean, ``None``, or lists and tables of these.
+
+    What passes can be printed, hashed and written, so nothing later has to ask.
+
+    :param what: the dotted name of ``value``; ``""``: that of all tables together.
+    :raises UserError: for dates and other objects, integers of more than 64 bits, and lists or
+        tables nested deeper than :data:`DEPTH`.
+    """
+    pending = [(what, value, 0)]
+    while pending:
+        where, value, depth = pending.pop()
+        if depth > DEPTH:
+            raise UserError(
+                f"{shortened(where)} has more than {DEPTH} lists or tables in one another: "
+                "give a value as `cl-strategies show NAME` lists it"
+            )
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    raise UserError(
+                        f"{where or 'the configuration'} has the key {shown(key)}: give text"
+                    )
+                pending.append((f"{where}.{key}" if where else key, inner, depth + 1))
+        elif isinstance(value, (list, tuple)):
+            pending += [(where, inner, depth + 1) for inner in value]
+        elif isinstance(value, int):
+            if not -INTEGERS <= value < INTEGERS:
+                raise UserError(
+                    f"{shortened(where)} is an integer of more than 64 bits: "
+                    "give one from -2**63 to 2**63 - 1"
+                )
+        elif value is not None and not isinstance(value, (str, float)):
+            raise UserError(
+                f"{shortened(where)} is {shown(value)}, a {type(value).__name__}: give text in "
+                "quotes, a number, true or false, or a list of these"
+            )
+
+
+def shown(value: Any) -> str:
+    """``repr(value)`` for a message: of limited length, and of integers of any size.
+
+    >>> shown(10**5000)
+    'an int too large to print'
+    """
+    try:
+        return shortened(repr(value))
+    except (ValueError, RecursionError):  # Python prints no integer of more than 4300 digits
+        return f"an {type(value).__name__} too large to print"
+
+
+def shortened(text: str) -> str:
+    """``text``, or its beginning if it is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
