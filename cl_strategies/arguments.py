@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.suite_checks import check_orders, check_seeds
+from cl_strategies.plain import shown
 
+#: Numbers that one range, and one list, may stand for.
+LONGEST = 10_000
+_NUMBER = re.compile(r"[0-9]{1,18}")  # within 64 bits, however they are written
 _LETTERS = re.compile(r"([A-Z])-([A-Z])")
 
 
@@ -19,17 +24,22 @@ def integers(flag: str, text: str) -> list[int]:
 
     :raises UserError: for anything else, an empty range, or a number that comes twice.
     """
-    from cl_strategies.experiment.suite import checked_seeds
-
     values: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(f"{flag} {text!r}: give integers such as 0,1,5 or a range such as 0-4")
-        values.extend(range(int(first), int(last or first) + 1))
+        if not _NUMBER.fullmatch(first) or (dash and not _NUMBER.fullmatch(last)):
+            raise UserError(
+                f"{flag} {shown(text)}: give integers such as 0,1,5 or a range such as 0-4, "
+                "of at most 18 digits"
+            )
+        span = range(int(first), int(last or first) + 1)
+        if len(values) + len(span) > LONGEST:
+            raise UserError(f"{flag} {shown(text)}: these are more than {LONGEST} numbers")
+        values.extend(span)
     if not values:
-        raise UserError(f"{flag} {text!r}: the range is empty; write the smaller number first")
-    return checked_seeds(flag, values)
+        raise UserError(f"{flag} {shown(text)}: the range is empty; write the smaller number first")
+    check_seeds(flag, values)
+    return values
 
 
 def orders(flag: str, text: str) -> list[int | str]:
@@ -37,8 +47,6 @@ def orders(flag: str, text: str) -> list[int | str]:
 
     :raises UserError: for anything else.
     """
-    from cl_strategies.experiment.suite import checked_orders
-
     if any(character.isdecimal() for character in text):
         return list(integers(flag, text))
     values: list[str] = []
@@ -46,8 +54,11 @@ def orders(flag: str, text: str) -> list[int | str]:
         span = _LETTERS.fullmatch(name)
         values += map(chr, range(ord(span[1]), ord(span[2]) + 1)) if span else [name]
     if not values:
-        raise UserError(f"{flag} {text!r}: give seeds such as 0-4, or names of orders such as A-E")
-    return checked_orders(flag, values)
+        raise UserError(
+            f"{flag} {shown(text)}: give seeds such as 0-4, or names of orders such as A-E"
+        )
+    check_orders(flag, values)
+    return values
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -56,6 +67,6 @@ def shard(text: str) -> tuple[int, int]:
     :raises UserError: for anything else.
     """
     index, _, count = text.partition("/")
-    if not index.isdecimal() or not count.isdecimal():
-        raise UserError(f"--shard {text!r}: give I/N, such as 0/4 for the first of four")
+    if not _NUMBER.fullmatch(index) or not _NUMBER.fullmatch(count):
+        raise UserError(f"--shard {shown(text)}: give I/N, such as 0/4 for the first of four")
     return int(index), int(count)

@@ -18,7 +18,8 @@ then the label, or the name for what all of them need.
 
 from __future__ import annotations
 
-import re
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -29,14 +30,24 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override, read_toml
 from cl_strategies.experiment.quantized import OWN_BITS, quantises_itself
 from cl_strategies.experiment.roots import check_root
+from cl_strategies.experiment.suite_checks import (
+    SHARED,
+    check_array,
+    check_bits,
+    check_budgets,
+    check_labels,
+    check_name,
+    check_orders,
+    check_seeds,
+    check_tables,
+)
+from cl_strategies.plain import shown
 from cl_strategies.registry import registry
 from cl_strategies.reports.literature import PublishedTable
 
-_SHARED = ("train", "model", "quantization", "run")
-_TABLES = ("suite", *_SHARED, "benchmarks", "strategies", "tuning", "published")
+_TABLES = ("suite", *SHARED, "benchmarks", "strategies", "tuning", "published")
 _HEAD = ("name", "seeds", "orders", "bits", "mem_bytes")
-_NAME = re.compile(r"\w[\w .+-]{0,99}")
-_RESERVED = (*_SHARED, "strategies", "label")
+_RESERVED = (*SHARED, "strategies", "label")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +67,7 @@ class Suite:
     :param published: numbers that papers print for its benchmarks.
     :param source: the file it was read from, whose paths may not lead anywhere
         (:mod:`cl_strategies.experiment.roots`).
+    :raises UserError: for what cannot be a comparison, whatever its runs are.
     """
 
     name: str = "comparison"
@@ -70,6 +82,23 @@ class Suite:
     published: Sequence[PublishedTable] = ()
     source: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        where = "the suite" if self.source is None else str(self.source)
+        check_name(self.name)
+        check_array("benchmarks", self.benchmarks, where)
+        check_array("strategies", self.strategies, where)
+        check_labels([label_of(row) for row in self.strategies], where)
+        check_seeds("suite.seeds", self.seeds)
+        check_orders("suite.orders", self.orders)
+        check_bits(self.bits)
+        check_budgets(self.mem_bytes)
+        check_tables({"shared": self.shared, "tuning": self.tuning}, where, ("shared", "tuning"))
+        check_tables(self.shared, where, SHARED)
+        known = {row["name"] for row in self.benchmarks}
+        for table in self.published:
+            if table.benchmark not in known:
+                raise unknown_name(f"benchmark in [[published]] of {where}", table.benchmark, known)
+
     @classmethod
     def from_toml(cls, path: str | Path) -> Suite:
         """Read a suite file, or one that comes with the package, by its name.
@@ -80,26 +109,19 @@ class Suite:
         for table in tables:
             if table not in _TABLES:
                 raise unknown_name(f"table in {path}", table, _TABLES)
-        for table in ("benchmarks", "strategies"):
-            _check_array(table, tables.get(table), path)
-        for table in ("suite", *_SHARED, "tuning"):
-            if not isinstance(tables.get(table, {}), Mapping):
-                raise UserError(f"{table} in {path} must be a table of keys and values")
         head = tables.get("suite", {})
+        if not isinstance(head, Mapping):
+            raise UserError(f"suite in {path} must be a table of keys and values")
         for key in head:
             if key not in _HEAD:
                 raise unknown_name("key of [suite]", key, _HEAD)
         return cls(
-            name=checked_name(head.get("name", Path(path).stem)),
-            benchmarks=tables["benchmarks"],
-            strategies=tables["strategies"],
-            seeds=checked_seeds("suite.seeds", head.get("seeds", [0])),
-            orders=checked_orders("suite.orders", head.get("orders", [])),
-            bits=_checked_bits(head.get("bits", [])),
-            mem_bytes=_checked_budgets(head.get("mem_bytes", [])),
-            shared={table: tables[table] for table in _SHARED if table in tables},
+            **{"name": Path(path).stem, "seeds": [0], **head},
+            benchmarks=tables.get("benchmarks", []),
+            strategies=tables.get("strategies", []),
+            shared={table: tables[table] for table in SHARED if table in tables},
             tuning=tables.get("tuning", {}),
-            published=_published(tables.get("published", []), tables["benchmarks"], path),
+            published=_published(tables.get("published", []), path),
             source=path,
         )
 
@@ -158,7 +180,7 @@ class Suite:
         special = [benchmark.get("strategies", {}).get(name, {}) for name in named]
         tables = {name: dict(table) for name, table in self.shared.items()}
         for layer in (benchmark, strategy, *special):
-            for name in _SHARED:
+            for name in SHARED:
                 if name in layer:
                     tables[name] = {**tables.get(name, {}), **layer[name]}
         tables["benchmark"] = _own(benchmark)
@@ -188,97 +210,11 @@ def _own(layer: Mapping[str, Any]) -> dict[str, Any]:
     return {key: v for key, v in layer.items() if key not in reserved}
 
 
-def _check_array(table: str, rows: Any, path: str | Path) -> None:
-    if not isinstance(rows, list) or not rows:
-        raise UserError(f"{path} needs at least one [[{table}]] with a name")
-    for row in rows:
-        if not isinstance(row, Mapping) or not isinstance(row.get("name"), str):
-            raise UserError(f"each [[{table}]] in {path} needs a name")
-        _check_tables(row, f"[[{table}]] of {path}")
-        for name, special in row.get("strategies", {}).items():
-            if not isinstance(special, Mapping):
-                raise UserError(f"strategies.{name} in [[{table}]] of {path} must be a table")
-            _check_tables(special, f"strategies.{name} in [[{table}]] of {path}")
-    if table == "strategies":
-        _check_labels(rows, path)
-
-
-def _check_labels(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    labels = [label_of(row) for row in rows]
-    for label in labels:
-        if not isinstance(label, str):
-            raise UserError(f"label in [[strategies]] of {path} must be a text, not {label!r}")
-    if len(set(labels)) < len(labels):
-        raise UserError(
-            f"a strategy stands twice in {path}: {', '.join(labels)}; give each a label of its own"
-        )
-
-
-def _check_tables(layer: Mapping[str, Any], where: str) -> None:
-    for key in (*_SHARED, "strategies"):
-        if not isinstance(layer.get(key, {}), Mapping):
-            raise UserError(f"{key} in {where} must be a table")
-
-
-def checked_name(name: Any) -> str:
-    """:raises UserError: unless ``name`` can be the name of one folder, anywhere."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise UserError(
-            f"suite.name is {name!r}: give letters, digits, spaces and any of . _ + - , at most "
-            "100, of which the first is a letter, a digit or _; a folder gets this name"
-        )
-    return name
-
-
-def _published(
-    rows: Any, benchmarks: Sequence[Mapping[str, Any]], path: str | Path
-) -> list[PublishedTable]:
-    """:raises UserError: unless ``rows`` are tables of numbers for some of ``benchmarks``."""
+def _published(rows: Any, path: str | Path) -> list[PublishedTable]:
+    """:raises UserError: unless ``rows`` are tables of numbers."""
     if not isinstance(rows, list):
         raise UserError(f"published in {path} must be an array of tables: write [[published]]")
-    tables = [PublishedTable.from_dict(row, f"[[published]] of {path}") for row in rows]
-    known = {row["name"] for row in benchmarks}
-    for table in tables:
-        if table.benchmark not in known:
-            raise unknown_name(f"benchmark in [[published]] of {path}", table.benchmark, known)
-    return tables
-
-
-def _checked_bits(bits: Any) -> list[int]:
-    """:raises UserError: unless ``bits`` is a list of different bit-widths."""
-    from cl_strategies.plugins.quantization.bits import check_bits
-
-    if not isinstance(bits, list) or len(set(map(repr, bits))) < len(bits):
-        raise UserError(f"suite.bits is {bits!r}: give different bit-widths, such as [4, 3, 2]")
-    return [check_bits(width, name="a number in suite.bits") for width in bits]
-
-
-def _checked_budgets(budgets: Any) -> list[int]:
-    """:raises UserError: unless ``budgets`` is a list of different numbers of bytes."""
-    if not isinstance(budgets, list) or not _different_integers(budgets, least=1):
-        raise UserError(f"suite.mem_bytes is {budgets!r}: give different numbers of bytes")
-    return budgets
-
-
-def checked_seeds(what: str, seeds: Any) -> list[int]:
-    """:raises UserError: unless ``seeds`` is a list of different non-negative integers."""
-    if not isinstance(seeds, (list, tuple)) or not _different_integers(seeds, least=0):
-        raise UserError(f"{what} is {seeds!r}: give different integers from 0, such as [0, 1, 2]")
-    return list(seeds)
-
-
-def _different_integers(values: Sequence[Any], least: int) -> bool:
-    integers = all(type(value) is int and value >= least for value in values)
-    return integers and len(set(values)) == len(values)
-
-
-def checked_orders(what: str, orders: Any) -> list[int | str]:
-    """:raises UserError: unless ``orders`` is a list of different seeds or names."""
-    if isinstance(orders, list) and orders and all(isinstance(name, str) for name in orders):
-        if len(set(orders)) < len(orders):
-            raise UserError(f"{what} is {orders!r}: an order stands twice, give different ones")
-        return list(orders)
-    return list(checked_seeds(what, orders))
+    return [PublishedTable.from_dict(row, f"[[published]] of {path}") for row in rows]
 
 
 def recipes() -> dict[str, Path]:
@@ -289,8 +225,16 @@ def recipes() -> dict[str, Path]:
 
 def find_suite(path: str | Path) -> Path:
     """:raises UserError: if ``path`` is neither a file nor the name of a recipe."""
-    if Path(path).is_file():
-        return Path(path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise UserError(f"the suite is {shown(path)}: give the path of a file, or a recipe's name")
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            return Path(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # too long a name, a folder that may not be entered
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {shown(str(path))}: {reason}") from error
     known = recipes()
     if str(path) in known:
         return known[str(path)]

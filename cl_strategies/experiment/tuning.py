@@ -31,8 +31,10 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config import ExperimentConfig, override
 from cl_strategies.experiment.roots import check_root
 from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.suite import Suite, checked_seeds, label_of, strength_of
+from cl_strategies.experiment.suite import Suite, label_of, strength_of
+from cl_strategies.experiment.suite_checks import check_seeds
 from cl_strategies.experiment.sweep import Comparison, Progress, compare
+from cl_strategies.plain import check_plain, shown
 
 METRIC = "average_accuracy"
 
@@ -147,16 +149,37 @@ def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:
     for key in tuning:
         if key not in {"seeds", "validation", "grid"}:
             raise unknown_name("key of [tuning]", key, ["seeds", "validation", "grid"])
-    seeds = checked_seeds("tuning.seeds", tuning.get("seeds", []))
+    check_plain("tuning", tuning)
+    seeds = tuning.get("seeds", [])
+    check_seeds("tuning.seeds", seeds)
     if not seeds or set(seeds) & set(suite.seeds):
         raise UserError(
-            f"tuning.seeds is {seeds}, suite.seeds is {list(suite.seeds)}: "
+            f"tuning.seeds is {shown(seeds)}, suite.seeds is {shown(list(suite.seeds))}: "
             "tune on at least one seed, and on none that the comparison uses"
         )
-    grid = tuning.get("grid", {})
-    if not grid or not all(isinstance(values, list) and values for values in grid.values()):
-        raise UserError('[tuning.grid] needs lists of values, such as "train.lr" = [0.001, 0.01]')
-    return seeds, float(tuning.get("validation", 0.2)), dict(grid)
+    grid = tuning.get("grid")
+    if not (isinstance(grid, Mapping) and grid and all(map(_is_choice, grid.values()))):
+        raise UserError(
+            f"tuning.grid is {shown(grid)}: give a table [tuning.grid] of lists of values, such as "
+            '"train.lr" = [0.001, 0.01]'
+        )
+    if "benchmark.validation" in grid:
+        raise UserError("benchmark.validation is in [tuning.grid]: give one tuning.validation")
+    return list(seeds), _checked_share(tuning.get("validation", 0.2)), dict(grid)
+
+
+def _is_choice(values: Any) -> bool:
+    return isinstance(values, list) and bool(values)
+
+
+def _checked_share(validation: Any) -> float:
+    """:raises UserError: unless something is held out: with nothing, the test data would choose."""
+    if type(validation) not in (int, float) or not 0 < validation < 1:
+        raise UserError(
+            f"tuning.validation is {shown(validation)}: give the part of the training data to hold "
+            "out, a number above 0 and below 1"
+        )
+    return float(validation)
 
 
 def _scores(trial: Trial, out: Path) -> list[float]:

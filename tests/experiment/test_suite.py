@@ -1,6 +1,7 @@
 """From one file to many configs."""
 
 import tomllib
+from datetime import date
 
 import pytest
 import tomli_w
@@ -162,6 +163,12 @@ def test_published_numbers_belong_to_a_benchmark_and_change_no_run(tmp_path):
         ({"suite": {"bits": [9]}}, "suite.bits is 9: give 1 to 8"),
         ({"strategies": [{"name": "si", "label": 1}]}, "must be a text"),
         ({"quantization": 4}, "must be a table"),
+        ({"suite": {"mem_bytes": [True]}}, "different numbers of bytes"),
+        ({"suite": {"bits": "4"}}, "suite.bits is '4'"),
+        ({"suite": [1]}, "suite in .* must be a table"),
+        ({"tuning": 5}, "tuning in .* must be a table"),
+        ({"suite": {"seeds": [date(1979, 5, 27)]}}, "suite.toml: suite.seeds is datetime.date"),
+        ({"tuning": {"grid": {"train.lr": [date(1979, 5, 27)]}}}, "tuning.grid.train.lr is datet"),
         ({"bench": {}}, "unknown table"),
         ({"published": PUBLISHED}, r"write \[\[published\]\]"),
         ({"published": [{**PUBLISHED, "benchmark": "split-digit"}]}, "did you mean split-digits"),
@@ -171,6 +178,60 @@ def test_published_numbers_belong_to_a_benchmark_and_change_no_run(tmp_path):
 def test_a_wrong_suite_is_answered_with_what_was_expected(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         suite(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("key", ["seeds", "orders", "bits", "mem_bytes"])
+def test_an_integer_beyond_64_bits_is_refused_by_name(tmp_path, key):
+    path = tmp_path / "suite.toml"
+    path.write_text(f"[suite]\n{key} = [0x{'f' * 4500}]\n")
+    with pytest.raises(UserError, match=f"suite.{key} is an integer of more than 64 bits"):
+        Suite.from_toml(path)
+
+
+@pytest.mark.parametrize("name", [[1], 5])
+def test_what_a_strategy_needs_on_a_benchmark_has_no_odd_name(tmp_path, name):
+    rows = [{"name": "split-digits", "strategies": {"si": {"name": name}}}]
+    with pytest.raises(UserError, match=r"strategies.si.name in \[\[benchmarks\]\].*leave it out"):
+        suite(tmp_path, benchmarks=rows)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"benchmarks": [{}]}, r"each \[\[benchmarks\]\] in the suite needs a name"),
+        ({"benchmarks": "split-digits"}, "at least one"),
+        ({"strategies": [{"name": "si"}, {"name": "si"}]}, "stands twice"),
+        ({"seeds": "01"}, "suite.seeds is '01'"),
+        ({"seeds": [16**4500]}, "suite.seeds is an integer of more than 64 bits"),
+        ({"orders": 5}, "suite.orders is 5"),
+        ({"bits": 4}, "suite.bits is 4"),
+        ({"mem_bytes": [16**4500]}, "suite.mem_bytes is an integer of more"),
+        ({"shared": {"train": 5}}, "train in the suite must be a table"),
+        ({"shared": None}, "shared in the suite must be a table"),
+        ({"tuning": [1]}, "tuning in the suite must be a table"),
+        ({"name": None}, "suite.name is None"),
+    ],
+)
+def test_a_suite_made_by_code_is_checked_as_one_of_a_file(parts, message):
+    rows = {"benchmarks": [{"name": "split-digits"}], "strategies": [{"name": "naive"}]}
+    assert len(Suite(**{**rows, "seeds": range(2), "orders": ()}).configs()) == 2
+    with pytest.raises(UserError, match=message):
+        Suite(**{**rows, **parts})
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a\0b", None, 5])
+def test_what_cannot_be_a_path_is_no_suite(path):
+    with pytest.raises(UserError, match="cannot read 'a|give the path of a file"):
+        Suite.from_toml(path)
+
+
+def test_a_suite_that_may_not_be_looked_at_is_named(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("cl_strategies.experiment.suite.os.stat", refuse)
+    with pytest.raises(UserError, match="cannot read 'locked/suite.toml': Permission denied"):
+        Suite.from_toml("locked/suite.toml")
 
 
 def test_recipes_are_found_by_name_and_are_valid():
@@ -212,3 +273,29 @@ def test_a_benchmark_that_stands_twice_is_tuned_twice(tmp_path):
 def test_tuning_refuses_the_seeds_of_the_comparison(tmp_path):
     with pytest.raises(UserError, match="none that the comparison uses"):
         trials(suite(tmp_path, tuning={**TABLES["tuning"], "seeds": [1, 7]}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"grid": [1]}, r"tuning.grid is \[1\]: give a table"),
+        ({"grid": 5}, "tuning.grid is 5"),
+        ({"grid": "ab"}, "tuning.grid is 'ab'"),
+        ({"grid": {}}, "tuning.grid is {}"),
+        ({"grid": {"train.lr": 0.1}}, "lists of values"),
+        ({"grid": {"train.lr": []}}, "lists of values"),
+        ({"grid": {"benchmark.validation": [0.0]}}, "give one tuning.validation"),
+        ({"validation": "abc"}, "tuning.validation is 'abc'"),
+        ({"validation": [1]}, "above 0 and below 1"),
+        ({"validation": float("nan")}, "tuning.validation is nan.*above 0 and below 1"),
+        ({"validation": 0}, "tuning.validation is 0"),
+        ({"validation": 0.0}, "tuning.validation is 0.0"),
+        ({"validation": 1}, "tuning.validation is 1"),
+        ({"validation": True}, "tuning.validation is True"),
+        ({"seeds": 5}, "tuning.seeds is 5"),
+        ({"seed": [7]}, "did you mean seeds"),
+    ],
+)
+def test_a_wrong_tuning_table_is_answered_with_what_was_expected(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        trials(suite(tmp_path, tuning={**TABLES["tuning"], **changes}))
