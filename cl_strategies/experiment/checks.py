@@ -9,7 +9,7 @@ from typing import Any
 
 from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
-from cl_strategies.experiment.config import ExperimentConfig
+from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import resolve_device
 from cl_strategies.experiment.seeding import isolated_rng
 
@@ -37,7 +37,7 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
                 continue
             try:
                 if stream not in streams:
-                    streams[stream] = build_benchmark(config.benchmark).info
+                    streams[stream] = _info(config.benchmark)
                 _build(config, streams[stream], device)
             except DataMissingError as error:
                 missing[stream] = error
@@ -50,6 +50,18 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
                 ) from error
     if missing and not streams:
         raise next(iter(missing.values()))
+
+
+def _info(benchmark: Named) -> Any:
+    """:raises DataMissingError: if its data are not here, or what is here cannot be read."""
+    try:
+        return build_benchmark(benchmark).info
+    except OSError as error:  # of a folder or a file; no option of the model changes it
+        place = error.filename or benchmark.options.get("data_root") or "their folder"
+        raise DataMissingError(
+            f"{benchmark.name}: its data at {place} cannot be read ({error.strerror or error}): "
+            "make them readable, or give another folder as --data-root"
+        ) from error
 
 
 def _build(config: ExperimentConfig, info: Any, device: bool) -> None:
