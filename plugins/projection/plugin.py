@@ -16,6 +16,7 @@ from cl_strategies.plugins.projection.functional import project_out
 from cl_strategies.plugins.projection.inputs import collect
 from cl_strategies.plugins.projection.parts import ProjectedParts, projected_parts
 from cl_strategies.plugins.task_layers.model import task_label
+from cl_strategies.ranges import fraction, positive, whole
 
 
 class GPMPlugin(SupervisedPlugin):
@@ -40,12 +41,9 @@ class GPMPlugin(SupervisedPlugin):
         self, threshold: float = 0.97, *, increment: float = 0.003, samples: int = 125
     ) -> None:
         super().__init__()
-        if not 0 < threshold <= 1:
-            raise UserError(f"threshold is {threshold}: give a number above 0 and up to 1")
-        if not 0 <= increment <= 1:
-            raise UserError(f"increment is {increment}: give a number from 0 to 1")
-        if samples < 1:
-            raise UserError(f"samples is {samples}: give at least 1")
+        fraction(threshold=threshold, increment=increment)
+        positive(threshold=threshold)
+        whole(1, samples=samples)
         self.threshold, self.increment, self.samples = threshold, increment, samples
         self.bases: dict[str, Tensor] = {}
         self.labels: list[int] = []

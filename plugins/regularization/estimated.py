@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 from cl_strategies.plugins.regularization.functional import check_not_negative
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
+from cl_strategies.ranges import fraction
 
 
 class EstimatedSurrogate(QuadraticSurrogate):
@@ -158,8 +160,8 @@ class EWCPlugin(EstimatedPlugin):
     ) -> None:
         check_not_negative(ewc_lambda=ewc_lambda)
         if mode not in ("separate", "online"):
-            raise UserError(f"mode is {mode!r}: use separate or online")
-        _check_share(decay_factor=decay_factor)
+            raise UserError(f"mode is {shown(mode)}: use separate or online")
+        fraction(decay_factor=decay_factor)
         super().__init__(
             SumSurrogate(c=ewc_lambda, exclude=exclude)
             if mode == "separate"
@@ -187,7 +189,7 @@ class MASPlugin(EstimatedPlugin):
         self, lambda_reg: float = 1.0, alpha: float = 0.5, *, exclude: Sequence[str] = ()
     ) -> None:
         check_not_negative(lambda_reg=lambda_reg)
-        _check_share(alpha=alpha)
+        fraction(alpha=alpha)
         super().__init__(DecayingSurrogate(c=lambda_reg, old=alpha, new=1 - alpha, exclude=exclude))
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
@@ -195,9 +197,3 @@ class MASPlugin(EstimatedPlugin):
 
     def contribution(self, gradient: Tensor) -> Tensor:
         return gradient.abs()
-
-
-def _check_share(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise UserError(f"{name} is {value}: give a number from 0 to 1")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cl_strategies.errors import UserError
+from cl_strategies.ranges import finite, not_negative
 
 
 def asymmetric_surrogate(
@@ -143,10 +144,9 @@ def si_importance(
 
 
 def check_not_negative(**values: float) -> None:
-    """:raises UserError: for a value that is negative, infinite or not a number."""
-    for name, value in values.items():
-        if not 0 <= value < float("inf"):
-            raise UserError(f"{name} is {value}: it has to be a finite number, zero or more")
+    """:raises UserError: for a value that is negative, infinite or no number."""
+    finite(**values)
+    not_negative(**values)
 
 
 def _check_shapes(reference: Tensor, **others: Tensor) -> None:

@@ -15,8 +15,10 @@ from torch.nn import functional as F
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.batch_norm import BatchNorm1d
+from cl_strategies.plain import shown
 from cl_strategies.plugins.regularization.features import feature_layer, features_of
 from cl_strategies.plugins.regularization.functional import check_not_negative
+from cl_strategies.ranges import finite, positive
 
 
 def projected_distance(projected: Tensor, old: Tensor) -> Tensor:
@@ -60,8 +62,10 @@ class PFRPlugin(SupervisedPlugin):
     ) -> None:
         super().__init__()
         check_not_negative(strength=strength)
-        if not 0 < predictor_lr < float("inf"):
-            raise UserError(f"predictor_lr is {predictor_lr}: give a positive number")
+        finite(predictor_lr=predictor_lr)
+        positive(predictor_lr=predictor_lr)
+        if not isinstance(layer, str):
+            raise UserError(f"layer is {shown(layer)}: give the name of a module, or ''")
         self.strength = strength
         self.predictor_lr = predictor_lr
         self.layer = layer

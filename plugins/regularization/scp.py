@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
 from cl_strategies.plugins.regularization.estimated import DecayingSurrogate, EstimatedPlugin
 from cl_strategies.plugins.regularization.functional import check_not_negative
 from cl_strategies.plugins.regularization.sliced import sliced_importance, sphere
+from cl_strategies.ranges import fraction, whole
 
 
 class SCPPlugin(EstimatedPlugin):
@@ -37,11 +37,8 @@ class SCPPlugin(EstimatedPlugin):
         exclude: Sequence[str] = (),
     ) -> None:
         check_not_negative(strength=strength)
-        if slices < 0 or not 0 <= retain <= 1:
-            raise UserError(
-                f"slices is {slices} and retain {retain}: give 0 or more slices, and retain a "
-                "number from 0 to 1"
-            )
+        whole(0, slices=slices)
+        fraction(retain=retain)
         super().__init__(DecayingSurrogate(c=strength, old=retain, new=1.0, exclude=exclude))
         self.slices = slices
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cl_strategies.errors import UserError
+from cl_strategies.ranges import whole
 
 
 def sphere(slices: int, dimensions: int, like: Tensor) -> Tensor:
@@ -21,8 +21,7 @@ def sphere(slices: int, dimensions: int, like: Tensor) -> Tensor:
     :returns: ``(slices, dimensions)``, rows of length 1.
     :raises UserError: for fewer than one slice.
     """
-    if slices < 1:
-        raise UserError(f"there are {slices} slices: give at least 1")
+    whole(1, slices=slices)
     normal = torch.randn(slices, dimensions, dtype=like.dtype, device=like.device)
     return torch.nn.functional.normalize(normal, dim=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 from cl_strategies.plugins.regularization.flat import FlatLayout, copy_into_corner
 from cl_strategies.plugins.regularization.functional import check_not_negative
 
@@ -28,7 +29,7 @@ class QuadraticSurrogate:
 
     :param c: strength of the penalty; there is no factor 1/2.
     :param exclude: patterns (``"*.bias"``, ``"bn*"``) of names of parameters to leave alone.
-    :raises UserError: if ``c`` is negative, or ``exclude`` is not a list.
+    :raises UserError: if ``c`` is negative, or ``exclude`` is not a list of texts.
     """
 
     needs_path: ClassVar[bool] = True
@@ -38,10 +39,8 @@ class QuadraticSurrogate:
 
     def __init__(self, *, c: float = 1.0, exclude: Sequence[str] = ()) -> None:
         check_not_negative(c=c)
-        if isinstance(exclude, str):
-            raise UserError(f"exclude is the text {exclude!r}: write a list, [{exclude!r}]")
         self.c = float(c)
-        self.exclude = tuple(exclude)
+        self.exclude = _patterns(exclude)
         self.experiences = 0
         self._layout = FlatLayout.of({})
         self._flat: dict[str, Tensor] = {}
@@ -271,3 +270,15 @@ class QuadraticSurrogate:
         self._substitutes = []
         self._sides = None
         self._tracking = False
+
+
+def _patterns(exclude: Any) -> tuple[str, ...]:
+    """:raises UserError: unless ``exclude`` is a list of texts."""
+    if isinstance(exclude, str):
+        raise UserError(f"exclude is the text {shown(exclude)}: write a list, [{shown(exclude)}]")
+    patterns = tuple(exclude) if isinstance(exclude, Iterable) else None
+    if patterns is None or not all(isinstance(pattern, str) for pattern in patterns):
+        raise UserError(
+            f'exclude is {shown(exclude)}: write a list of patterns of names, such as ["*.bias"]'
+        )
+    return patterns

@@ -263,6 +263,10 @@ def test_gradients_and_steps_are_orthogonal_to_the_basis_whatever_the_optimizer(
         ({"threshold": 1.5}, "threshold is 1.5"),
         ({"increment": -0.1}, "increment is -0.1"),
         ({"samples": 0}, "samples is 0"),
+        ({"threshold": "a"}, "threshold is 'a', a str: give a number from 0 to 1"),
+        ({"increment": None}, "increment is None"),
+        ({"samples": [1]}, r"samples is \[1\], a list: give an integer of at least 1"),
+        ({"samples": 1.5}, "samples is 1.5"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

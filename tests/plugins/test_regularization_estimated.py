@@ -89,6 +89,11 @@ def test_state_does_not_grow_with_experiences():
         lambda: EWCPlugin(1.0, "online", 1.5),
         lambda: MASPlugin(1.0, -0.1),
         lambda: MASPlugin(-1.0),
+        lambda: MASPlugin("a"),
+        lambda: MASPlugin(alpha=None),
+        lambda: EWCPlugin([1]),
+        lambda: EWCPlugin(1.0, ["online"]),
+        lambda: EWCPlugin(1.0, "online", "a"),
     ],
 )
 def test_options_out_of_range_are_refused(build):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins import ALASSOPlugin, L2Plugin, SIPlugin
 from cl_strategies.plugins.regularization.alasso import ALASSOSurrogate
 from cl_strategies.plugins.regularization.l2 import L2Surrogate
 from cl_strategies.plugins.regularization.si import SISurrogate
@@ -196,6 +197,14 @@ def test_a_sparse_gradient_is_refused():
         (ALASSOSurrogate, {"xi": 0.0}),
         (ALASSOSurrogate, {"a_prime": -1.0}),
         (ALASSOSurrogate, {"eps": float("nan")}),
+        (L2Surrogate, {"exclude": -1}),
+        (L2Surrogate, {"exclude": [1]}),
+        (L2Plugin, {"c": None}),
+        (L2Plugin, {"c": 10**400}),
+        (SIPlugin, {"xi": [1]}),
+        (SIPlugin, {"exclude": -1}),
+        (ALASSOPlugin, {"c": "a"}),
+        (ALASSOPlugin, {"eps_prime": None}),
     ],
 )
 def test_bad_options_are_refused_by_name(method, options):

@@ -127,7 +127,17 @@ def test_features_may_come_from_any_named_module():
     assert min(spy.values[1]) > 0
 
 
-@pytest.mark.parametrize("options", [{"strength": -1.0}, {"predictor_lr": 0.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strength": -1.0},
+        {"predictor_lr": 0.0},
+        {"predictor_lr": float("inf")},
+        {"strength": "a"},
+        {"predictor_lr": None},
+        {"layer": ["backbone"]},
+    ],
+)
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(UserError):
         PFRPlugin(**options)

@@ -130,6 +130,10 @@ def test_the_examples_in_docstrings_hold():
         lambda: SCPPlugin(-1.0),
         lambda: SCPPlugin(slices=-1),
         lambda: SCPPlugin(retain=1.5),
+        lambda: SCPPlugin("a"),
+        lambda: SCPPlugin(slices=0.5),
+        lambda: SCPPlugin(slices="a"),
+        lambda: SCPPlugin(retain=None),
         lambda: sphere(0, 3, torch.zeros(())),
     ],
 )
