@@ -53,6 +53,12 @@ def check_plain(what: str, value: Any) -> None:
             )
 
 
+def check_table(what: str, value: Any) -> None:
+    """:raises UserError: unless ``value`` has keys and values."""
+    if not isinstance(value, Mapping):
+        raise UserError(f"{what} is {shown(value)}: give a table of keys and values")
+
+
 def shown(value: Any) -> str:
     """``repr(value)`` for a message: of limited length, and of integers of any size.
 

@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.plain import check_plain, shown
+from cl_strategies.plain import check_plain, check_table, shown
 from cl_strategies.printable import printable
 
 KINDS: Mapping[str, str] = {
@@ -72,6 +72,8 @@ class Entry:
 
         :raises UserError: for an option that the factory does not have, or of another type.
         """
+        check_table(f"the options of {self.name}", given)
+        check_plain(self.name, given)
         defaults = self.defaults()
         for key in given:
             if key not in defaults:
@@ -158,8 +160,7 @@ class Registry:
     """The entries of one kind, ours first, then those of installed third parties."""
 
     def __init__(self, kind: str) -> None:
-        if kind not in KINDS:
-            raise unknown_name("kind", kind, KINDS)
+        _check_kind(kind)
         self.kind = kind
         self._entries: dict[str, Entry] = {}
         for entry in importlib.import_module(KINDS[kind]).ENTRIES:
@@ -208,7 +209,22 @@ _SINGULAR = {
 }
 
 
-@cache
 def registry(kind: str) -> Registry:
-    """The process-wide registry of ``kind``, one of :data:`KINDS`."""
+    """The process-wide registry of ``kind``, one of :data:`KINDS`.
+
+    :raises UserError: for another kind.
+    """
+    _check_kind(kind)
+    return _shared(kind)
+
+
+@cache
+def _shared(kind: str) -> Registry:
     return Registry(kind)
+
+
+def _check_kind(kind: Any) -> None:
+    if not isinstance(kind, str):
+        raise UserError(f"the kind is {shown(kind)}: give one of {', '.join(KINDS)}")
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)

@@ -91,3 +91,16 @@ def test_third_parties_register_through_entry_points(monkeypatch):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UserError, match="did you mean strategies"):
         registry("strategy")
+
+
+@pytest.mark.parametrize("kind", [None, 5, ["strategies"]])
+def test_a_kind_is_text(kind):
+    for find in (registry, Registry):
+        with pytest.raises(UserError, match="give one of strategies, benchmarks"):
+            find(kind)
+
+
+@pytest.mark.parametrize("options", [None, 5, [1], "c=1"])
+def test_options_are_a_table(options):
+    with pytest.raises(UserError, match="the options of si is .*: give a table"):
+        registry("strategies")["si"].resolve_options(options)

@@ -17,7 +17,7 @@ from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.quantized import QuantizationConfig, quantises_itself
-from cl_strategies.plain import check_plain, shown
+from cl_strategies.plain import check_plain, check_table, shown
 from cl_strategies.registry import check_fields, registry
 
 #: A change of this number makes runs of earlier versions be repeated.
@@ -155,17 +155,12 @@ class ExperimentConfig:
 
         :raises UserError: for an unknown table, name, key or value.
         """
-        if not isinstance(tables, Mapping):
-            raise UserError(
-                f"the configuration is {shown(tables)}: give tables by name, such as "
-                '{"benchmark": {"name": "split-digits"}, "strategy": {"name": "naive"}}'
-            )
+        check_table("the configuration", tables)
         check_plain("", tables)
         for table, content in tables.items():
             if table not in _TABLES:
                 raise unknown_name("table", table, _TABLES)
-            if not isinstance(content, Mapping):
-                raise UserError(f"{table} must be a table of keys and values, not {shown(content)}")
+            check_table(table, content)
         for table in ("benchmark", "strategy"):
             if "name" not in tables.get(table, {}):
                 raise UserError(f"the configuration needs a table [{table}] with a name")
@@ -189,8 +184,9 @@ class ExperimentConfig:
         """
         from cl_strategies.experiment.roots import check_root
 
-        config = cls.from_dict(override(read_toml(path), overrides or {}))
-        if "benchmark.data_root" not in (overrides or {}):
+        overrides = overrides or {}
+        config = cls.from_dict(override(read_toml(path), overrides))
+        if "benchmark.data_root" not in overrides:
             check_root(config, path)
         return config
 
@@ -282,6 +278,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
+    check_table("the configuration", tables)
+    check_table("what to set", values)
+    check_plain("", values)
     result = {
         key: dict(table) if isinstance(table, Mapping) else table for key, table in tables.items()
     }
@@ -292,10 +291,7 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
                 f"cannot set {key!r}: write table.key=value with a table among "
                 f"{', '.join(_TABLES)}, for example train.epochs=3"
             )
-        if not isinstance(result.setdefault(table, {}), dict):
-            raise UserError(
-                f"{table} must be a table of keys and values, not {shown(result[table])}"
-            )
+        check_table(table, result.setdefault(table, {}))
         result[table][option] = value
     return result
 

@@ -41,7 +41,7 @@ from cl_strategies.experiment.suite_checks import (
     check_seeds,
     check_tables,
 )
-from cl_strategies.plain import shown
+from cl_strategies.plain import check_table, shown
 from cl_strategies.registry import registry
 from cl_strategies.reports.literature import PublishedTable
 
@@ -94,8 +94,15 @@ class Suite:
         check_budgets(self.mem_bytes)
         check_tables({"shared": self.shared, "tuning": self.tuning}, where, ("shared", "tuning"))
         check_tables(self.shared, where, SHARED)
-        known = {row["name"] for row in self.benchmarks}
-        for table in self.published:
+        self._check_published(where)
+
+    def _check_published(self, where: str) -> None:
+        published, known = self.published, {row["name"] for row in self.benchmarks}
+        if not isinstance(published, (list, tuple)):
+            raise UserError(f"published is {shown(published)}: give a list of PublishedTable")
+        for table in published:
+            if not isinstance(table, PublishedTable):
+                raise UserError(f"published holds {shown(table)}: write PublishedTable.from_dict")
             if table.benchmark not in known:
                 raise unknown_name(f"benchmark in [[published]] of {where}", table.benchmark, known)
 
@@ -110,8 +117,7 @@ class Suite:
             if table not in _TABLES:
                 raise unknown_name(f"table in {path}", table, _TABLES)
         head = tables.get("suite", {})
-        if not isinstance(head, Mapping):
-            raise UserError(f"suite in {path} must be a table of keys and values")
+        check_table(f"suite in {path}", head)
         for key in head:
             if key not in _HEAD:
                 raise unknown_name("key of [suite]", key, _HEAD)
@@ -130,8 +136,10 @@ class Suite:
 
         :raises UserError: for anything that does not fit, before a single run has started.
         """
+        overrides = overrides or {}
+        check_table("what to set", overrides)
         configs = {}
-        asked = "benchmark.data_root" in (overrides or {})
+        asked = "benchmark.data_root" in overrides
         orders: list[int | str | None] = [*self.orders] or [None]
         for benchmark in self.benchmarks:
             for seed in self.seeds:
@@ -141,7 +149,7 @@ class Suite:
                             tables.setdefault("run", {})["seed"] = seed
                             if order is not None:
                                 tables["benchmark"]["order"] = order
-                            config = ExperimentConfig.from_dict(override(tables, overrides or {}))
+                            config = ExperimentConfig.from_dict(override(tables, overrides))
                             if self.source is not None and not asked:
                                 check_root(config, self.source)
                             configs[config.hash] = config

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cl_strategies.errors import UserError
-from cl_strategies.plain import check_plain, shown
+from cl_strategies.plain import check_plain, check_table, shown
 
 #: Tables of a single run that a suite has for all runs, and its elements for some.
 SHARED = ("train", "model", "quantization", "run")
@@ -36,8 +36,7 @@ def check_array(table: str, rows: Any, where: str) -> None:
             raise UserError(f"each [[{table}]] in {where} needs a name")
         check_tables(row, f"[[{table}]] of {where}")
         for name, special in row.get("strategies", {}).items():
-            if not isinstance(special, Mapping):
-                raise UserError(f"strategies.{name} in [[{table}]] of {where} must be a table")
+            check_table(f"strategies.{name} in [[{table}]] of {where}", special)
             if not isinstance(special.get("name", ""), str):
                 raise UserError(
                     f"strategies.{name}.name in [[{table}]] of {where} is "
@@ -62,8 +61,7 @@ def check_labels(labels: Sequence[Any], where: str) -> None:
 def check_tables(layer: Any, where: str, names: Sequence[str] = (*SHARED, "strategies")) -> None:
     """:raises UserError: unless those of ``names`` that ``layer`` has are tables."""
     for key in names:
-        if not isinstance(layer.get(key, {}), Mapping):
-            raise UserError(f"{key} in {where} must be a table of keys and values")
+        check_table(f"{key} in {where}", layer.get(key, {}))
 
 
 def check_bits(bits: Any) -> None:

@@ -60,7 +60,7 @@ def test_a_file_is_named_by_its_path_only(path):
 
 @pytest.mark.parametrize("tables", [None, [1], "run.toml", [16**4500]])
 def test_a_configuration_is_made_of_tables(tables):
-    with pytest.raises(UserError, match="give tables by name"):
+    with pytest.raises(UserError, match="the configuration is .*: give a table"):
         ExperimentConfig.from_dict(tables)
 
 
@@ -68,7 +68,7 @@ def test_a_configuration_is_made_of_tables(tables):
 def test_a_table_of_another_kind_is_refused(table):
     with pytest.raises(UserError, match="train"):
         ExperimentConfig.from_dict({**TABLES, "train": table})
-    with pytest.raises(UserError, match="train must be a table"):
+    with pytest.raises(UserError, match="train is .*: give a table"):
         override({"train": table}, {"train.lr": 1.0})
 
 
@@ -117,3 +117,9 @@ def test_code_may_write_numbers_as_a_file_may():
 def test_threads_are_as_many_as_torch_can_start(threads):
     with pytest.raises(UserError, match=f"run.threads is {threads}: give 1 to 1024"):
         RunConfig(threads=threads)
+
+
+@pytest.mark.parametrize("values", [5, [1], "train.lr=1", {1: 2}, {"train.lr": 10**5000}])
+def test_what_is_set_is_a_table_of_plain_values(values):
+    with pytest.raises(UserError, match=r"what to set|has the key 1|train.lr is an integer of"):
+        override(TABLES, values)
