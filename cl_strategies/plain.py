@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from cl_strategies.errors import UserError
+from cl_strategies.printable import printable
 
 #: Integers lie from ``-INTEGERS`` to ``INTEGERS - 1``, as TOML promises.
 INTEGERS = 2**63
@@ -15,13 +17,13 @@ _SHOWN = 100
 
 
 def check_plain(what: str, value: Any) -> None:
-    """Let ``value`` be text, a number, a boolean, ``None``, or lists and tables of these.
+    """Let ``value`` be text, a finite number, a boolean, ``None``, or lists and tables of these.
 
     What passes can be printed, hashed and written, so nothing later has to ask.
 
     :param what: the dotted name of ``value``; ``""``: that of all tables together.
-    :raises UserError: for dates and other objects, integers of more than 64 bits, and lists or
-        tables nested deeper than :data:`DEPTH`.
+    :raises UserError: for dates and other objects, integers of more than 64 bits, infinity and
+        NaN, text that cannot be printed, and lists or tables nested deeper than :data:`DEPTH`.
     """
     pending = [(what, value, 0)]
     while pending:
@@ -46,7 +48,15 @@ def check_plain(what: str, value: Any) -> None:
                     f"{shortened(where)} is an integer of more than 64 bits: "
                     "give one from -2**63 to 2**63 - 1"
                 )
-        elif value is not None and not isinstance(value, (str, float)):
+        elif isinstance(value, float):
+            if not math.isfinite(value):  # JSON, which keeps the results, has no such number
+                raise UserError(f"{shortened(where)} is {value}: give a finite number")
+        elif isinstance(value, str):
+            if printable(value) != value:
+                raise UserError(
+                    f"{shortened(where)} is {shown(value)}: give text that can be printed"
+                )
+        elif value is not None:
             raise UserError(
                 f"{shortened(where)} is {shown(value)}, a {type(value).__name__}: give text in "
                 "quotes, a number, true or false, or a list of these"

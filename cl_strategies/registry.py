@@ -18,7 +18,6 @@ from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plain import check_plain, check_table, shown
-from cl_strategies.printable import printable
 
 KINDS: Mapping[str, str] = {
     "strategies": "cl_strategies.strategies.catalogue",
@@ -114,8 +113,6 @@ def checked_type(what: str, value: Any, default: Any) -> Any:
     check_plain(what, value)
     if isinstance(value, tuple):
         value = list(value)
-    if isinstance(value, str) and printable(value) != value:
-        raise UserError(f"{what} is {shown(value)}: give text that can be printed")
     if isinstance(default, float) and type(value) is int:
         return float(value)
     expected = list if isinstance(default, tuple) else type(default)

@@ -19,7 +19,7 @@ def nested(depth):
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, "text", 2**63 - 1, -(2**63), float("nan"), [1, [2.5]], {"a": {"b": (1,)}}],
+    [None, True, "a\nb", 2**63 - 1, -(2**63), 1e308, [1, [2.5]], {"a": {"b": (1,)}}],
 )
 def test_plain_values_pass(value):
     check_plain("x", value)
@@ -37,6 +37,10 @@ def test_plain_values_pass(value):
         ({1: 2}, "x has the key 1: give text"),
         ({16**4500: 2}, "x has the key an int too large to print"),
         (nested(DEPTH + 1), "more than 20 lists or tables in one another"),
+        ([float("nan")], "x is nan: give a finite number"),
+        ({"a": float("-inf")}, "x.a is -inf: give a finite number"),
+        (["\x1b]0;title"], "give text that can be printed"),
+        ("\udcff", "give text that can be printed"),
         ({1, 2}, "a set: give text"),
     ],
 )

@@ -28,6 +28,8 @@ BEYOND_PRINT = "0x" + "f" * 4500
         (f"train.epochs={BEYOND_PRINT}", "train.epochs is an integer of more than 64 bits"),
         (f"benchmark.order=[{BEYOND_PRINT}]", "benchmark.order is an integer of more"),
         (f"train={{lr={BEYOND_PRINT}}}", "train.lr is an integer of more than 64 bits"),
+        ("strategy.xi=nan", "strategy.xi is nan: give a finite number"),
+        ("strategy.exclude=['\udcff']", "give text that can be printed"),
         ("model.hidden=" + "[" * 30 + "]" * 30, "in one another"),
     ],
 )
