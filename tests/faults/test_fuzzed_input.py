@@ -4,6 +4,7 @@ message."""
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cl_strategies.errors import UserError
+from cl_strategies.experiment import runner
+from cl_strategies.experiment.config import RunConfig, TrainConfig
+from cl_strategies.experiment.quantized import QuantizationConfig, quantises_itself
 from cl_strategies.registry import registry
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,7 +25,23 @@ from fuzzing import AMOUNTS, PLAIN, TEXT, cases, outcome
 
 pytestmark = pytest.mark.usefixtures("nothing_is_trained")
 
+REAL_RUN = runner.run  # as it is before the fixture
+QUANTISERS = [entry.name for entry in registry("quantisers")]
 TABLES = ("benchmark", "model", "train", "strategy", "run")
+#: Values that TOML has and Python code cannot hand to a writer of TOML: dates, integers of any
+#: size, lists in lists; and texts that are nearly values.
+RAW = [
+    *("1979-05-27", "1979-05-27T07:32:00Z", "07:32:00", "[1979-05-27]", "{ a = 07:32:00 }"),
+    *("1" + "0" * 400, "-1" + "0" * 400, "1" + "0" * 5000, "0x" + "f" * 4500, "0b1" + "0" * 70),
+    *("[0x" + "f" * 4500 + "]", "9223372036854775808", "-9223372036854775809", "99999999999"),
+    *("nan", "-nan", "inf", "-inf", "1e999", "-0.0", "0", "true", "{}", "[]", "[{}]", "[[[[1]]]]"),
+    *("[nan]", "[inf, 1]", "[[], [1]]", "[" * 30 + "]" * 30, "[" * 5000, "''", "'None'", "'null'"),
+    *(f"'{'a' * 300}'", f"'{'a' * 100_000}'", f"['{'a' * 300}']", "'0-99999999999'", "'\\u0000'"),
+]
+MARKED = re.compile('"@@([0-9]+)@@"')
+ODD = st.integers(0, len(RAW) - 1).map(lambda place: f"@@{place}@@")
+VALUES = st.one_of(PLAIN, ODD, st.lists(ODD, min_size=1, max_size=2))
+
 #: Options that decide how much is computed stay small: a large stream is no error.
 SMALL = st.integers(-2, 5)
 
@@ -42,14 +63,58 @@ def config_tables(draw: Any) -> dict[str, Any]:
         known = [key for key in known if key not in ("n_experiences", "hidden", "image_size")]
         known += ["name", "lr", "epochs", "seed", "device", "threads", "momentum", "batch_size"]
         if draw(st.integers(0, 9)) == 9:
-            tables[table] = draw(PLAIN)
+            tables[table] = draw(VALUES)
         elif isinstance(tables.setdefault(table, {}), dict):
-            tables[table][draw(st.one_of(st.sampled_from(known), TEXT))] = draw(PLAIN)
+            tables[table][draw(st.one_of(st.sampled_from(known), TEXT))] = draw(VALUES)
+    return tables
+
+
+def fitting(default: Any) -> Any:
+    """Values of the type of ``default``, at the ends of their range and beyond any sense."""
+    if isinstance(default, bool):
+        return st.booleans()
+    if isinstance(default, int):
+        return st.sampled_from([-(2**63), -1, 0, 1, 2, 7, 100, 2**31, 2**63 - 1])
+    if isinstance(default, float):
+        ends = ["nan", "inf", "-inf", "-1", "-0.0", "0", "1e-320", "0.5", "1", "1.5", "1e308"]
+        return st.sampled_from([float(end) for end in ends])
+    if isinstance(default, str):
+        return TEXT
+    return PLAIN if default is None else st.lists(PLAIN, max_size=2)
+
+
+@st.composite
+def fitting_tables(draw: Any) -> dict[str, Any]:
+    """Tables that can be built but for one value or two, whose types are right."""
+    entry = draw(st.sampled_from(list(registry("strategies"))))
+    tables: dict[str, Any] = {
+        "benchmark": {"name": "split-digits", "scenario": entry.scenarios[0], "fraction": 0.2},
+        "strategy": {"name": entry.name},
+        "model": {"name": "mlp", "hidden": [4]},
+        "train": {},
+        "run": {},
+    }
+    known = {
+        "benchmark": registry("benchmarks")["split-digits"].defaults(),
+        "strategy": entry.defaults(),
+        "model": registry("models")["mlp"].defaults(),
+        "train": vars(TrainConfig()),
+        "run": vars(RunConfig()),
+    }
+    known["model"].pop("hidden")
+    if not quantises_itself(entry.name) and draw(st.integers(0, 4)) == 4:
+        tables["quantization"] = {"quantizer": draw(st.sampled_from(QUANTISERS))}
+        known["quantization"] = QuantizationConfig().to_table()
+    for _ in range(draw(st.integers(1, 2))):
+        table = draw(st.sampled_from([table for table in known if known[table]]))
+        key = draw(st.sampled_from(sorted(known[table])))
+        tables[table][key] = draw(fitting(known[table][key]))
     return tables
 
 
 def as_toml(tables: dict[str, Any]) -> str:
-    return tomli_w.dumps(json.loads(json.dumps(tables), parse_constant=float))
+    text = tomli_w.dumps(json.loads(json.dumps(tables), parse_constant=float))
+    return MARKED.sub(lambda mark: RAW[int(mark[1])], text)
 
 
 def damaged_text(draw: Any, text: str) -> bytes:
@@ -68,6 +133,8 @@ def config_files(draw: Any) -> bytes:
         return draw(st.binary(max_size=60))
     if choice == 19:
         return b"a = " + b"[" * draw(st.integers(1, 5000))
+    if choice > 9:
+        return as_toml(draw(fitting_tables())).encode("utf-8", "surrogatepass")
     return damaged_text(draw, as_toml(draw(config_tables())))
 
 
@@ -78,7 +145,7 @@ def suite_files(draw: Any) -> bytes:
         for _ in range(draw(st.integers(0, 2))):
             layer[
                 draw(st.one_of(st.sampled_from(["train", "model", "run", "strategies"]), TEXT))
-            ] = draw(PLAIN)
+            ] = draw(VALUES)
         return layer
 
     tables: dict[str, Any] = {
@@ -91,10 +158,35 @@ def suite_files(draw: Any) -> bytes:
             st.sampled_from(["suite", "train", "model", "run", "tuning", "benchmarks", "x"])
         )
         if isinstance(tables.setdefault(table, {}), dict) and draw(st.booleans()):
-            tables[table][draw(TEXT)] = draw(PLAIN)
+            head = st.sampled_from(["name", "seeds", "orders", "bits", "mem_bytes"])
+            tables[table][draw(st.one_of(TEXT, head))] = draw(VALUES)
         else:
-            tables[table] = draw(PLAIN)
+            tables[table] = draw(VALUES)
     return damaged_text(draw, as_toml(tables))
+
+
+@st.composite
+def tuning_files(draw: Any) -> bytes:
+    """A suite with a ``[tuning]`` of which one thing or two are odd."""
+    grid: dict[str, Any] = {"train.lr": [0.1], "strength": [1.0]}
+    tuning: dict[str, Any] = {"seeds": [7], "validation": 0.2, "grid": grid}
+    for _ in range(draw(st.integers(1, 2))):
+        if draw(st.booleans()):
+            tuning[draw(st.sampled_from(["seeds", "validation", "grid", "x"]))] = draw(VALUES)
+        else:
+            keys = ["train.lr", "strength", "strategy.c", "run.seed", "benchmark.name", "train"]
+            odd = draw(st.one_of(VALUES, st.lists(VALUES, min_size=1, max_size=2)))
+            grid[draw(st.one_of(st.sampled_from(keys), TEXT))] = odd
+    return damaged_text(
+        draw,
+        as_toml(
+            {
+                "benchmarks": [{"name": "split-digits", "n_experiences": 2, "fraction": 0.2}],
+                "strategies": [{"name": "naive"}, {"name": "si", "strength": "c"}],
+                "tuning": draw(VALUES) if draw(st.integers(0, 9)) == 9 else tuning,
+            }
+        ),
+    )
 
 
 def run_file(raw: bytes) -> None:
@@ -107,6 +199,11 @@ def run_suite(raw: bytes) -> None:
     outcome(["compare", "suite.toml", "--executor", "serial"])
     stray = {path.name for path in Path().iterdir()} - {"run.toml", "suite.toml", "comparison"}
     assert stray <= {"runs-of-fuzz", "results", "data", ".avalanche"}, stray
+
+
+def run_tuning(raw: bytes) -> None:
+    Path("suite.toml").write_bytes(raw)
+    outcome(["tune", "suite.toml", "--executor", "serial"])
 
 
 COMMANDS = ["list", "show", "run", "compare", "tune", "report", "datasets", "", "-x", "lst"]
@@ -125,6 +222,36 @@ def run_command(arguments: list[str]) -> None:
         outcome(arguments)
 
 
+KEYS = [
+    *("benchmark.order", "benchmark.fraction", "benchmark.validation", "benchmark.data_root"),
+    *("benchmark.normalize", "model.hidden", "model.name", "strategy.c", "strategy.exclude"),
+    *("strategy.name", "train.lr", "train.epochs", "train.batch_size", "train.optimizer"),
+    *("train.schedule", "train.milestones", "train.gamma", "train.momentum", "run.seed"),
+    *("run.threads", "run.device", "quantization.step_lr", "quantization.weight_bits"),
+    *("quantization.skip", "quantization.quantizer", "train", "run.x", "x.y"),
+]
+NUMBERED = [
+    *("9" * 5000, "0-" + "9" * 5000, "0-99999999999", "0-9999,5-20000", "1/" + "9" * 5000),
+    *("9" * 5000 + "/2", "0/1", "1/1", "-1/2", "0-1", "1,1", "A-Z,A", "٣", "²", "1e3", "nan", ""),
+    *("0x10", " 1 ", "1-", "-", "," * 5000, "A" * 300, "\x00", "1979-05-27"),
+]
+
+
+@st.composite
+def odd_arguments(draw: Any) -> list[str]:
+    """A command that would be right but for one argument."""
+    name = draw(st.sampled_from(["run", "compare"]))
+    method = draw(st.sampled_from(["naive", "si", "replay"]))
+    command = [name, "--benchmark", "split-digits", "--set", "benchmark.n_experiences=2"]
+    command += ["--strategy", method] if name == "run" else ["--strategies", method]
+    command += [] if name == "run" else ["--executor", "serial"]
+    if name == "run" or draw(st.booleans()):
+        value = draw(st.one_of(st.sampled_from(RAW), TEXT))
+        return [*command, "--set", f"{draw(st.sampled_from(KEYS))}={value}"]
+    flag = draw(st.sampled_from(["--seeds", "--orders", "--shard", "--jobs", "--data-root"]))
+    return [*command, f"{flag}={draw(st.one_of(st.sampled_from(NUMBERED), TEXT))}"]
+
+
 @AMOUNTS
 def test_configs(amount):
     cases(amount)(given(config_files())(run_file))()
@@ -139,6 +266,34 @@ def test_suites(amount):
 def test_command_lines(amount):
     arguments = st.tuples(st.sampled_from(COMMANDS), ARGUMENTS).map(lambda t: [t[0], *t[1]])
     cases(amount)(given(arguments)(run_command))()
+
+
+@AMOUNTS
+def test_tuning_tables(amount):
+    cases(amount)(given(tuning_files())(run_tuning))()
+
+
+@AMOUNTS
+def test_one_odd_argument(amount):
+    cases(amount)(given(odd_arguments())(run_command))()
+
+
+@AMOUNTS
+def test_values_of_the_right_type_in_a_run_that_is_recorded(amount, monkeypatch):
+    """The run itself, which checks less beforehand than a comparison does, and writes results."""
+
+    def stopped(training: Any, progress: Any) -> None:
+        raise UserError("stopped before training")
+
+    def recorded(config: Any, out: Any, **options: Any) -> None:
+        record = REAL_RUN(config, out, **options)
+        assert "stopped before training" in record.error["message"], record.error["traceback"]
+        raise UserError(record.error["message"])
+
+    monkeypatch.setattr(runner, "run", recorded)
+    monkeypatch.setattr(runner._Training, "proceed", stopped)
+    files = fitting_tables().map(lambda tables: as_toml(tables).encode("utf-8", "surrogatepass"))
+    cases(amount)(given(files)(run_file))()
 
 
 def test_the_name_of_a_suite_leads_nowhere(nothing_is_trained):
