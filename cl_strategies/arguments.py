@@ -49,7 +49,7 @@ def orders(flag: str, text: str) -> list[int | str]:
     """
     if any(character.isdecimal() for character in text):
         return list(integers(flag, text))
-    values: list[str] = []
+    values: list[int | str] = []
     for name in names(text):
         span = _LETTERS.fullmatch(name)
         values += map(chr, range(ord(span[1]), ord(span[2]) + 1)) if span else [name]
