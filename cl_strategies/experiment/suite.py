@@ -89,6 +89,8 @@ class Suite:
         check_array("strategies", self.strategies, where)
         check_labels([label_of(row) for row in self.strategies], where)
         check_seeds("suite.seeds", self.seeds)
+        if not self.seeds:
+            raise UserError("suite.seeds is empty: give at least one, such as [0], one run each")
         check_orders("suite.orders", self.orders)
         check_bits(self.bits)
         check_budgets(self.mem_bytes)

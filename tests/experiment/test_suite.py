@@ -154,6 +154,7 @@ def test_published_numbers_belong_to_a_benchmark_and_change_no_run(tmp_path):
         ({"suite": {"seed": [1]}}, "did you mean seeds"),
         ({"suite": {"seeds": [1, 1]}}, "different integers"),
         ({"suite": {"seeds": ["a"]}}, "different integers"),
+        ({"suite": {"seeds": []}}, "suite.seeds is empty: give at least one"),
         ({"suite": {"orders": ["A", "A"]}}, "an order stands twice"),
         ({"suite": {"orders": ["A", 1]}}, "suite.orders is"),
         ({"suite": {"orders": "A"}}, "suite.orders is"),
