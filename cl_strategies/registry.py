@@ -27,6 +27,9 @@ KINDS: Mapping[str, str] = {
     "codecs": "cl_strategies.plugins.exemplars.catalogue",
 }
 
+#: Types of values where the default is ``None``, which does not tell, and the annotation does.
+_OPTIONAL = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -77,10 +80,23 @@ class Entry:
         for key in given:
             if key not in defaults:
                 raise unknown_name(f"option of {self.name}", key, defaults or ["(it has none)"])
+            if defaults[key] is None:
+                self._check_annotated(key, given[key])
         return {
             key: checked_type(f"{self.name}.{key}", given.get(key, default), default)
             for key, default in sorted(defaults.items())
         }
+
+    def _check_annotated(self, key: str, value: Any) -> None:
+        """:raises UserError: for a value of another type than ``int | None`` and the like say."""
+        annotation = str(inspect.signature(self.load()).parameters[key].annotation)
+        name, _, rest = annotation.partition(" | ")
+        if value is None or rest != "None" or type(value) in _OPTIONAL.get(name, (type(value),)):
+            return
+        raise UserError(
+            f"{self.name}.{key} is {shown(value)}, a {type(value).__name__}: "
+            f"give a {name}, or leave it out"
+        )
 
     def parse_options(self, settings: str) -> dict[str, Any]:
         """``"eta=9,inner=jpeg"`` as options, each of the type of its default.

@@ -63,6 +63,17 @@ def test_an_option_in_short_notation_has_a_size_too():
         ).parse_options("mem_size=1" + "0" * 30)
 
 
+@pytest.mark.parametrize("value", [[], "a", True, 1.5])
+def test_an_option_without_a_default_has_the_type_of_its_annotation(value):
+    with pytest.raises(UserError, match="halrp.max_rank is .*: give a int, or leave it out"):
+        registry("strategies")["halrp"].resolve_options({"max_rank": value})
+
+
+@pytest.mark.parametrize("value", [None, 0, 3])
+def test_an_option_without_a_default_may_be_given_or_not(value):
+    assert registry("strategies")["halrp"].resolve_options({"max_rank": value})["max_rank"] == value
+
+
 def of_a_size(mem_size: int = 5) -> int:
     return mem_size
 
