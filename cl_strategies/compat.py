@@ -1,22 +1,29 @@
-"""torchvision beside a CPU-only torch.
+"""torchvision beside a CPU-only torch, and Avalanche beside a home folder that it cannot use.
 
 The Linux wheels of torchvision are built for CUDA. Beside a torch without CUDA their
 compiled library does not load, and ``import torchvision`` stops with ``operator
 torchvision::nms does not exist``, because two Python modules describe operators that
 nobody defined. Defining their schemas is enough for transforms, models and data sets;
 the compiled image codecs (``torchvision.io``) stay unavailable.
+
+Avalanche reads or writes ``~/.avalanche/config.json`` when it is imported, and stops with whatever
+that raises. Here it stops with an error that names the file and says what to do.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cl_strategies.errors import UserError
+
+_READS_CONFIG = "avalanche.benchmarks.datasets.dataset_utils"
 _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -30,7 +37,11 @@ def patched_operators() -> tuple[str, ...]:
 
 
 def install() -> None:
-    """Mend torchvision when it is first imported; costs nothing until then."""
+    """Mend torchvision and Avalanche when they are first imported; costs nothing until then."""
+    if _READS_CONFIG not in sys.modules and not any(
+        isinstance(finder, _ConfigFinder) for finder in sys.meta_path
+    ):
+        sys.meta_path.insert(0, _ConfigFinder())
     if "torchvision" not in sys.modules and not any(
         isinstance(finder, _TorchvisionFinder) for finder in sys.meta_path
     ):
@@ -50,6 +61,33 @@ class _TorchvisionFinder:
         folders = spec.submodule_search_locations if spec else None
         if folders and importlib.util.find_spec("torch") and not _operators_load(Path(folders[0])):
             _define_schemas()
+
+
+class _ConfigFinder:
+    """Finds Avalanche's module of configuration, and explains what its import raises."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != _READS_CONFIG:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return spec
+        run = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            try:
+                run(module)
+            except (OSError, ValueError, RecursionError) as error:
+                file = Path(os.path.expanduser("~/.avalanche/config.json"))
+                raise UserError(
+                    f"Avalanche keeps its configuration in {file}, which cannot be used ({error}): "
+                    "delete it if it is there, or set HOME to a folder that you may write to"
+                ) from error
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def _operators_load(folder: Path) -> bool:

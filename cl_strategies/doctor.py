@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cl_strategies import __version__, compat
+from cl_strategies.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def _package(name: str, version: str | None) -> Finding:
         return Finding(name, "not installed", install, fatal=True)
     try:
         importlib.import_module(module)
+    except UserError as error:
+        return Finding(name, f"{version}, cannot be used", str(error), fatal=True)
     except Exception as error:  # whatever a broken package raises, the user should read
         return Finding(
             name, f"{version}, import fails: {error}", f"reinstall it: {install}", fatal=True
@@ -122,6 +125,11 @@ def _device() -> Finding:
 def _data() -> Iterator[Finding]:
     from cl_strategies.benchmarks.datasets import check_datasets
 
-    for status in check_datasets():
+    try:
+        statuses = check_datasets()
+    except UserError as error:
+        yield Finding("folders", "cannot be looked into", str(error))
+        return
+    for status in statuses:
         state = f"found in {status.found_at}" if status.present else "not here"
         yield Finding(status.name, state, "" if status.present else status.how_to_get)

@@ -1,8 +1,11 @@
 """torchvision beside any torch, and an import that costs nothing."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import torch
 
 
@@ -51,3 +54,22 @@ def test_nms_has_a_schema_after_import():
     import torchvision  # noqa: F401
 
     assert hasattr(torch.ops.torchvision, "nms")
+
+
+@pytest.mark.parametrize("damage", ["broken", "a file"])
+def test_a_configuration_that_avalanche_cannot_use_is_named(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / ".avalanche"
+    if damage == "broken":
+        folder.mkdir()
+        (folder / "config.json").write_text("{")
+    else:
+        folder.touch()
+    code = "import cl_strategies\ntry:\n    import avalanche\nexcept ValueError as e:\n    print(e)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"{folder / 'config.json'}, which cannot be used" in done.stdout
