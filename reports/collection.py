@@ -31,6 +31,16 @@ class Run:
     environment: Mapping[str, Any] = field(default_factory=dict)
     exemplars: bytes = b""
 
+    @property
+    def environments(self) -> list[Mapping[str, Any]]:
+        """Where its parts were computed, in turn: more than one if it was continued elsewhere."""
+        if not self.environment:
+            return []
+        now = {key: value for key, value in self.environment.items() if key != "earlier"}
+        earlier = self.environment.get("earlier")
+        tables = earlier if isinstance(earlier, list) else []
+        return [*(table for table in tables if isinstance(table, Mapping)), now]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cl_strategies.reports.bits import BitTable, bit_tables
 from cl_strategies.reports.collection import Collection
+from cl_strategies.reports.configuration import environment_table
 from cl_strategies.reports.exemplars import ExemplarTable, exemplar_tables
 from cl_strategies.reports.findings import notices
 from cl_strategies.reports.formatting import count
@@ -27,6 +28,7 @@ class Content:
     :param notices: what to know before comparing.
     :param widths: accuracy by bit-width, for each benchmark with several.
     :param memories: what exemplars cost in bytes, for each benchmark with such a memory.
+    :param environments: of all parts of all runs.
     :param disparities: what the order of the tasks changes, for each benchmark with several.
     """
 
@@ -38,6 +40,7 @@ class Content:
     notices: list[str]
     widths: list[BitTable]
     memories: list[ExemplarTable]
+    environments: list[tuple[str, str]]
     disparities: list[DisparityTable]
 
 
@@ -54,6 +57,9 @@ def content_of(collection: Collection, title: str) -> Content:
         notices=notices(collection, groups),
         widths=bit_tables(groups, rows),
         memories=exemplar_tables(collection, groups, rows),
+        environments=environment_table(
+            environment for run in collection.runs for environment in run.environments
+        ),
         disparities=disparity_tables(groups),
     )
 

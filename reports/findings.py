@@ -84,6 +84,13 @@ def notices(collection: Collection, groups: Sequence[Group]) -> list[str]:
         here = [group for group in groups if group.benchmark == benchmark]
         result += _unequal_repetitions(benchmark, here)
         result += _unequal_settings(benchmark, here)
+    moved = sum(len(run.environments) > 1 for run in collection.runs)
+    if moved:
+        result.append(
+            f"{count(moved, 'run')} continued on another machine, or with other versions, than "
+            "before: see Environment. The last bits of such a run may differ from those of one in "
+            "one place."
+        )
     return result + _unequal_machines(collection.runs)
 
 
@@ -161,11 +168,12 @@ def _unequal_machines(runs: Sequence[Run]) -> list[str]:
     machines = {
         tuple(
             (key, literal(value))
-            for key, value in sorted(flatten(run.environment).items())
+            for key, value in sorted(flatten(environment).items())
             if key.split(".")[0] in _MACHINE
         )
         for run in runs
-        if run.record.finished and run.environment
+        if run.record.finished
+        for environment in run.environments
     }
     if len(machines) < 2:
         return []

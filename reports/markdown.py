@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cl_strategies.reports.bits import HEADINGS
 from cl_strategies.reports.collection import Collection, Run
-from cl_strategies.reports.configuration import environment_table, hyperparameters
+from cl_strategies.reports.configuration import hyperparameters
 from cl_strategies.reports.content import Content
 from cl_strategies.reports.exemplars import HEADINGS as EXEMPLAR_HEADINGS
 from cl_strategies.reports.explain import METRICS
@@ -58,11 +58,10 @@ def markdown_text(content: Content) -> str:
     blocks += _published(collection)
     blocks += ["## Failed and missing runs", *_missing(collection)]
     blocks += ["## Hyper-parameters", _hyperparameters(content.groups)]
-    environment = environment_table(run.environment for run in collection.runs)
-    if environment:
+    if content.environments:
         blocks += [
             "## Environment",
-            _table(["What", "Value"], [list(pair) for pair in environment]),
+            _table(["What", "Value"], [list(pair) for pair in content.environments]),
         ]
     blocks += ["## What the numbers mean", _meanings(rows)]
     return "\n\n".join(blocks) + "\n"

@@ -12,7 +12,6 @@ from markupsafe import Markup
 import cl_strategies
 from cl_strategies.reports import bits, exemplars, figures
 from cl_strategies.reports.configuration import (
-    environment_table,
     full_configuration,
     hyperparameters,
     shared_settings,
@@ -67,7 +66,7 @@ def html_text(content: Content) -> str:
         hyperparameters=hyperparameters(groups),
         shared=shared_settings(groups),
         configurations=[(group, full_configuration(group)) for group in groups],
-        environment=environment_table(run.environment for run in collection.runs),
+        environment=content.environments,
         metrics=[METRICS[name] for name in METRICS if any(r.metric == name for r in rows)],
         references=sorted(set(names.values()) & REFERENCE_STRATEGIES),
         styles=styles,

@@ -142,6 +142,13 @@ def test_the_json_holds_rows_runs_and_ruins(comparison: Path) -> None:
 NASTY = "<script>alert(1)</script> & \"q\" 'p' $x_1$ {{ 7 * 7 }} |*`"
 
 
+def test_every_environment_of_a_run_is_in_the_table(make_record, write_runs) -> None:
+    environment = {"python": "3.12", "earlier": [{"python": "3.11"}]}
+    paths = write_report(write_runs([make_record("a")], environment))
+    assert "3.11 | 3.12" in Page(paths.html.read_text()).text
+    assert r"| python | 3.11 \| 3.12 |" in paths.markdown.read_text()
+
+
 def test_names_and_values_from_runs_are_escaped(make_record, write_runs) -> None:
     records = [
         make_record(NASTY, benchmark=f"b {NASTY}", options={"o": NASTY}),
