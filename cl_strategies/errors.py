@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from cl_strategies.printable import shortened
+
 
 class UserError(ValueError):
     """Bad input: the message says what was wrong, what was expected and what to do."""
@@ -26,6 +28,7 @@ class DivergedError(RuntimeError):
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UserError:
     """An error for a misspelt ``name`` that offers the nearest known ones."""
     known = sorted(known)
+    name = shortened(name)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}."
     return UserError(f"unknown {what} {name!r}: {hint}")

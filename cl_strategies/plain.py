@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from cl_strategies.errors import UserError
-from cl_strategies.printable import printable
+from cl_strategies.printable import printable, shortened
 
 #: Integers lie from ``-INTEGERS`` to ``INTEGERS - 1``, as TOML promises.
 INTEGERS = 2**63
 #: Lists and tables in one another; no option has any use for as many.
 DEPTH = 20
-_SHOWN = 100
 
 
 def check_plain(what: str, value: Any) -> None:
@@ -73,14 +72,9 @@ def shown(value: Any) -> str:
     """``repr(value)`` for a message: of limited length, and of integers of any size.
 
     >>> shown(10**5000)
-    'an int too large to print'
+    'a value of type int too large to print'
     """
     try:
         return shortened(repr(value))
     except (ValueError, RecursionError):  # Python prints no integer of more than 4300 digits
-        return f"an {type(value).__name__} too large to print"
-
-
-def shortened(text: str) -> str:
-    """``text``, or its beginning if it is long."""
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        return f"a value of type {type(value).__name__} too large to print"

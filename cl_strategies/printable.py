@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _KEPT = "\n\t"
+_LONGEST = 100
 
 
 def printable(text: str) -> str:
@@ -16,3 +17,8 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in _KEPT else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def shortened(text: str) -> str:
+    """``text``, or its beginning if it is too long for a message."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 from cl_strategies.printable import printable
-from cl_strategies.reports.fields import quoted
 from cl_strategies.reports.literature import PublishedTable
 from cl_strategies.reports.schema import RunRecord, load_result
 from cl_strategies.reports.sidecars import log_faults, read_environment, read_picture
@@ -124,7 +124,7 @@ def checked_folder(name: str, value: object) -> Path:
     :raises UserError: if it is none.
     """
     if not isinstance(value, str | Path) or "\0" in str(value):
-        raise UserError(f"{name} is {quoted(value)}: give the path of a folder")
+        raise UserError(f"{name} is {shown(value)}: give the path of a folder")
     return Path(value)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 
 #: No number of a run is near it, and sums, squares and products of such numbers stay finite.
 LARGEST = 1e100
@@ -30,7 +31,7 @@ class Fields:
     def fail(self, key: str, expected: str) -> NoReturn:
         """:raises UserError: always: ``key`` is not as ``expected``."""
         name = f"{self.prefix}.{key}" if self.prefix else key
-        found = quoted(self.values[key]) if key in self.values else "nothing"
+        found = shown(self.values[key]) if key in self.values else "nothing"
         raise UserError(
             f"{self.source}: field {name!r} must be {expected}, found {found}. {_ADVICE}"
         )
@@ -107,12 +108,3 @@ class Fields:
             inner = Fields({f"{key}{where}": value}, self.source, self.prefix)
             inner.fail(f"{key}{where}", f"a number in [{low:g}, {high:g}] or null")
         return value
-
-
-def quoted(value: Any) -> str:
-    """``repr`` of what somebody gave, short enough for a message."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # integers of more digits than Python prints, and nests
-        return f"a value of type {type(value).__name__} that is too large to show"
-    return text if len(text) <= 80 else f"{text[:77]}..."

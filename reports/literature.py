@@ -10,9 +10,9 @@ from typing import Any
 
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.plain import shown
 from cl_strategies.regular import read_regular
 from cl_strategies.reports.explain import describe
-from cl_strategies.reports.fields import quoted
 from cl_strategies.reports.formatting import MISSING
 from cl_strategies.reports.jsontext import decoded, json_lines
 
@@ -62,11 +62,11 @@ class PublishedTable:
                 raise unknown_name(f"key of {where}", key, _KEYS)
         for key in ("setting", "source", "benchmark"):
             if not isinstance(table.get(key), str) or not table[key]:
-                raise UserError(f"{where}: {key} is {quoted(table.get(key))}, give a text")
+                raise UserError(f"{where}: {key} is {shown(table.get(key))}, give a text")
         metrics, values = table.get("metrics"), table.get("values")
         if not isinstance(metrics, list) or not metrics or not all(map(_is_text, metrics)):
             raise UserError(
-                f"{where}: metrics is {quoted(metrics)}, give a list of names of metrics"
+                f"{where}: metrics is {shown(metrics)}, give a list of names of metrics"
             )
         if not isinstance(values, Mapping) or not values or not _is_text(table.get("note", "")):
             raise UserError(f"{where}: values must be a table of strategies, and note a text")
@@ -136,15 +136,15 @@ def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
 
 def _row(name: Any, row: Any, columns: int, where: str) -> tuple[str, ...]:
     if not _is_text(name) or not _NAME.fullmatch(name):
-        raise UserError(f"{where}: {quoted(name)} is no name of a strategy: give one such as wsn")
+        raise UserError(f"{where}: {shown(name)} is no name of a strategy: give one such as wsn")
     if not isinstance(row, list) or len(row) != columns:
-        raise UserError(f"{where}: {name} is {quoted(row)}, give {columns} numbers, one per metric")
+        raise UserError(f"{where}: {name} is {shown(row)}, give {columns} numbers, one per metric")
     cells = []
     for cell in row:
-        text = cell if isinstance(cell, str) else quoted(cell)
+        text = cell if isinstance(cell, str) else shown(cell)
         if isinstance(cell, bool) or (text and not _NUMBER.fullmatch(text)):
             raise UserError(
-                f"{where}: {name} holds {quoted(cell)}: give a number in percent, or a text such "
+                f"{where}: {name} holds {shown(cell)}: give a number in percent, or a text such "
                 'as "45.13 ± 0.04", or "" for none'
             )
         cells.append(text)

@@ -9,9 +9,9 @@ from typing import Any
 
 from cl_strategies.atomic import write_text
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 from cl_strategies.reports.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.content import Content, content_of
-from cl_strategies.reports.fields import quoted
 from cl_strategies.reports.jsontext import json_lines
 from cl_strategies.reports.leftovers import sweep
 from cl_strategies.reports.literature import FILE, read_published
@@ -58,7 +58,7 @@ def write_report(
     source_dir = checked_folder("source_dir", source_dir)
     out_dir = source_dir if out_dir is None else checked_folder("out_dir", out_dir)
     if title is not None and not isinstance(title, str):
-        raise UserError(f"title is {quoted(title)}: give a text, or leave it out")
+        raise UserError(f"title is {shown(title)}: give a text, or leave it out")
     for _ in range(_MOST_READINGS):
         before = _stamp(out_dir / _CSV)
         content = content_of(_collected(source_dir), title or TITLE)

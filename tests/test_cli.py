@@ -134,6 +134,7 @@ def test_compare_writes_the_promised_columns(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["list", "strategy"], "did you mean strategies"),
+        (["show", "a" * 10_000], f"unknown name '{'a' * 100}...'"),
         (["show", "alaso"], "did you mean alasso"),
         (["run", "--benchmark", "split-digits"], "[strategy]"),
         (["run", "missing.toml"], "cannot read missing.toml"),

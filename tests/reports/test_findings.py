@@ -91,13 +91,5 @@ def test_a_run_that_was_continued_elsewhere_is_announced(make_record) -> None:
     assert _notices([make_record("a")], [{"processor": "p", "earlier": "odd"}]) == []
 
 
-def test_a_run_that_was_continued_elsewhere_is_announced(make_record) -> None:
-    earlier = [{"python": "x", "processor": "p"}, "odd"]
-    moved = {"python": "y", "processor": "p", "earlier": earlier}
-    (notice,) = _notices([make_record("a"), make_record("b")], [moved, {"processor": "p"}])
-    assert notice.startswith("1 run continued on another machine, or with other versions")
-    assert _notices([make_record("a")], [{"processor": "p", "earlier": "odd"}]) == []
-
-
 def test_a_fair_comparison_has_no_notice(make_record) -> None:
     assert _notices([make_record(name, seed=seed) for name in "ab" for seed in (0, 1)]) == []
