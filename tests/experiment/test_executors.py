@@ -181,7 +181,8 @@ def command(out):
     ]
 
 
-@pytest.mark.parametrize("waits", [(0.0, 0.6), pytest.param((0.2,) * 20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("waits", [(0.0, 0.6), (0.2,) * 20])
 def test_kill_at_any_moment_then_the_same_command_gives_the_same_numbers(tmp_path, waits):
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     out = tmp_path / "killed"
