@@ -1,5 +1,6 @@
 """Peak memory of a process, counted anew."""
 
+import mmap
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ def test_peak_rises_with_what_was_held_and_falls_after_a_reset():
     memory = PeakMemory("cpu")
     memory.reset()
     before = memory.bytes()
-    held = torch.ones(16 * 2**20)  # 64 MiB, written to
+    # Fresh pages, which what earlier tests have freed cannot stand in for.
+    pages = mmap.mmap(-1, 2**26)
+    held = torch.frombuffer(pages, dtype=torch.uint8).fill_(1)
     during = memory.bytes()
     assert during - before > 0.9 * held.nbytes
     del held
+    pages.close()
     assert memory.bytes() == pytest.approx(during, abs=2**22)  # the kernel counts in batches
     memory.reset()
     assert memory.bytes() < during - 2**25
