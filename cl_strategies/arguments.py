@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.suite_checks import check_orders, check_seeds
 from cl_strategies.plain import shown
 
 #: Numbers that one range, and one list, may stand for.
@@ -24,6 +23,8 @@ def integers(flag: str, text: str) -> list[int]:
 
     :raises UserError: for anything else, an empty range, or a number that comes twice.
     """
+    from cl_strategies.experiment.suite_checks import check_seeds
+
     values: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -47,6 +48,8 @@ def orders(flag: str, text: str) -> list[int | str]:
 
     :raises UserError: for anything else.
     """
+    from cl_strategies.experiment.suite_checks import check_orders
+
     if any(character.isdecimal() for character in text):
         return list(integers(flag, text))
     values: list[int | str] = []

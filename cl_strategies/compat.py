@@ -21,8 +21,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cl_strategies.errors import UserError
-
 _READS_CONFIG = "avalanche.benchmarks.datasets.dataset_utils"
 _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -38,14 +36,14 @@ def patched_operators() -> tuple[str, ...]:
 
 def install() -> None:
     """Mend torchvision and Avalanche when they are first imported; costs nothing until then."""
-    if _READS_CONFIG not in sys.modules and not any(
-        isinstance(finder, _ConfigFinder) for finder in sys.meta_path
-    ):
-        sys.meta_path.insert(0, _ConfigFinder())
-    if "torchvision" not in sys.modules and not any(
-        isinstance(finder, _TorchvisionFinder) for finder in sys.meta_path
-    ):
-        sys.meta_path.insert(0, _TorchvisionFinder())
+    finders: dict[str, type[_ConfigFinder | _TorchvisionFinder]] = {
+        _READS_CONFIG: _ConfigFinder,
+        "torchvision": _TorchvisionFinder,
+    }
+    for name, kind in finders.items():
+        waiting = any(isinstance(finder, kind) for finder in sys.meta_path)
+        if name not in sys.modules and not waiting:
+            sys.meta_path.insert(0, kind())
 
 
 class _TorchvisionFinder:
@@ -80,6 +78,8 @@ class _ConfigFinder:
             try:
                 run(module)
             except (OSError, ValueError, RecursionError) as error:
+                from cl_strategies.errors import UserError  # when needed: imports begin here
+
                 file = Path(os.path.expanduser("~/.avalanche/config.json"))
                 raise UserError(
                     f"Avalanche keeps its configuration in {file}, which cannot be used ({error}): "
