@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from cl_strategies.benchmarks.damage import broken
-from cl_strategies.benchmarks.listing import files_in, folders_in, names_in
+from cl_strategies.benchmarks.listing import files_in, folders_in, lines_in, names_in
 from cl_strategies.errors import DataMissingError
-from cl_strategies.regular import read_regular
 
 _SHOWN = 200  # characters of a line
 
@@ -90,14 +89,11 @@ def read_imageclef(folder: Path) -> dict[str, Labelled]:
 
 
 def _listed(folder: Path, domain: str, path: Path) -> Labelled:
-    try:
-        lines = read_regular(path).decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        broken(path, str(error), error)
+    lines = lines_in(path)
     there = set(names_in(folder / domain))
     numbers = [str(number) for number in range(len(IMAGECLEF_CLASSES))]
     files, labels = [], []
-    for line in filter(None, (line.strip() for line in lines)):
+    for line in lines:
         name, _, number = line.rpartition(" ")
         name = name.strip().replace("\\", "/").rpartition("/")[2]
         if name not in there or number not in numbers:

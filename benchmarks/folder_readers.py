@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cl_strategies.benchmarks.damage import broken, check_name
-from cl_strategies.benchmarks.listing import files_in, folders_in
+from cl_strategies.benchmarks.listing import files_in, folders_in, lines_in
 from cl_strategies.errors import DataMissingError
-from cl_strategies.regular import read_regular
 
 #: Files with their labels ``(N,)``.
 Labelled = tuple[list[str], np.ndarray]
@@ -25,7 +24,7 @@ def read_food101(folder: Path) -> tuple[list[str], Labelled, Labelled]:
 
     :raises DataMissingError: for a line that names no class, or a class without images.
     """
-    names = _lines(folder / "meta" / "classes.txt")
+    names = lines_in(folder / "meta" / "classes.txt")
     for name in names:
         check_name(folder / "meta" / "classes.txt", name)
     return names, _listed(folder, "train", names), _listed(folder, "test", names)
@@ -53,19 +52,11 @@ def read_image_folders(
     return names, _in_folders(folder / "train", names), _in_folders(folder / "val", names)
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        lines = [line.strip() for line in read_regular(path).decode("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        broken(path, str(error), error)
-    return [line for line in lines if line]
-
-
 def _listed(folder: Path, part: str, names: Sequence[str]) -> Labelled:
     index = {name: label for label, name in enumerate(names)}
     path = folder / "meta" / f"{part}.txt"
     files, labels = [], []
-    for line in _lines(path):
+    for line in lines_in(path):
         name, _, file = line.partition("/")
         check_name(path, file)
         if name not in index:

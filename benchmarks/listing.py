@@ -1,4 +1,5 @@
-"""What is in a folder of a data set, sorted by name: nothing depends on the file system."""
+"""What is in the folders of a data set, sorted by name, and in its lists: nothing depends on the
+file system."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cl_strategies.benchmarks.damage import broken
+from cl_strategies.regular import read_regular
 
 
 def folders_in(folder: Path) -> list[str]:
@@ -25,6 +27,18 @@ def files_in(folder: Path) -> list[str]:
 def names_in(folder: Path, ending: str = "") -> list[str]:
     """Names of all that is in ``folder`` and ends so; raises like :func:`folders_in`."""
     return _names(folder, lambda entry: entry.name.endswith(ending))
+
+
+def lines_in(path: Path) -> list[str]:
+    """The lines of a text file, without the spaces around them; empty ones are left out.
+
+    :raises DataMissingError: if it cannot be read, or is no text.
+    """
+    try:
+        lines = read_regular(path).decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        broken(path, str(error), error)
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
