@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cl_strategies.plugins.regularization.pfr import PFRPlugin as PFRPlugin
     from cl_strategies.plugins.regularization.scp import SCPPlugin as SCPPlugin
     from cl_strategies.plugins.regularization.si import SIPlugin as SIPlugin
+    from cl_strategies.plugins.seen_classes import SeenClassesPlugin as SeenClassesPlugin
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -58,6 +59,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "CIMPlugin": "cl_strategies.plugins.masking.plugin",
         "MRDCPlugin": "cl_strategies.plugins.exemplars.quality",
         "CompressedReplayPlugin": "cl_strategies.plugins.exemplars.replay",
+        "SeenClassesPlugin": "cl_strategies.plugins.seen_classes",
         "SIPlugin": "cl_strategies.plugins.regularization.si",
     },
 )

@@ -11,7 +11,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig, Named, TrainConfig
 from cl_strategies.experiment.guard import FiniteGuard
 from cl_strategies.experiment.schedule import LearningRateSchedule
-from cl_strategies.plugins import ResidentDataPlugin
+from cl_strategies.plugins import ResidentDataPlugin, SeenClassesPlugin
 from cl_strategies.registry import registry
 
 
@@ -52,7 +52,13 @@ def build_strategy(
         train_epochs=config.train.epochs,
         eval_mb_size=config.train.eval_batch_size,
         device=device,
-        plugins=[*quantization, *_schedule(config.train), FiniteGuard(), ResidentDataPlugin()],
+        plugins=[
+            SeenClassesPlugin(config.train.unseen_classes),
+            *quantization,
+            *_schedule(config.train),
+            FiniteGuard(),
+            ResidentDataPlugin(),
+        ],
         evaluator=evaluator,
         **config.strategy.options,
     )

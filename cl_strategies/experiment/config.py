@@ -27,6 +27,7 @@ _NOT_IDENTITY = (("benchmark", "data_root"),)
 
 MAX_THREADS = 1024
 OPTIMIZERS = ("adam", "adamw", "sgd")
+UNSEEN_CLASSES = ("mask", "train")
 SCHEDULES = ("constant", "cosine", "step")
 _SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
 
@@ -57,6 +58,8 @@ class TrainConfig:
         while an experience is trained; it begins anew with each.
     :param milestones: of ``"step"``: epochs, counted from 0, before which the rate is multiplied.
     :param gamma: of ``"step"``: by what.
+    :param unseen_classes: ``"mask"``: outputs of classes that have not come yet are ruled out, in
+        losses and in predictions; ``"train"``: they are trained like all others.
     """
 
     epochs: int = 1
@@ -69,6 +72,7 @@ class TrainConfig:
     schedule: str = "constant"
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
+    unseen_classes: str = "mask"
 
     def __post_init__(self) -> None:
         check_fields(self, "train")
@@ -81,6 +85,11 @@ class TrainConfig:
             raise UserError(f"train.momentum is an option of sgd, not of {self.optimizer}")
         if not 0 < self.lr < float("inf"):
             raise UserError(f"train.lr is {self.lr}: give a positive number")
+        if self.unseen_classes not in UNSEEN_CLASSES:
+            raise UserError(
+                f"train.unseen_classes is {shown(self.unseen_classes)}: use "
+                f"{' or '.join(UNSEEN_CLASSES)}"
+            )
         for name in ("momentum", "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"train.{name} is {getattr(self, name)}: give 0 or more")

@@ -7,7 +7,9 @@ Avalanche's own streams provide.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -15,37 +17,61 @@ from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-
-#: Logit of a class that the model has no unit for: its probability is zero.
-ABSENT = -1000.0
+from cl_strategies.models.classes import ABSENT, ArrivalOrder, classes_of
 
 
-def _units(classes: Iterable[int]) -> int:
-    """How many units a head with these class ids needs."""
-    return max((int(label) for label in classes), default=-1) + 1
+def linear_bound(in_features: int) -> float:
+    """``sqrt(3 / in_features)``: new rows of classifiers are uniform from minus this to this.
+
+    Kaiming initialisation for a layer without nonlinearity (He et al., ICCV 2015, gain 1), as the
+    class-incremental methods' public code has it; a row then gives scores of variance 1 for
+    features of unit variance. PyTorch's linear layers begin with a third of that variance.
+    """
+    return math.sqrt(3 / max(in_features, 1))
+
+
+def fresh_linear(in_features: int, out_features: int) -> nn.Linear:
+    """A linear layer with weights as :func:`linear_bound` says and biases of zero."""
+    bound = linear_bound(in_features)
+    return _linear(
+        torch.empty(out_features, in_features).uniform_(-bound, bound), torch.zeros(out_features)
+    )
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """The linear layer with these parameters; torch's constructor draws some, and warns of none."""
+    layer = nn.Linear(weight.shape[1], 1, device="meta")
+    layer.out_features = len(weight)
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer
 
 
 class GrowingClassifier(DynamicModule):
     """A linear layer that gains units when training meets new classes.
 
-    Class ``k`` is always unit ``k``. Old units keep their weights; an optimizer forgets its
-    moments of the grown tensors (Avalanche's ``update_optimizer`` drops them).
+    Units follow the order in which classes came, so that a class that has not come has no unit,
+    whatever its id. Whoever calls the head gets logits by class id, :data:`ABSENT` for classes
+    without a unit. Old units keep their weights, new ones begin as :func:`fresh_linear`; an
+    optimizer forgets its moments of the grown tensors (Avalanche's ``update_optimizer`` drops
+    them).
 
     When an experience with unknown classes is evaluated, the output is padded with
     :data:`ABSENT` up to those classes, so that losses are defined and the classes count as
     wrong; no parameter is created.
 
     :param in_features: size of the features.
-    :param initial_out_features: units before the first experience.
+    :param initial_out_features: units before the first experience, of the classes 0, 1...
     :param auto_adapt: ``False`` inside a module that adapts this one itself.
+    :ivar arrival: which class each unit stands for.
     """
 
     def __init__(
-        self, in_features: int, initial_out_features: int = 2, *, auto_adapt: bool = True
+        self, in_features: int, initial_out_features: int = 0, *, auto_adapt: bool = True
     ) -> None:
         super().__init__(auto_adapt=auto_adapt)
         self.in_features = in_features
-        self.classifier = nn.Linear(in_features, initial_out_features)
+        self.classifier = fresh_linear(in_features, initial_out_features)
+        self.arrival = ArrivalOrder(range(initial_out_features))
         self._evaluated = 0
 
     @property
@@ -53,15 +79,18 @@ class GrowingClassifier(DynamicModule):
         """How many classes the head has units for."""
         return self.classifier.out_features
 
-    @torch.no_grad()
     def adaptation(self, experience: Any) -> None:
-        """Make room for ``experience.classes_in_this_experience`` (a list or a set)."""
-        needed = _units(experience.classes_in_this_experience)
+        """Make room for the classes of ``experience``; see :func:`classes_of`."""
+        self.make_room(classes_of(experience))
+
+    @torch.no_grad()
+    def make_room(self, classes: Sequence[int]) -> None:
+        """In training, add units for the unknown ones of ``classes``; else, rule those out."""
         if not self.training:
-            self._evaluated = needed
-        elif needed > self.out_features:
+            self._evaluated = max(classes, default=-1) + 1
+        elif self.arrival.add(classes):
             old = self.classifier
-            new = nn.Linear(self.in_features, needed).to(old.weight)
+            new = fresh_linear(self.in_features, len(self.arrival.classes)).to(old.weight)
             new.weight[: old.out_features] = old.weight
             new.bias[: old.out_features] = old.bias
             self.classifier = new
@@ -73,11 +102,40 @@ class GrowingClassifier(DynamicModule):
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
-        """:param x: ``(N, in_features)``. :returns: logits ``(N, classes)``."""
-        return _padded(self.classifier(x), self._evaluated)
+        """:param x: ``(N, in_features)``. :returns: logits by class id ``(N, classes)``."""
+        return self.arrival.by_class(self.classifier(x), self._evaluated)
+
+    @torch.no_grad()
+    def by_class(self) -> nn.Linear:
+        """A linear layer that computes the same logits by class id; a copy."""
+        order, old = self.arrival.classes, self.classifier
+        weight = old.weight.new_zeros(self.arrival.width, self.in_features)
+        bias = old.bias.new_full((self.arrival.width,), ABSENT)
+        weight[order], bias[order] = old.weight, old.bias
+        return _linear(weight, bias)
+
+    def get_extra_state(self) -> list[int]:
+        """The class of each unit, as part of ``state_dict()``."""
+        return list(self.arrival.classes)
+
+    def set_extra_state(self, state: list[int]) -> None:
+        """Take over the classes of ``state``."""
+        self.arrival = ArrivalOrder(state)
 
 
-class MultiHead(MultiTaskModule):
+class _TaskModule(MultiTaskModule):
+    """Avalanche's, also for experiences that do not declare their classes."""
+
+    def adaptation(self, experience: Any) -> None:
+        super().adaptation(
+            SimpleNamespace(
+                classes_in_this_experience=classes_of(experience),
+                task_labels=experience.task_labels,
+            )
+        )
+
+
+class MultiHead(_TaskModule):
     """One :class:`GrowingClassifier` per task; heads come into being in training only.
 
     The logits of a task that was never trained are all zero (every class equally likely) over
@@ -95,17 +153,15 @@ class MultiHead(MultiTaskModule):
     def adaptation(self, experience: Any) -> None:
         """Add or grow the heads of ``experience.task_labels``."""
         super().adaptation(experience)
-        classes = experience.classes_in_this_experience
         for task in sorted({int(label) for label in experience.task_labels}):
+            classes = classes_of(experience, task)
             if str(task) not in self.heads:
                 if not self.training:
-                    self._untrained[task] = _units(classes)
+                    self._untrained[task] = max(classes, default=-1) + 1
                     continue
-                self.heads[str(task)] = GrowingClassifier(
-                    self.in_features, _units(classes), auto_adapt=False
-                )
+                self.heads[str(task)] = GrowingClassifier(self.in_features, auto_adapt=False)
             head: Any = self.heads[str(task)]
-            head.adaptation(experience)
+            head.make_room(classes)
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
         """Logits of each sample's own task.
@@ -148,7 +204,7 @@ class MultiHead(MultiTaskModule):
         return {task: self.heads[str(task)](x) for task in sorted(map(int, self.heads))}
 
 
-class MultiHeadModel(MultiTaskModule):
+class MultiHeadModel(_TaskModule):
     """A shared backbone below a :class:`MultiHead`.
 
     Avalanche passes task labels to a model only if the model itself is a

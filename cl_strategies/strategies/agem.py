@@ -9,6 +9,7 @@ from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoad
 from avalanche.benchmarks.utils.utils import concat_datasets
 from avalanche.training.plugins import AGEMPlugin
 
+from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import positive
 from cl_strategies.strategies.base import Strategy
 
@@ -52,6 +53,11 @@ class ShufflingAGEMPlugin(AGEMPlugin):
             num_workers=num_workers,
         )
         self.buffer_dliter = iter(self.buffer_dataloader)
+
+    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        """Compute the reference gradient, over the classes seen so far."""
+        with unseen_ruled_out(strategy):
+            super().before_training_iteration(strategy, **kwargs)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)

@@ -12,6 +12,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.seen_classes import SeenClassesPlugin
 
 
 class Strategy(SupervisedTemplate):
@@ -24,6 +25,10 @@ class Strategy(SupervisedTemplate):
     :param method: the plugins of the method, made for this strategy alone. They run before
         the user's, which therefore see its penalties, projections and data loaders.
     :param plugins: the user's plugins; the list is copied and never changed.
+    :param unseen_classes: what happens to outputs of classes that have not come yet: ``"mask"``:
+        they are ruled out, in losses and in predictions
+        (:class:`~cl_strategies.plugins.seen_classes.SeenClassesPlugin`); ``"train"``: they are
+        trained like all others. A plugin of that class among ``plugins`` decides in its place.
     :param criterion: loss of logits and labels; cross-entropy if ``None``.
     :param eval_mb_size: batch size of the evaluation.
     :param evaluator: Avalanche evaluation plugin, or ``None`` for no metrics; Avalanche's default
@@ -38,18 +43,23 @@ class Strategy(SupervisedTemplate):
         *,
         method: Sequence[SupervisedPlugin] = (),
         plugins: Sequence[BasePlugin] | None = None,
+        unseen_classes: str = "mask",
         criterion: Callable[[Any, Any], torch.Tensor] | None = None,
         eval_mb_size: int = 256,
         evaluator: Any = default_evaluator,
         **template: Any,
     ) -> None:
+        given = [p for p in plugins or () if isinstance(p, SeenClassesPlugin)]
+        others = [p for p in plugins or () if not isinstance(p, SeenClassesPlugin)]
+        seen, *_ = [*given, SeenClassesPlugin(unseen_classes)]
         super().__init__(
-            plugins=[*method, *(plugins or ())],
+            plugins=[seen, *method, *others],
             criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
             eval_mb_size=eval_mb_size,
             evaluator=evaluator,
             **template,
         )
+        self.seen_classes = seen
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """As Avalanche's, which divides each mini-batch between the tasks in the data.

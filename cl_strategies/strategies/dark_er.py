@@ -15,6 +15,8 @@ from torch.nn.functional import mse_loss
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, default_collate
 
+from cl_strategies.models.classes import ABSENT
+from cl_strategies.plugins.seen_classes import rule_out_unseen
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
@@ -86,7 +88,7 @@ class DarkER(Strategy):
             return super().criterion()
         stored = self._replayed_logits
         n = len(stored)
-        then = ~stored.isnan()  # units that the model had when the logits were stored
+        then = stored > ABSENT  # classes that the model knew when the logits were stored
         now = self.mb_output[:n, : stored.shape[1]]
         loss = self._criterion(self.mb_output[n:], self.mb_y[n:])
         loss = loss + self.alpha * mse_loss(now[then], stored[then])
@@ -110,13 +112,14 @@ def _logits(strategy: Any, dataset: Any) -> list[Tensor]:
     rows: list[Tensor] = []
     for x, _, task in DataLoader(dataset.eval(), batch_size=strategy.train_mb_size):
         output = avalanche_forward(model, x.to(strategy.device), task)
+        output = rule_out_unseen(strategy, output, task)
         rows += [row.clone() for row in output.cpu()]
     model.train(training)
     return rows
 
 
 def _collate_with_logits(batch: list[Any]) -> list[Tensor]:
-    """Stack samples; logits of a smaller head are padded with NaN."""
+    """Stack samples; logits of a smaller head are padded with ``ABSENT``."""
     *rest, logits = zip(*batch, strict=True)
-    padded = pad_sequence(list(logits), batch_first=True, padding_value=float("nan"))
+    padded = pad_sequence(list(logits), batch_first=True, padding_value=ABSENT)
     return [*(default_collate(list(part)) for part in rest), padded]

@@ -9,6 +9,7 @@ from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import ParamData, copy_params_dict
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
 
@@ -65,7 +66,8 @@ class GrowableRWalkPlugin(RWalkPlugin):
         super().before_training(strategy)
 
     def _update_grad(self, strategy: Any) -> None:
-        super()._update_grad(strategy)
+        with unseen_ruled_out(strategy):
+            super()._update_grad(strategy)
         strategy.model.train()
 
     @torch.no_grad()

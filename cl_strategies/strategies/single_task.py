@@ -25,6 +25,14 @@ class SingleTask(Strategy):
         self.initial: nn.Module = copy.deepcopy(self.model)
         self.models: dict[int, nn.Module] = {}
         self._latest: nn.Module = self.model
+        self._seen: dict[int, Any] = {}  # the classes that each model has seen
+        self._latest_seen = self.seen_classes.state_dict()
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        self.seen_classes.load_state_dict({"seen": []})
+        super()._before_training_exp(**kwargs)
+        self._latest_seen = self.seen_classes.state_dict()
+        self._seen[self.experience.current_experience] = self._latest_seen
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         if self.models:
@@ -41,15 +49,18 @@ class SingleTask(Strategy):
         super()._after_training_exp(**kwargs)
 
     def _before_eval_exp(self, **kwargs: Any) -> None:
-        self.model = self.models.get(self.experience.current_experience, self._latest).eval()
+        position = self.experience.current_experience
+        self.model = self.models.get(position, self._latest).eval()
+        self.seen_classes.load_state_dict(self._seen.get(position, self._latest_seen))
         super()._before_eval_exp(**kwargs)
 
     def _eval_cleanup(self) -> None:
         super()._eval_cleanup()
         self.model = self._latest
+        self.seen_classes.load_state_dict(self._latest_seen)
 
     def method_state_dict(self) -> dict[str, Any]:
-        """The initial weights and the weights of every model but the latest.
+        """The initial weights, the weights of every model but the latest, and what each has seen.
 
         The latest is ``strategy.model``, which a checkpoint holds already.
         """
@@ -59,17 +70,20 @@ class SingleTask(Strategy):
                 [position, None if model is self._latest else model.state_dict()]
                 for position, model in self.models.items()
             ],
+            "seen": [[position, seen] for position, seen in self._seen.items()],
         }
 
     def load_method_state_dict(self, state: Mapping[str, Any], experiences: Sequence[Any]) -> None:
         """Rebuild the models of ``experiences`` (all that were trained on)."""
         self.initial.load_state_dict(state["initial"])
         by_position = {experience.current_experience: experience for experience in experiences}
+        self._seen = {position: seen for position, seen in state["seen"]}
         for position, weights in state["models"]:
             model = copy.deepcopy(self.initial).train()
             avalanche_model_adaptation(model, by_position[position])
             if weights is None:
                 self.model = self._latest = model
+                self._latest_seen = self._seen[position]
             else:
                 model.load_state_dict(weights)
             self.models[position] = model.to(self.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cl_strategies.models.heads import linear_bound
 from cl_strategies.plugins.exemplars.losses import local_similarity
 
 
@@ -54,30 +55,35 @@ class Classifier(nn.Module):
             return None
         return torch.cat([self.old_bias, self.new_bias])
 
+    def bound(self) -> float:
+        """New weights are drawn uniformly from minus this to this; see :func:`linear_bound`."""
+        return linear_bound(self.n_features)
+
     def grow(self, n_classes: int) -> None:
-        """Turn all classes into old ones and add some, initialised as PyTorch's linear layer."""
-        count = n_classes * self.rows
+        """Turn all classes into old ones and add some, with weights as :meth:`bound` says and
+        biases of zero."""
+        count, bound = n_classes * self.rows, self.bound()
         old, old_bias = self.weight.detach(), self.bias
-        bound = 1 / math.sqrt(self.n_features)
         self.old = nn.Parameter(old, requires_grad=not self.freeze_old)
         self.new = nn.Parameter(old.new_empty(count, self.n_features).uniform_(-bound, bound))
         if old_bias is not None:
             self.old_bias = nn.Parameter(old_bias.detach(), requires_grad=not self.freeze_old)
-            self.new_bias = nn.Parameter(old.new_empty(count).uniform_(-bound, bound))
+            self.new_bias = nn.Parameter(old.new_zeros(count))
 
     @torch.no_grad()
     def restart(self) -> None:
         """Initialise all rows anew."""
-        bound = 1 / math.sqrt(self.n_features)
-        for rows in (self.old, self.new, self.old_bias, self.new_bias):
-            if rows is not None:
-                rows.uniform_(-bound, bound)
+        bound = self.bound()
+        for rows, bias in ((self.old, self.old_bias), (self.new, self.new_bias)):
+            rows.uniform_(-bound, bound)
+            if bias is not None:
+                bias.zero_()
 
     @torch.no_grad()
     def widen(self, n_features: int) -> None:
         """Take that many features more; their weights are initialised like new rows."""
         self.n_features += n_features
-        bound = 1 / math.sqrt(self.n_features)
+        bound = self.bound()
         for name in ("old", "new"):
             rows = getattr(self, name)
             more = rows.new_empty(len(rows), n_features).uniform_(-bound, bound)
@@ -99,6 +105,10 @@ class CosineClassifier(Classifier):
         super().__init__(n_features, bias=False, freeze_old=freeze_old)
         self.scale = nn.Parameter(torch.ones(()))
 
+    def bound(self) -> float:
+        """Lengths do not count in a cosine: as LUCIR's and PODNet's public code."""
+        return 1 / math.sqrt(self.n_features)
+
     def cosines(self, features: Tensor) -> Tensor:
         """``(N, n_classes)``, before the scale."""
         return F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
@@ -119,6 +129,10 @@ class ProxyClassifier(Classifier):
     def __init__(self, n_features: int, *, proxies: int = 10) -> None:
         super().__init__(n_features, rows=proxies, bias=False)
         self.scale = nn.Parameter(torch.ones(()))
+
+    def bound(self) -> float:
+        """As :meth:`CosineClassifier.bound`."""
+        return 1 / math.sqrt(self.n_features)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.scale * local_similarity(features, self.weight, self.rows)

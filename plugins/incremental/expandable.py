@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.heads import fresh_linear
 from cl_strategies.plugins.exemplars.losses import auxiliary_targets
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.lucir import balance_classifier
@@ -110,7 +111,7 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         self.n_old = len(network.order)
         if self.n_old:
             network.expand()
-            network.auxiliary = nn.Linear(network.n_features, len(classes) + 1)
+            network.auxiliary = fresh_linear(network.n_features, len(classes) + 1)
         network.grow(classes)
 
     def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.models.heads import ABSENT, SingleHeadModel
+from cl_strategies.models.classes import ArrivalOrder, classes_of
+from cl_strategies.models.heads import SingleHeadModel
 from cl_strategies.plugins.incremental.classifiers import Classifier
 
 
@@ -49,10 +50,14 @@ class IncrementalNetwork(DynamicModule):
         super().__init__()
         self.backbone = backbone
         self.classifier = classifier
-        self.order: list[int] = []
+        self.arrival = ArrivalOrder()
         self._watched: list[Outputs] | None = None
         self._evaluated = 0
-        self.register_buffer("_unit", torch.zeros(0, dtype=torch.int64), persistent=False)
+
+    @property
+    def order(self) -> list[int]:
+        """The class ids in the order in which they came."""
+        return self.arrival.classes
 
     @property
     def device(self) -> torch.device:
@@ -69,15 +74,12 @@ class IncrementalNetwork(DynamicModule):
             raise UserError(
                 f"the classes {list(classes)} cannot be added to {self.order}: give new ones"
             )
-        self.order += classes
-        unit = torch.full((max(self.order) + 1,), -1)
-        unit[self.order] = torch.arange(len(self.order))
-        self._unit = unit.to(self.device)
+        self.arrival.add(classes)
         self.classifier.grow(len(classes))
 
     def unit_of(self, labels: Tensor) -> Tensor:
         """Positions in the order of arrival, of class ids ``(N,)``."""
-        return self._unit[labels]
+        return self.arrival.units(labels)
 
     def outputs(self, x: Tensor) -> Outputs:
         """:param x: images ``(N, C, H, W)``."""
@@ -98,7 +100,7 @@ class IncrementalNetwork(DynamicModule):
         outputs = self.outputs(x)
         if self._watched is not None:
             self._watched.append(outputs)
-        return self._by_class(self.predictions(outputs))
+        return self.arrival.by_class(self.predictions(outputs), self._evaluated)
 
     @contextmanager
     def watching(self) -> Iterator[list[Outputs]]:
@@ -122,20 +124,13 @@ class IncrementalNetwork(DynamicModule):
     def adaptation(self, experience: Any) -> None:
         """Rule out what is evaluated but unknown; classes are added by :meth:`grow` alone."""
         if not self.training:
-            self._evaluated = max(experience.classes_in_this_experience) + 1
+            self._evaluated = max(classes_of(experience), default=-1) + 1
 
     def train(self, mode: bool = True) -> Self:
         """As for any module; leaving evaluation ends the padding of unknown classes."""
         if mode:
             self._evaluated = 0
         return super().train(mode)
-
-    def _by_class(self, scores: Tensor) -> Tensor:
-        width = max(len(self._unit), self._evaluated)
-        if self.order == list(range(width)):
-            return scores
-        index = torch.tensor(self.order, device=scores.device)
-        return scores.new_full((len(scores), width), ABSENT).index_copy(1, index, scores)
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, int]:

@@ -22,6 +22,7 @@ from cl_strategies.plugins.masking.bilevel import (
 )
 from cl_strategies.plugins.masking.pade import PadeActivations, count_relus
 from cl_strategies.plugins.masking.tap import Tap
+from cl_strategies.plugins.seen_classes import rule_out_unseen
 
 #: From a strategy to the loss of its method.
 HostLoss = Callable[[Any, Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
@@ -78,7 +79,7 @@ def criterion_loss(
     strategy: Any, network: Callable[[Tensor], Tensor], x: Tensor, y: Tensor
 ) -> Tensor:
     """The strategy's criterion: the loss of replay."""
-    loss: Tensor = strategy._criterion(network(x), y)
+    loss: Tensor = strategy._criterion(rule_out_unseen(strategy, network(x)), y)
     return loss
 
 

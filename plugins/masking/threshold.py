@@ -12,6 +12,7 @@ from cl_strategies.plugins.exemplars.features import batches, evaluating
 from cl_strategies.plugins.exemplars.pixels import to_pixels
 from cl_strategies.plugins.masking.artefacts import ArtefactImages
 from cl_strategies.plugins.masking.boxes import activation_maps, all_boxes, boxes_from_maps
+from cl_strategies.plugins.seen_classes import rule_out_unseen
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
@@ -47,7 +48,8 @@ def accuracy(agent: Any, dataset: Any) -> float:
     correct = 0
     with evaluating(agent.model):
         for x, y, *_ in batches(dataset.eval(), agent.eval_mb_size):
-            predicted = agent.model(x.to(agent.device)).argmax(1)
+            logits = rule_out_unseen(agent, agent.model(x.to(agent.device)))
+            predicted = logits.argmax(1)
             correct += int((predicted == y.to(agent.device)).sum())
     return correct / len(dataset)
 

@@ -14,6 +14,7 @@ from cl_strategies.plugins.quantization.balanced_plugin import BalancedLossPlugi
 from cl_strategies.plugins.quantization.importance import computed_weights, squared_gradients
 from cl_strategies.plugins.quantization.layers import quantized_layers
 from cl_strategies.plugins.quantization.quantizer import Quantizer
+from cl_strategies.plugins.seen_classes import unseen_ruled_out
 
 PENALTIES = ("standard", "released")
 
@@ -101,14 +102,15 @@ class InterTaskQuantizationPenaltyPlugin(SupervisedPlugin):
             strategy.loss += self.penalty(strategy)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        found = squared_gradients(
-            strategy.model,
-            strategy.adapted_dataset,
-            strategy._criterion if self.balanced is None else self.balanced.loss,
-            samples=self.samples,
-            batch_size=self.batch_size,
-            latent=self.form == "released",
-        )
+        with unseen_ruled_out(strategy):
+            found = squared_gradients(
+                strategy.model,
+                strategy.adapted_dataset,
+                strategy._criterion if self.balanced is None else self.balanced.loss,
+                samples=self.samples,
+                batch_size=self.batch_size,
+                latent=self.form == "released",
+            )
         for name, importance in found.items():
             old = self.importance.get(name)
             if old is not None and self.retain:

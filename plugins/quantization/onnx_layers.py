@@ -32,7 +32,7 @@ def module(graph: Graph, layer: nn.Module, x: str, name: str) -> str:
     if isinstance(layer, _NOTHING):
         return x
     if isinstance(layer, GrowingClassifier):
-        return module(graph, layer.classifier, x, f"{name}.classifier")
+        return module(graph, layer.by_class(), x, f"{name}.classifier")
     if isinstance(layer, nn.Conv2d | nn.Linear):
         return _weighted(graph, layer, x, name)
     if isinstance(layer, _NORMS):

@@ -21,6 +21,7 @@ from cl_strategies.plain import shown
 from cl_strategies.plugins.regularization.functional import check_not_negative
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
+from cl_strategies.plugins.seen_classes import rule_out_unseen
 from cl_strategies.ranges import fraction
 
 
@@ -104,6 +105,7 @@ class EstimatedPlugin(SurrogatePlugin):
         for batch in loader:
             x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
             output = avalanche_forward(model, x, batch[-1])
+            output = rule_out_unseen(strategy, output, batch[-1])
             self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
         strategy.optimizer.zero_grad()
         model.train(was_training)

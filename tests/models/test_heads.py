@@ -5,11 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from avalanche.benchmarks.utils.classification_dataset import (
+    _make_taskaware_classification_dataset,
+)
 from avalanche.models import MultiTaskModule, avalanche_forward
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.classes import classes_of
 from cl_strategies.models.heads import (
     ABSENT,
     GrowingClassifier,
@@ -35,26 +40,77 @@ def features() -> torch.Tensor:
 
 @pytest.mark.parametrize("classes", [[0, 4], {0, 4}])
 def test_a_growing_head_makes_room_for_new_classes_and_keeps_old_weights(classes):
-    head = GrowingClassifier(3)
+    head = GrowingClassifier(3, 2)
     weight, bias = head.classifier.weight.detach().clone(), head.classifier.bias.detach().clone()
 
     adapt(head, classes)
 
-    assert head.out_features == 5
+    assert head.out_features == 3 and head.arrival.classes == [0, 1, 4]
     assert torch.equal(head.classifier.weight[:2], weight)
     assert torch.equal(head.classifier.bias[:2], bias)
 
 
+def test_units_follow_the_order_in_which_classes_come_and_logits_the_class_ids(features):
+    head = GrowingClassifier(3)
+    parameters = sum(p.numel() for p in head.parameters())
+    adapt(head, [7, 4])
+    adapt(head, [0, 4])
+
+    logits, scores = head(features), head.classifier(features)
+
+    assert parameters == 0 and head.arrival.classes == [4, 7, 0]
+    assert torch.equal(logits[:, [4, 7, 0]], scores)
+    assert logits.shape == (6, 8) and (logits[:, [1, 2, 3, 5, 6]] == ABSENT).all()
+    assert torch.equal(head.by_class()(features), logits)
+
+
+def test_new_units_start_as_in_other_implementations_and_old_ones_stay():
+    head = GrowingClassifier(300)
+    adapt(head, range(40))
+    before = head.classifier.weight.detach().clone()
+    adapt(head, range(40, 80))
+    weight, bound = head.classifier.weight.detach(), (3 / 300) ** 0.5
+    assert torch.equal(weight[:40], before)
+    assert weight.abs().max() <= bound and weight[40:].abs().max() > 0.99 * bound
+    assert not head.classifier.bias.any()
+
+
+def test_the_order_of_the_units_is_part_of_the_state(features):
+    head, other = GrowingClassifier(3), GrowingClassifier(3)
+    adapt(head, [4, 2])
+    adapt(head, [0])
+    adapt(other, [0, 2, 4])
+    other.load_state_dict(head.state_dict())
+    assert torch.equal(other(features), head(features))
+
+
+def test_an_experience_that_declares_no_classes_is_judged_by_its_labels():
+    labels = {"targets": [5, 1, 5, 2], "targets_task_labels": [3, 3, 3, 0]}
+    data = _make_taskaware_classification_dataset(
+        TensorDataset(torch.zeros(4, 1), torch.tensor(labels["targets"])),
+        targets=labels["targets"],
+        task_labels=labels["targets_task_labels"],
+    )
+    part = SimpleNamespace(task_labels=[0, 3], dataset=data)
+    assert classes_of(part) == [1, 2, 5]
+    assert classes_of(part, 3) == [1, 5] and classes_of(part, 0) == [2]
+    head = MultiHead(3)
+    avalanche_model_adaptation(head, SimpleNamespace(task_labels=[3], dataset=data))
+    assert head.heads["3"].arrival.classes == [1, 2, 5]
+    with pytest.raises(UserError, match="neither classes_in_this_experience nor a data set"):
+        classes_of(SimpleNamespace())
+
+
 def test_a_growing_head_does_not_shrink_or_replace_its_layer_for_old_classes():
     head = GrowingClassifier(3)
-    adapt(head, [5])
+    adapt(head, [0, 1, 5])
     layer = head.classifier
     adapt(head, [0, 1])
     assert head.classifier is layer
 
 
 def test_a_growing_head_gains_no_parameter_in_evaluation(features):
-    head = GrowingClassifier(3).eval()
+    head = GrowingClassifier(3, 2).eval()
     before = head(features)
 
     adapt(head, [0, 7])
@@ -68,7 +124,7 @@ def test_a_growing_head_gains_no_parameter_in_evaluation(features):
 
 
 def test_the_padding_of_unknown_classes_ends_with_the_evaluation(features):
-    head = GrowingClassifier(3).eval()
+    head = GrowingClassifier(3, 2).eval()
     adapt(head, [7])
     head.train()
     assert head(features).shape == (6, 2)

@@ -1,0 +1,104 @@
+"""Which classes an experience brings, and which unit of a head stands for which class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_strategies.errors import UserError
+
+#: Logit of a class that the model has no unit for, or has not seen: its probability is zero.
+ABSENT = -1000.0
+
+
+def labels_by_task(dataset: Any) -> dict[int, list[int]]:
+    """The class ids in an Avalanche data set by task label, each in ascending order.
+
+    :param dataset: with an attribute ``targets``; without one, nothing is known. Without
+        ``targets_task_labels`` all samples are of task 0.
+    """
+    from cl_strategies.plugins.data.flatten import attribute_column
+
+    targets = getattr(dataset, "targets", None)
+    if targets is None or not len(dataset):
+        return {}
+    classes = torch.as_tensor(attribute_column(targets))
+    labels = getattr(dataset, "targets_task_labels", None)
+    tasks = (
+        torch.zeros_like(classes) if labels is None else torch.as_tensor(attribute_column(labels))
+    )
+    found: dict[int, list[int]] = {}
+    for task, label in torch.stack([tasks, classes]).unique(dim=1).T.tolist():
+        found.setdefault(int(task), []).append(int(label))
+    return found
+
+
+def classes_of(experience: Any, task: int | None = None) -> list[int]:
+    """The class ids of an experience in ascending order.
+
+    :param experience: what it declares as ``classes_in_this_experience`` counts; one that
+        declares nothing, as parts of an online stream, is judged by the labels of its samples.
+    :param task: of an experience with several task labels: only the classes of this one.
+    :raises UserError: if the experience has neither.
+    """
+    declared = getattr(experience, "classes_in_this_experience", None)
+    several = task is not None and len(set(getattr(experience, "task_labels", ()))) > 1
+    if declared is not None and not several:
+        return sorted({int(label) for label in declared})
+    found = labels_by_task(getattr(experience, "dataset", None))
+    if found:
+        chosen = [found.get(task, [])] if several and task is not None else list(found.values())
+        return sorted({label for labels in chosen for label in labels})
+    if declared is not None:
+        return sorted({int(label) for label in declared})
+    raise UserError(
+        "the classes of this experience are not known: it has neither classes_in_this_experience "
+        "nor a data set with the attribute targets"
+    )
+
+
+class ArrivalOrder:
+    """Classes in the order in which they came: the class at position ``k`` owns unit ``k``.
+
+    :param classes: those that are there from the start.
+    """
+
+    def __init__(self, classes: Iterable[int] = ()) -> None:
+        self.classes: list[int] = []
+        self._index = torch.zeros(0, dtype=torch.int64)
+        self._units = self._index
+        self.add(classes)
+
+    @property
+    def width(self) -> int:
+        """How many logits a head with these classes gives: the largest class id plus one."""
+        return len(self._units)
+
+    def add(self, classes: Iterable[int]) -> list[int]:
+        """Append the classes that are not there yet, and return them."""
+        new = [label for label in dict.fromkeys(classes) if label not in self.classes]
+        self.classes = [*self.classes, *new]
+        self._index = torch.tensor(self.classes, dtype=torch.int64)
+        self._units = torch.full((max(self.classes, default=-1) + 1,), -1)
+        self._units[self._index] = torch.arange(len(self.classes))
+        return new
+
+    def units(self, labels: Tensor) -> Tensor:
+        """The units of class ids ``(N,)``; -1 for a class that is not there."""
+        self._units = self._units.to(labels.device)
+        return self._units[labels]
+
+    def by_class(self, scores: Tensor, width: int = 0) -> Tensor:
+        """Scores of units ``(N, U)`` as logits by class id, :data:`ABSENT` for all others.
+
+        :param width: how many logits there are at least.
+        :returns: ``(N, max(width, largest class id + 1))``.
+        """
+        width = max(width, self.width)
+        if self.classes == list(range(width)):
+            return scores
+        self._index = self._index.to(scores.device)
+        return scores.new_full((len(scores), width), ABSENT).index_copy(1, self._index, scores)
