@@ -126,8 +126,8 @@ class ProxyClassifier(Classifier):
     :param proxies: of each class.
     """
 
-    def __init__(self, n_features: int, *, proxies: int = 10) -> None:
-        super().__init__(n_features, rows=proxies, bias=False)
+    def __init__(self, n_features: int, *, proxies: int = 10, freeze_old: bool = True) -> None:
+        super().__init__(n_features, rows=proxies, bias=False, freeze_old=freeze_old)
         self.scale = nn.Parameter(torch.ones(()))
 
     def bound(self) -> float:

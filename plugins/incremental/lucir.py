@@ -112,7 +112,8 @@ def balance_classifier(strategy: Any, *, epochs: int, lr: float) -> None:
     def loss(x: Tensor, y: Tensor) -> Tensor:
         with torch.no_grad():
             features = network.outputs(x).features
-        value: Tensor = strategy._criterion(network.classifier(features), network.unit_of(y))
+        scores, units = network.classifier(features), network.unit_of(y)
+        value: Tensor = strategy.learner.classification(strategy, scores, units)
         return value
 
     rows = [p for p in (network.classifier.old, network.classifier.new) if p.numel()]

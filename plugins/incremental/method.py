@@ -62,7 +62,11 @@ class IncrementalMethod(Generic[Network]):
         :param x: images ``(N, C, H, W)``.
         :param units: classes by the order in which they came, ``(N,)``.
         """
-        loss: Tensor = strategy._criterion(outputs.scores, units)
+        return self.classification(strategy, outputs.scores, units)
+
+    def classification(self, strategy: Any, scores: Tensor, units: Tensor) -> Tensor:
+        """The part of the loss that needs scores and labels only."""
+        loss: Tensor = strategy._criterion(scores, units)
         return loss
 
     def distilled(self, outputs: Outputs, x: Tensor, temperature: float) -> Tensor:

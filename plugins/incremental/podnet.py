@@ -80,7 +80,7 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
             imprint_clusters(strategy)
 
     def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:
-        loss = nca(outputs.scores, units, margin=self.margin, released=self.released)
+        loss = self.classification(strategy, outputs.scores, units)
         if self.old is None:
             return loss
         before = self.old.outputs(x)
@@ -90,6 +90,9 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
         if outputs.maps:
             kept = kept + self.spatial * pod_spatial(outputs.maps, before.maps)
         return loss + growth * kept
+
+    def classification(self, strategy: Any, scores: Tensor, units: Tensor) -> Tensor:
+        return nca(scores, units, margin=self.margin, released=self.released)
 
     def conclude(self, strategy: Any) -> None:
         if self.balance_epochs and self.old is not None:

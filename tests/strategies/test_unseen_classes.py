@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from avalanche.core import SupervisedPlugin
+from avalanche.models import MultiTaskModule
 from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.state import capture_state, restore_state
+from cl_strategies.models.classes import ABSENT
 from cl_strategies.models.heads import GrowingClassifier
+from cl_strategies.plugins import SeenClassesPlugin
 from cl_strategies.plugins.incremental.classifiers import Classifier
+from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.registry import registry
+from cl_strategies.strategies import Naive
 
 CASES = [(e.name, s) for e in registry("strategies") for s in e.scenarios if s != "domain"]
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -108,3 +117,154 @@ class Gather(SupervisedPlugin):
 
     def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.predicted |= set(strategy.mb_output.argmax(1).tolist())
+
+
+def test_all_outputs_can_be_trained_from_the_start():
+    benchmark, watch = stream(), Watch()
+    strategy = build("naive", benchmark.info, plugins=[watch], unseen_classes="train")
+    strategy.train(benchmark.train_stream[0])
+    assert watch.pushed == set(range(10))
+    with pytest.raises(UserError, match="unseen_classes is 'forget': use mask or train"):
+        build("naive", benchmark.info, unseen_classes="forget")
+
+
+def test_a_plugin_among_the_users_decides_and_comes_first():
+    benchmark, given = stream(), SeenClassesPlugin("train")
+    strategy = build("ewc", benchmark.info, plugins=[Watch(), given])
+    assert strategy.plugins[0] is strategy.seen_classes is given
+    assert sum(isinstance(p, SeenClassesPlugin) for p in strategy.plugins) == 1
+
+
+def test_a_plain_avalanche_strategy_has_the_rule_by_a_plugin():
+    benchmark, watch, seen = stream(), Watch(), SeenClassesPlugin()
+    model = build("naive", benchmark.info).model
+    strategy = SupervisedTemplate(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.05),
+        train_mb_size=64,
+        plugins=[seen, watch],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    strategy.train(benchmark.train_stream[0])
+    assert watch.pushed == {6, 7} and seen.seen() == [6, 7]
+    strategy.train(benchmark.train_stream[1])
+    assert watch.pushed == {6, 7, 0, 1}
+
+
+@pytest.mark.parametrize("name", ["ewc", "mas", "scp", "rwalk"])
+def test_importances_know_no_unseen_class(name):
+    benchmark = stream()
+    strategy = build(name, benchmark.info)
+    strategy.train(benchmark.train_stream[0])
+    plugin = strategy.plugins[1]
+    if name == "rwalk":
+        importance = plugin.iter_importance["head.weight"].data
+    else:
+        importance = plugin.surrogate.named("importance")["head.weight"]
+    assert importance.any(1).nonzero().flatten().tolist() == [6, 7]
+
+
+def test_the_reference_gradient_of_agem_knows_no_unseen_class():
+    benchmark, found = stream(), []
+    strategy = build("agem", benchmark.info)
+
+    class Note(SupervisedPlugin):
+        def before_forward(self, strategy: Any, **kwargs: Any) -> None:
+            found.append(strategy.plugins[1].reference_gradients[-10:])
+
+    strategy.plugins.append(Note())
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience)
+    assert found[-1].nonzero().flatten().tolist() == [0, 1, 6, 7]
+
+
+def test_stored_logits_of_unseen_classes_are_not_kept_to():
+    benchmark, watch = stream(), Watch()
+    strategy = build("dark-er", benchmark.info, alpha=1.0, beta=0.0)
+    strategy.plugins.append(watch)
+    strategy.train(benchmark.train_stream[0])
+    stored = torch.stack([sample[-1] for sample in strategy.storage_policy.buffer])
+    assert (stored > ABSENT).any(0).nonzero().flatten().tolist() == [6, 7]
+    strategy.train(benchmark.train_stream[1])
+    assert watch.pushed == {6, 7, 0, 1}
+    assert all(p.abs().max() < 50 for p in strategy.model.parameters())
+
+
+class WideHeads(MultiTaskModule):
+    """Two heads for ten classes each, as a user may write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_class_label = 10
+        self.heads = nn.ModuleList([nn.Linear(64, 10) for _ in range(5)])
+
+    def forward_single_task(self, x: torch.Tensor, task_label: int) -> torch.Tensor:
+        return self.heads[task_label](x.flatten(1))
+
+
+def test_with_task_labels_classes_are_counted_for_each_task():
+    benchmark, model = stream("task"), WideHeads()
+    before = [head.weight.detach().clone() for head in model.heads]
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        train_mb_size=64,
+        evaluator=None,
+    )
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience)
+    moved = [
+        (head.weight != old).any(1).nonzero().flatten().tolist()
+        for head, old in zip(model.heads, before, strict=True)
+    ]
+    assert moved == [[0, 1], [], [], [0, 1], []]
+    predicted: set[int] = set()
+    strategy.plugins.append(Gather(predicted))
+    strategy.eval(benchmark.test_stream[:2])
+    assert predicted <= {0, 1}
+    strategy.eval(benchmark.test_stream[4])  # never trained: nothing is ruled out
+    assert len(predicted) > 2
+
+
+def test_every_call_within_the_context_rules_unseen_classes_out():
+    benchmark = stream()
+    strategy = build("naive", benchmark.info)
+    x = torch.rand(3, *benchmark.info.input_shape)
+    with unseen_ruled_out(strategy):
+        assert (strategy.model.eval()(x) > ABSENT).all()  # before any training: chance
+    strategy.train(benchmark.train_stream[0])
+    with unseen_ruled_out(strategy):
+        logits = strategy.model(x)
+    assert (logits > ABSENT).any(0).nonzero().flatten().tolist() == [6, 7]
+    assert (strategy.model(x) > ABSENT).all()
+
+
+def test_labels_decide_where_an_experience_does_not_say_its_classes():
+    benchmark = stream()
+    experience = benchmark.train_stream[0]
+    seen = SeenClassesPlugin()
+    seen.before_training_exp(
+        SimpleNamespace(
+            experience=SimpleNamespace(), plugins=[seen], adapted_dataset=experience.dataset
+        )
+    )
+    assert seen.seen() == seen.seen(0) == [6, 7]
+
+
+@pytest.mark.parametrize("name", ["naive", "single-task"])
+def test_what_was_seen_is_resumed(name):
+    benchmark = stream()
+    strategy, resumed = (build(name, benchmark.info) for _ in range(2))
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience)
+    restore_state(
+        resumed, capture_state(strategy), experiences_seen=list(benchmark.train_stream[:2])
+    )
+    outputs = []
+    for one in (strategy, resumed):
+        predicted: set[int] = set()
+        one.plugins.append(Gather(predicted))
+        one.eval(benchmark.test_stream[0])
+        outputs.append((predicted, one.seen_classes.seen()))
+    assert outputs[0] == outputs[1]
+    assert outputs[0][0] <= ({6, 7} if name == "single-task" else {6, 7, 0, 1})

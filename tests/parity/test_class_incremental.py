@@ -1,0 +1,196 @@
+"""Class-incremental methods as trained end to end, beside PyCIL's learners at the same setting.
+
+``class_incremental.jsonl`` has the peer's accuracies (PyCIL at 87cc411). Single runs are chaotic
+in the seed of the network, so means over the peer's seeds are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import Tensor, nn
+from torchvision.transforms import Normalize
+
+from cl_strategies.benchmarks import build_benchmark
+from cl_strategies.benchmarks.loaders import load_dataset
+from cl_strategies.errors import DataMissingError
+from cl_strategies.models.heads import GrowingClassifier, SingleHeadModel
+from cl_strategies.plugins import ResidentDataPlugin
+from cl_strategies.registry import registry
+
+ROWS = [
+    json.loads(line)
+    for line in Path(__file__).with_name("class_incremental.jsonl").read_text().splitlines()
+]
+#: Of the uint8 images, in the order of classes.
+SHA256 = {
+    "train": "09bb7d99287d2e71273345ff0394ffa33b45dbb2bbcbebba4a740a95e3d223ae",
+    "test": "22e5775f67fe4cd6569ebbe2a02409cddc808d5b57b7492e88e399c1b48602b6",
+}
+#: Raw images of 28x28 bytes with 23 bytes of header and labels: 100 of them.
+MEMORY = {"mem_bytes": 100 * (784 + 23), "codec": "raw"}
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "finetune": ("naive", {}),
+    "replay": ("compressed-replay", {**MEMORY, "join": "concat"}),
+    "icarl": ("icarl", MEMORY),
+    "wa": ("wa", MEMORY),
+    "bic": ("bic", MEMORY),
+    "podnet": ("podnet", {**MEMORY, "released": True}),
+    "foster": ("foster", MEMORY),
+    "der": ("der-expandable", MEMORY),
+}
+#: By how many points a mean over seeds may lie below the peer's.
+MARGIN = 3.0
+
+
+class Block(nn.Module):
+    """A residual block that halves the resolution."""
+
+    def __init__(self, n_in: int, n_out: int, *, last: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(n_in, n_out, 1, 2, bias=False), nn.BatchNorm2d(n_out)
+        )
+        self.relu, self.end = nn.ReLU(), nn.Identity() if last else nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        return self.end(y + self.shortcut(x))
+
+
+def network(method: str, head: str = "wide") -> nn.Module:
+    """64 features; PODNet's have no ReLU at the end."""
+    backbone = nn.Sequential(
+        nn.Conv2d(1, 16, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        Block(16, 32, last=False),
+        Block(32, 64, last=method == "podnet"),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+    return SingleHeadModel(
+        backbone, GrowingClassifier(64) if head == "growing" else nn.Linear(64, 10)
+    )
+
+
+@cache
+def images() -> dict[str, tuple[Tensor, Tensor]]:
+    """200 training and 100 test images of each class, in ``[0, 1]``."""
+    try:
+        data = load_dataset("fashion-mnist")
+    except DataMissingError as error:
+        pytest.skip(f"Fashion-MNIST is not on this machine: {error}")
+    generator = np.random.RandomState(0)
+    found = {}
+    for side, samples, count in (("train", data.train, 200), ("test", data.test, 100)):
+        targets = np.asarray(samples.labels)
+        rows = np.concatenate(
+            [generator.permutation(np.flatnonzero(targets == c))[:count] for c in range(10)]
+        )
+        x = samples.x[torch.from_numpy(rows)]
+        pixels = (x * 255).round().to(torch.uint8).numpy()
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == SHA256[side]
+        found[side] = x, torch.from_numpy(targets[rows])
+    return found
+
+
+def stream(seed: int) -> Any:
+    order = np.random.RandomState(1993 + seed).permutation(10).tolist()
+    phases = [sorted(order[2 * t : 2 * t + 2]) for t in range(5)]
+    parts = {
+        side: [
+            (x[torch.isin(y, torch.tensor(p))], y[torch.isin(y, torch.tensor(p))]) for p in phases
+        ]
+        for side, (x, y) in images().items()
+    }
+    return build_benchmark(
+        parts["train"],
+        parts["test"],
+        name="parity",
+        scenario="class",
+        classes=phases,
+        transforms=(Normalize((0.2860,), (0.3530,)), Normalize((0.2860,), (0.3530,))),
+    )
+
+
+class Accuracy(SupervisedPlugin):
+    """Counts what an evaluation gets right, in per cent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.right = self.total = 0
+
+    def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.right += int((strategy.mb_output.argmax(1) == strategy.mb_y).sum())
+        self.total += len(strategy.mb_y)
+
+    def of(self, strategy: Any, stream: Any) -> float:
+        self.right = self.total = 0
+        strategy.eval(stream)
+        return 100 * self.right / self.total
+
+
+def curves(method: str, seed: int, head: str = "wide", **options: Any) -> dict[str, list[float]]:
+    """Accuracy over all classes seen after each experience, by measure."""
+    benchmark, accuracy = stream(seed), Accuracy()
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    model = network(method, head)
+    name, defaults = METHODS[method]
+    strategy = registry("strategies")[name].load()(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4),
+        train_mb_size=64,
+        train_epochs=12,
+        plugins=[accuracy, ResidentDataPlugin()],
+        evaluator=None,
+        **{**defaults, **options},
+    )
+    if method != "finetune":
+        strategy.memory.memory.pool = False  # the peer has as many of each class
+    found: dict[str, list[float]] = {}
+    for position, experience in enumerate(benchmark.train_stream):
+        strategy.optimizer.state.clear()
+        strategy.train(experience)
+        seen = benchmark.test_stream[: position + 1]
+        for measure, select in MEASURES.get(method, {"": lambda network: None}).items():
+            select(strategy.model)
+            found.setdefault(measure, []).append(accuracy.of(strategy, seen))
+    return found
+
+
+def _linear(network: Any) -> None:
+    network.kept, network.means = network.means, network.means[:0]
+
+
+def _nearest(network: Any) -> None:
+    network.means = network.kept
+
+
+def _teacher(network: Any) -> None:
+    network.evaluated = "teacher"
+
+
+def _student(network: Any) -> None:
+    network.evaluated = "student"
+
+
+#: What to set before each measure; the last one is what the method is left with.
+MEASURES: dict[str, dict[str, Any]] = {
+    "icarl": {"linear": _linear, "nme": _nearest},
+    "foster": {"student": _student, "teacher": _teacher},
+}
