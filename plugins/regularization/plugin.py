@@ -10,13 +10,16 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.regularization.loss_scale import LossScale
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
 
 
 class SurrogatePlugin(SupervisedPlugin):
     """Trains each experience after the first with the penalty of ``surrogate``.
 
-    The penalty enters as a gradient right after the backward pass. What is in ``strategy.loss``,
+    The penalty enters as a gradient right after the backward pass, once per step of the optimizer:
+    a further backward pass before the step finds gradients without it. Behind a gradient scaler
+    it is scaled, and the task gradient is not. What is in ``strategy.loss``,
     including what other plugins add to it (LwF, EWC, replay), is the task loss of the paper;
     what changes gradients before the step (clipping) sees the sum, and the path integral still
     uses the task gradient. Put the plugin before others that change gradients in
@@ -30,6 +33,7 @@ class SurrogatePlugin(SupervisedPlugin):
     def __init__(self, surrogate: QuadraticSurrogate) -> None:
         super().__init__()
         self.surrogate = surrogate
+        self._scale = LossScale()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if the optimizer evaluates the loss itself, as LBFGS does."""
@@ -40,9 +44,16 @@ class SurrogatePlugin(SupervisedPlugin):
                 f"which {type(self).__name__} cannot follow: use SGD, Adam or the like"
             )
         self.surrogate.begin_experience(strategy.model)
+        self._scale.begin()
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if gradients that accumulate were changed between two passes."""
+        self.surrogate.before_backward()
+        self._scale.before_backward(strategy)
 
     def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        self.surrogate.after_backward()
+        """:raises UserError: if the scale of the gradients cannot be told."""
+        self.surrogate.after_backward(self._scale.after_backward(strategy))
 
     def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.surrogate.after_update()

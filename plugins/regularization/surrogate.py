@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plain import shown
+from cl_strategies.plugins.regularization.added import AddedGradient
 from cl_strategies.plugins.regularization.flat import FlatLayout, copy_into_corner
 from cl_strategies.plugins.regularization.functional import check_not_negative
 
@@ -20,8 +21,10 @@ class QuadraticSurrogate:
 
     A method is a subclass: :meth:`consolidate` says how important each parameter was, and
     :meth:`sides` which coefficient stands on which side of the center. The calls of one
-    experience are :meth:`begin_experience`; per step :meth:`after_backward` and
-    :meth:`after_update`; then :meth:`end_experience`. They need no Avalanche.
+    experience are :meth:`begin_experience`; :meth:`before_backward` and :meth:`after_backward`
+    around each backward pass and :meth:`after_update` after each step of the optimizer; then
+    :meth:`end_experience`. They need no Avalanche. However many backward passes lead to a step,
+    the penalty is in the gradients once, and the task gradient is that of all of them.
 
     Every quantity is a flat tensor over all parameters that require a gradient, in float32
     (float64 if a parameter is). A step works in place on them: it allocates nothing, never waits
@@ -50,6 +53,7 @@ class QuadraticSurrogate:
         self._substitutes: list[Tensor | None]
         self._sides: tuple[Tensor, Tensor] | None
         self._tracking: bool
+        self._added: AddedGradient
         self._release()
 
     def consolidate(self, state: Mapping[str, Tensor], theta: Tensor) -> dict[str, Tensor]:
@@ -79,11 +83,20 @@ class QuadraticSurrogate:
         self._release()
         self._track(model)
 
+    def before_backward(self) -> None:
+        """Take the penalty out of gradients that the backward pass will add to.
+
+        :raises UserError: if other code has changed them since :meth:`after_backward`.
+        """
+        self._added.take_out()
+
     @torch.no_grad()
-    def after_backward(self) -> None:
+    def after_backward(self, scale: float = 1.0) -> None:
         """Keep the task gradient and the parameters, then add the gradient of the penalty.
 
         A parameter without a gradient has a task gradient of zero and is penalised all the same.
+
+        :param scale: what the gradients will be divided by before the optimizer's step.
         """
         if not self._parameters:
             return
@@ -95,6 +108,8 @@ class QuadraticSurrogate:
                     torch.nan_to_num(gradient, 0.0, 0.0, 0.0, out=kept)
                 else:
                     kept.copy_(gradient).nan_to_num_(0.0, 0.0, 0.0)
+            if scale != 1:
+                self._flat["gradient"].div_(scale)
         if self.needs_path or self._sides:
             torch._foreach_copy_(self._views["before"], self._parameters)
         if self._sides:
@@ -106,7 +121,7 @@ class QuadraticSurrogate:
             else:  # far faster on a CPU than torch.where
                 below = torch.clamp_max(shift, 0, out=flat["below"])
                 shift.clamp_min_(0).mul_(right).addcmul_(left, below)
-            torch._foreach_add_(gradients, self._views["shift"], alpha=2 * self.c)
+            self._added.add(self._parameters, self._views["shift"], 2 * self.c * scale)
 
     @torch.no_grad()
     def after_update(self) -> None:
@@ -270,6 +285,7 @@ class QuadraticSurrogate:
         self._substitutes = []
         self._sides = None
         self._tracking = False
+        self._added = AddedGradient()
 
 
 def _patterns(exclude: Any) -> tuple[str, ...]:
