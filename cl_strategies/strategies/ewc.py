@@ -10,7 +10,7 @@ from cl_strategies.strategies.base import Strategy
 
 
 class EWC(Strategy):
-    """EWC (Kirkpatrick et al., PNAS 2017) with Avalanche's estimate of the importances.
+    """EWC (Kirkpatrick et al., PNAS 2017), by default with Avalanche's estimate of importances.
 
     :param ewc_lambda: strength of the penalty; there is no factor 1/2.
     :param mode: ``"separate"``: a penalty per experience around its own parameters; ``"online"``
@@ -18,6 +18,12 @@ class EWC(Strategy):
         experiences.
     :param decay_factor: what remains of the old importances after each experience, in
         [0, 1]; used in online mode only.
+    :param fisher: ``"batch"``: squared gradients of mini-batches, which depend on the batch size;
+        or the Fisher information, of single samples: ``"empirical"`` with the true labels,
+        ``"sampled"`` with labels drawn from the model's distribution as in the paper, ``"exact"``
+        with its expectation.
+    :param fisher_samples: training samples that the estimate is taken from, drawn at random;
+        ``None`` for all.
     :param exclude: patterns of names of parameters to leave alone.
     :raises UserError: for an option out of its range.
     """
@@ -28,8 +34,17 @@ class EWC(Strategy):
         ewc_lambda: float = 100.0,
         mode: str = "separate",
         decay_factor: float = 1.0,
+        fisher: str = "batch",
+        fisher_samples: int | None = None,
         exclude: Sequence[str] = (),
         **template: Any,
     ) -> None:
-        self.regularizer = EWCPlugin(ewc_lambda, mode, decay_factor, exclude=exclude)
+        self.regularizer = EWCPlugin(
+            ewc_lambda,
+            mode,
+            decay_factor,
+            fisher=fisher,
+            fisher_samples=fisher_samples,
+            exclude=exclude,
+        )
         super().__init__(method=[self.regularizer], **template)

@@ -16,13 +16,18 @@ from avalanche.models import avalanche_forward
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cl_strategies.errors import UserError
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plain import shown
+from cl_strategies.plugins.exemplars.features import evaluating
+from cl_strategies.plugins.regularization.fisher import sample_fisher
 from cl_strategies.plugins.regularization.functional import check_not_negative
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
-from cl_strategies.plugins.seen_classes import rule_out_unseen
-from cl_strategies.ranges import fraction
+from cl_strategies.plugins.seen_classes import rule_out_unseen, unseen_ruled_out
+from cl_strategies.ranges import fraction, whole
+
+#: How EWC estimates importances, and which labels a gradient per sample is taken at.
+FISHERS = {"batch": "", "empirical": "true", "sampled": "sampled", "exact": "expected"}
 
 
 class EstimatedSurrogate(QuadraticSurrogate):
@@ -92,23 +97,26 @@ class EstimatedPlugin(SurrogatePlugin):
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.surrogate.end_experience_with(self.estimate(strategy))
 
+    def estimated_on(self, strategy: Any) -> Any:
+        """The data set to estimate the importances on."""
+        return strategy.experience.dataset
+
+    def batches(self, strategy: Any) -> DataLoader[Any]:
+        """That data set in batches of the training's size, in order."""
+        dataset = self.estimated_on(strategy)
+        return DataLoader(dataset, batch_size=strategy.train_mb_size, collate_fn=dataset.collate_fn)
+
     def estimate(self, strategy: Any) -> dict[str, Tensor]:
         """Importances on the current experience, by parameter name."""
-        model, dataset = strategy.model, strategy.experience.dataset
-        loader = DataLoader(
-            dataset, batch_size=strategy.train_mb_size, collate_fn=dataset.collate_fn
-        )
+        model, loader = strategy.model, self.batches(strategy)
         parameters = dict(model.named_parameters())
         estimate = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-        was_training = model.training
-        model.eval()
-        for batch in loader:
-            x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
-            output = avalanche_forward(model, x, batch[-1])
-            output = rule_out_unseen(strategy, output, batch[-1])
-            self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
-        strategy.optimizer.zero_grad()
-        model.train(was_training)
+        with evaluating(model):
+            for batch in loader:
+                x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
+                output = avalanche_forward(model, x, batch[-1])
+                output = rule_out_unseen(strategy, output, batch[-1])
+                self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
         return estimate
 
     def add_contributions(
@@ -125,11 +133,12 @@ class EstimatedPlugin(SurrogatePlugin):
         :param output: of the model, with its graph.
         :param parameters: by name; ``estimate``: their importances so far, in the same order.
         """
-        strategy.optimizer.zero_grad()
-        self.objective(strategy, output, labels).backward()
-        for name, parameter in parameters.items():
-            if parameter.grad is not None:
-                estimate[name].add_(self.contribution(parameter.grad) / share)
+        trained = {name: p for name, p in parameters.items() if p.requires_grad}
+        objective = self.objective(strategy, output, labels)
+        gradients = torch.autograd.grad(objective, list(trained.values()), allow_unused=True)
+        for name, gradient in zip(trained, gradients, strict=True):
+            if gradient is not None:
+                estimate[name].add_(self.contribution(gradient) / share)
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
         """What is differentiated, a scalar for a batch."""
@@ -141,13 +150,17 @@ class EstimatedPlugin(SurrogatePlugin):
 
 
 class EWCPlugin(EstimatedPlugin):
-    """Elastic weight consolidation with Avalanche's estimate: the squared gradient of the mean
-    loss of a batch, averaged over batches (it depends on the batch size; the Fisher information
-    proper would square the gradient of each sample).
+    """Elastic weight consolidation (Kirkpatrick et al., PNAS 2017).
 
     :param ewc_lambda: strength; there is no factor 1/2.
     :param mode: ``"separate"``: a penalty per task; ``"online"``: one, with decaying importances.
     :param decay_factor: in online mode, weight of the old importances after a task.
+    :param fisher: the importances: ``"batch"``, as in Avalanche: the squared gradient of the mean
+        loss of a batch, averaged over batches, which depends on the batch size. Otherwise the
+        Fisher information, the mean squared gradient of single samples: ``"empirical"`` with true
+        labels, ``"sampled"`` with labels drawn from the model's distribution as in the paper, or
+        ``"exact"``, the expectation over that distribution.
+    :param fisher_samples: training samples to take it from, drawn at random; ``None`` for all.
     :param exclude: patterns of names of parameters to leave alone.
     :raises UserError: for an option out of its range.
     """
@@ -158,17 +171,41 @@ class EWCPlugin(EstimatedPlugin):
         mode: str = "separate",
         decay_factor: float = 1.0,
         *,
+        fisher: str = "batch",
+        fisher_samples: int | None = None,
         exclude: Sequence[str] = (),
     ) -> None:
         check_not_negative(ewc_lambda=ewc_lambda)
         if mode not in ("separate", "online"):
             raise UserError(f"mode is {shown(mode)}: use separate or online")
         fraction(decay_factor=decay_factor)
+        if fisher not in FISHERS:
+            raise unknown_name("fisher", fisher, FISHERS)
+        if fisher_samples is not None:
+            whole(1, fisher_samples=fisher_samples)
         super().__init__(
             SumSurrogate(c=ewc_lambda, exclude=exclude)
             if mode == "separate"
             else DecayingSurrogate(c=ewc_lambda, old=decay_factor, new=1.0, exclude=exclude)
         )
+        self.fisher = fisher
+        self.fisher_samples = fisher_samples
+
+    def estimated_on(self, strategy: Any) -> Any:
+        dataset = super().estimated_on(strategy)
+        if self.fisher_samples is None or self.fisher_samples >= len(dataset):
+            return dataset
+        return dataset.subset(torch.randperm(len(dataset))[: self.fisher_samples].tolist())
+
+    def estimate(self, strategy: Any) -> dict[str, Tensor]:
+        if self.fisher == "batch":
+            return super().estimate(strategy)
+        with evaluating(strategy.model), unseen_ruled_out(strategy):
+            batches = (
+                (batch[0].to(strategy.device), batch[1].to(strategy.device), batch[-1])
+                for batch in self.batches(strategy)
+            )
+            return sample_fisher(strategy.model, batches, FISHERS[self.fisher], strategy._criterion)
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
         return strategy._criterion(output, labels)
