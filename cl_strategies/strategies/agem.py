@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
 from avalanche.benchmarks.utils.utils import concat_datasets
+from avalanche.models import avalanche_forward
 from avalanche.training.plugins import AGEMPlugin
 
+from cl_strategies.plugins.regularization.added import AddedGradient
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import positive
 from cl_strategies.strategies.base import Strategy
@@ -32,13 +34,63 @@ class AGEM(Strategy):
 
 
 class ShufflingAGEMPlugin(AGEMPlugin):
-    """Avalanche's A-GEM with three repairs.
+    """Avalanche's A-GEM with four repairs.
 
     * The memory is drawn at random, as in the paper; Avalanche runs through it in order.
     * The draws begin anew with each experience, so that an interrupted run can continue them.
     * With more experiences in memory than ``sample_size`` it draws from the whole memory;
       Avalanche then asks for batches of size 0 and fails.
+    * Gradients may accumulate over mini-batches: Avalanche discards what was there and projects
+      each part. Here there is one reference gradient for a step of the optimizer, and the sum of
+      all parts is projected.
     """
+
+    def __init__(self, patterns_per_experience: int, sample_size: int) -> None:
+        super().__init__(patterns_per_experience, sample_size)
+        self._projection = AddedGradient()
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.reference_gradients = torch.empty(0)  # of a step that was given up
+
+    def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """The gradient on a sample of the memory, at the start of each step."""
+        if not self.buffers or self.reference_gradients.numel():
+            return
+        batch = self.sample_from_memory()
+        x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
+        with unseen_ruled_out(strategy):
+            loss = strategy._criterion(avalanche_forward(strategy.model, x, batch[-1]), y)
+        parameters = list(strategy.model.parameters())
+        trained = [p for p in parameters if p.requires_grad]
+        found = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+        gradients = dict(zip(trained, found, strict=True))
+        self.reference_gradients = torch.cat(
+            [gradients.get(p, torch.zeros_like(p)).flatten() for p in parameters]
+        )
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Undo the projection of gradients that the backward pass will add to."""
+        self._projection.take_out()
+
+    @torch.no_grad()
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Project the gradients where they would raise the loss on the memory."""
+        if not self.reference_gradients.numel():
+            return
+        parameters = list(strategy.model.parameters())
+        parts = self.reference_gradients.split([p.numel() for p in parameters])
+        pairs = [
+            (p, part.view_as(p))
+            for p, part in zip(parameters, parts, strict=True)
+            if p.grad is not None
+        ]
+        product = sum(float((p.grad * part).sum()) for p, part in pairs)
+        if product < 0:
+            length = float(self.reference_gradients.square().sum())
+            self._projection.add(*map(list, zip(*pairs, strict=True)), -product / length)
+
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.reference_gradients = torch.empty(0)
 
     def before_training_exp(
         self, strategy: Any, *args: Any, num_workers: int = 0, **kwargs: Any
@@ -54,14 +106,10 @@ class ShufflingAGEMPlugin(AGEMPlugin):
         )
         self.buffer_dliter = iter(self.buffer_dataloader)
 
-    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        """Compute the reference gradient, over the classes seen so far."""
-        with unseen_ruled_out(strategy):
-            super().before_training_iteration(strategy, **kwargs)
-
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)
         self.reference_gradients = torch.empty(0)
+        self._projection = AddedGradient()
 
     @torch.no_grad()
     def update_memory(self, dataset: Any, *args: Any, **kwargs: Any) -> None:

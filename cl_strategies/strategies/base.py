@@ -12,6 +12,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.plugins.seen_classes import SeenClassesPlugin
 
 
@@ -60,6 +61,16 @@ class Strategy(SupervisedTemplate):
             **template,
         )
         self.seen_classes = seen
+
+    def criterion(self) -> torch.Tensor:
+        """The criterion and, in training, the terms that plugins add for the mini-batch."""
+        loss = super().criterion()
+        if self.is_training:
+            for plugin in self.plugins:
+                term = plugin.take(self) if isinstance(plugin, LossTermPlugin) else None
+                if term is not None:
+                    loss = loss + term
+        return loss
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """As Avalanche's, which divides each mini-batch between the tasks in the data.

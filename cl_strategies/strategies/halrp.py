@@ -14,6 +14,8 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.plugins.regularization.added import AddedGradient, PassCounter
+from cl_strategies.plugins.regularization.loss_scale import LossScale
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -96,6 +98,7 @@ class HALRP(TaskModelStrategy):
             prune_old_tasks=prune_old_tasks,
         )
         self.warmup_epochs = warmup_epochs
+        self._added, self._scale, self._passes = AddedGradient(), LossScale(), PassCounter()
         if not isinstance(model, HALRPModel):
             model = HALRPModel(model)
         super().__init__(model=model, optimizer=optimizer, **template)
@@ -112,6 +115,11 @@ class HALRP(TaskModelStrategy):
             self._decompose()
         super()._before_training_epoch(**kwargs)
 
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        self._added, self._scale = AddedGradient(), LossScale()
+        self._passes.begin()
+        super()._before_training_exp(**kwargs)
+
     def _after_training_exp(self, **kwargs: Any) -> None:
         if self.model.warming_up:  # stopped early, or no epoch left to fine-tune
             self._decompose()
@@ -127,7 +135,8 @@ class HALRP(TaskModelStrategy):
         dataset = self.experience.dataset.eval()
         collate = getattr(dataset, "collate_fn", None)
         training = self.dataloader
-        self.dataloader = DataLoader(dataset, batch_size=self.train_mb_size, collate_fn=collate)
+        size = self.train_mb_size * self._passes.per_step  # "fisher_mean" depends on it
+        self.dataloader = DataLoader(dataset, batch_size=size, collate_fn=collate)
         for plugin in self.plugins:
             if isinstance(plugin, ResidentDataPlugin):
                 plugin.before_eval_exp(self)
@@ -135,7 +144,18 @@ class HALRP(TaskModelStrategy):
         for batch in batches:
             yield batch[0].to(self.device), batch[1].to(self.device)
 
-    def backward(self) -> None:
-        """Gradients of the task loss, and of the regulariser while fine-tuning."""
-        super().backward()
-        self.algorithm.add_regulariser_gradient(self.model)
+    def _before_backward(self, **kwargs: Any) -> None:
+        self._added.take_out()
+        super()._before_backward(**kwargs)
+        self._scale.before_backward(self)
+
+    def _after_backward(self, **kwargs: Any) -> None:
+        """Add the gradient of the regulariser, once per step, while fine-tuning."""
+        scale = self._scale.after_backward(self)
+        self._added.add(*self.algorithm.regulariser_gradient(self.model), scale)
+        self._passes.after_backward()
+        super()._after_backward(**kwargs)
+
+    def _after_update(self, **kwargs: Any) -> None:
+        self._passes.after_update()
+        super()._after_update(**kwargs)

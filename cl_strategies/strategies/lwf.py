@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from avalanche.training.plugins import LwFPlugin
 from avalanche.training.regularization import LearningWithoutForgetting
 from torch import Tensor
 
+from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
 
@@ -24,9 +24,26 @@ class LwF(Strategy):
     def __init__(self, *, alpha: float = 1.0, temperature: float = 2.0, **template: Any) -> None:
         not_negative(alpha=alpha)
         positive(temperature=temperature)
-        plugin = LwFPlugin(alpha, temperature)
-        plugin.lwf = FrozenTeacherLwF(alpha, temperature)
-        super().__init__(method=[plugin], **template)
+        super().__init__(method=[DistillationPlugin(alpha, temperature)], **template)
+
+
+class DistillationPlugin(LossTermPlugin):
+    """Distills from the network as it was before the experience.
+
+    :param alpha: weight of the distillation loss.
+    :param temperature: softmax temperature of the distillation.
+    """
+
+    def __init__(self, alpha: float, temperature: float) -> None:
+        super().__init__()
+        self.lwf = FrozenTeacherLwF(alpha, temperature)
+
+    def loss_term(self, strategy: Any) -> Any:
+        """The distillation loss; 0 in the first experience."""
+        return self.lwf(strategy.mb_x, strategy.mb_output, strategy.model)
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.lwf.post_adapt(strategy, strategy.experience)
 
 
 class FrozenTeacherLwF(LearningWithoutForgetting):

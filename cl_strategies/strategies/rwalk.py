@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from avalanche.models import avalanche_forward
 from avalanche.training.plugins import RWalkPlugin
-from avalanche.training.utils import ParamData, copy_params_dict
+from avalanche.training.utils import ParamData, copy_params_dict, zerolike_params_dict
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.exemplars.features import evaluating
+from cl_strategies.plugins.regularization.loss_term import ParameterPenalty
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
@@ -22,7 +25,7 @@ class RWalk(Strategy):
 
     :param ewc_lambda: strength of the penalty.
     :param ewc_alpha: weight of the newest Fisher estimate in the moving average, in [0, 1].
-    :param delta_t: iterations between two updates of the scores.
+    :param delta_t: steps of the optimizer between two updates of the scores.
     :raises UserError: for an option out of its range.
     """
 
@@ -43,7 +46,7 @@ class RWalk(Strategy):
 
 
 class GrowableRWalkPlugin(RWalkPlugin):
-    """Avalanche's RWalk with four repairs.
+    """Avalanche's RWalk with five repairs.
 
     * Its extra backward pass leaves the model in evaluation mode, so that the whole training
       runs without dropout and never updates batch statistics; here the mode is restored.
@@ -51,6 +54,9 @@ class GrowableRWalkPlugin(RWalkPlugin):
     * It never protects parameters that came after the first experience.
     * It divides by the largest score, which is 0 when no score was taken (fewer than
       ``delta_t`` iterations) and negative when every score is.
+    * It takes every mini-batch for a step of the optimizer, and discards gradients that
+      accumulate. Here scores, importances and ``delta_t`` count steps, the gradient is the mean
+      over the samples of all mini-batches of a step, and the penalty acts once.
     """
 
     iter_grad: dict[str, ParamData]
@@ -59,16 +65,92 @@ class GrowableRWalkPlugin(RWalkPlugin):
     checkpoint_params: dict[str, ParamData]
     checkpoint_scores: dict[str, ParamData]
 
+    def __init__(self, ewc_lambda: float, ewc_alpha: float, delta_t: int) -> None:
+        super().__init__(ewc_lambda, ewc_alpha, delta_t)
+        self.steps = 0
+        self._seen = 0
+        self._newest: tuple[int, dict[str, torch.Tensor | None]] = (0, {})
+        self._penalty = ParameterPenalty()
+
     def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: the model has not adapted yet."""
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         super().before_training(strategy)
+        self.iter_grad, self._seen = {}, 0
+        self._penalty.begin()
 
-    def _update_grad(self, strategy: Any) -> None:
-        with unseen_ruled_out(strategy):
-            super()._update_grad(strategy)
-        strategy.model.train()
+    def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """The gradient of the criterion on the mini-batch."""
+        x, y, task_labels = strategy.mbatch[0], strategy.mbatch[1], strategy.mbatch[-1]
+        trained = {n: p for n, p in strategy.model.named_parameters() if p.requires_grad}
+        with evaluating(strategy.model), unseen_ruled_out(strategy):
+            loss = strategy._criterion(avalanche_forward(strategy.model, x, task_labels), y)
+            found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+        self._newest = len(x), dict(zip(trained, found, strict=True))
+
+    def _average(self, model: Any) -> None:
+        """Take the newest gradient into the mean over the mini-batches of a step."""
+        (count, newest), self._newest = self._newest, (0, {})
+        if not any(p.grad is not None and bool(p.grad.any()) for p in model.parameters()):
+            self.iter_grad, self._seen = {}, 0  # the first mini-batch of a step
+        self._seen += count
+        for name, gradient in newest.items():
+            if gradient is None:
+                continue
+            if name in self.iter_grad:
+                gradient = torch.lerp(self.iter_grad[name].data, gradient, count / self._seen)
+            elif self._seen > count:
+                gradient = gradient * (count / self._seen)
+            self.iter_grad[name] = ParamData(name, init_tensor=gradient, device=gradient.device)
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Add the penalty (Eq. 8)."""
+        self._average(strategy.model)
+        if not self.exp_penalties or self.exp_params is None:
+            return
+        terms = [
+            (
+                self.exp_penalties[name].expand(parameter.shape)
+                * (parameter - self.exp_params[name].expand(parameter.shape)).square()
+            ).sum()
+            for name, parameter in strategy.model.named_parameters()
+            if name in self.exp_penalties
+        ]
+        if terms:
+            self._penalty.before_backward(strategy, self.ewc_lambda * torch.stack(terms).sum())
+
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._penalty.after_backward(strategy)
+
+    @torch.no_grad()
+    def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Update the importances by the gradient of the step."""
+        self._update_importance(strategy)
+        self.iter_params = copy_params_dict(strategy.model)
+
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Add the step to the fall of the loss, and take scores every ``delta_t`` steps."""
+        self._update_loss(strategy)
+        self.iter_grad, self._seen = {}, 0
+        self.steps += 1
+        if self.steps % self.delta_t == 0:
+            self._update_score(strategy)
+            self.checkpoint_loss = zerolike_params_dict(strategy.model)
+            self.checkpoint_params = copy_params_dict(strategy.model)
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: what counts is the step."""
+
+    def _update_importance(self, strategy: Any) -> None:
+        """EWC++ (Eq. 6)."""
+        old, self.iter_importance = self.iter_importance or {}, {}
+        for name, gradient in self.iter_grad.items():
+            square = gradient.data.square()
+            if name in old:
+                kept = (1 - self.ewc_alpha) * old[name].expand(square.shape)
+                square = self.ewc_alpha * square + kept
+            self.iter_importance[name] = ParamData(name, init_tensor=square, device=square.device)
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -81,7 +163,8 @@ class GrowableRWalkPlugin(RWalkPlugin):
             for name, penalty in self._penalties().items()
         }
         # Needed within an experience only.
-        self.iter_grad, self.iter_params = {}, {}
+        self._penalty.begin()
+        self.iter_grad, self.iter_params, self._seen = {}, {}, 0
         self.checkpoint_loss, self.checkpoint_params, self.checkpoint_scores = {}, {}, {}
 
     def _merged_score(self, name: str, new: ParamData) -> ParamData:

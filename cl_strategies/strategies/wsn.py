@@ -53,15 +53,17 @@ class WSN(TaskModelStrategy):
             )
         super().__init__(model=model, optimizer=optimizer, **template)
 
-    def backward(self) -> None:
-        """Gradients, but none for weights of earlier tasks (Eq. 4)."""
-        super().backward()
-        self.model.protect()
+    # Callbacks, so that a subclass may replace backward() and optimizer_step().
 
-    def optimizer_step(self) -> None:
-        """The step, but none of weights of earlier tasks, whatever the optimizer does."""
-        super().optimizer_step()
+    def _after_backward(self, **kwargs: Any) -> None:
+        """Let weights of earlier tasks have no gradient (Eq. 4)."""
+        self.model.protect()
+        super()._after_backward(**kwargs)
+
+    def _after_update(self, **kwargs: Any) -> None:
+        """Take back any step of weights of earlier tasks, whatever the optimizer does."""
         self.model.restore()
+        super()._after_update(**kwargs)
 
     def method_state_dict(self) -> dict[str, Any]:
         """Which tasks the model has, and the scores that the next one begins with."""

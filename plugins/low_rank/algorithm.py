@@ -15,7 +15,11 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plugins.low_rank.decomposition import least_squares_scales, residual
 from cl_strategies.plugins.low_rank.layers import Factors
 from cl_strategies.plugins.low_rank.model import HALRPModel
-from cl_strategies.plugins.low_rank.penalty import add_regulariser_gradient_, regulariser
+from cl_strategies.plugins.low_rank.penalty import (
+    add_regulariser_gradient_,
+    regulariser,
+    regulariser_gradient,
+)
 from cl_strategies.plugins.low_rank.pruning import (
     mixed_threshold,
     percentile_threshold,
@@ -201,6 +205,13 @@ class LowRankPerturbation:
         """Add the gradient of :meth:`regulariser` to the gradients of the current task."""
         scales, factors = _regularised(model)
         add_regulariser_gradient_(scales, factors, l1=self.l1, l2=self.l2)
+
+    def regulariser_gradient(self, model: HALRPModel) -> tuple[list[Tensor], list[Tensor]]:
+        """The tensors of the current task that have a gradient, and what :meth:`regulariser` adds
+        to each."""
+        scales, factors = _regularised(model)
+        scales, factors = ([t for t in part if t.grad is not None] for part in (scales, factors))
+        return [*scales, *factors], regulariser_gradient(scales, factors, l1=self.l1, l2=self.l2)
 
     # ------------------------------------------------------------------ after a task
 

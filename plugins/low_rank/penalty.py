@@ -29,6 +29,20 @@ def regulariser(
 
 
 @torch.no_grad()
+def regulariser_gradient(
+    scales: Sequence[Tensor], factors: Sequence[Tensor], *, l1: float, l2: float
+) -> list[Tensor]:
+    """The gradient of :func:`regulariser` at each of ``(*scales, *factors)``."""
+    tensors = [*scales, *factors]
+    if not tensors:
+        return []
+    found = list(torch._foreach_mul(tensors, 2 * l2))
+    if l1 and factors:
+        torch._foreach_add_(found[len(scales) :], torch._foreach_sign(list(factors)), alpha=l1)
+    return found
+
+
+@torch.no_grad()
 def add_regulariser_gradient_(
     scales: Sequence[Tensor], factors: Sequence[Tensor], *, l1: float, l2: float
 ) -> None:

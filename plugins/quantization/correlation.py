@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plugins.quantization.admm import FORMS, admm_loss, admm_update, correlation
 from cl_strategies.plugins.quantization.alignq import Alignment
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, continuous
+from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 
 MEASURED_ON = ("aligned", "quantised")
 
@@ -56,7 +56,7 @@ class CorrelationState(nn.Module):
         dual.copy_(new_dual)
 
 
-class CorrelationPlugin(SupervisedPlugin):
+class CorrelationPlugin(LossTermPlugin):
     """Keeps the correlations between the samples of a batch while activations are quantised.
 
     For each of AlignQ's activation quantisers the change ``D`` of the correlations (between the
@@ -130,13 +130,16 @@ class CorrelationPlugin(SupervisedPlugin):
     def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self._differences = {}
 
-    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+    def loss_term(self, strategy: Any) -> Tensor | None:
+        """What the changes of the current mini-batch add to the loss."""
+        total: Tensor | None = None
         for name, difference in self._differences.items():
             auxiliary = dual = difference.detach()
             if self.form != "penalty":
                 auxiliary, dual = self.states[name].block(auxiliary)
             loss = admm_loss(difference, auxiliary, dual, mu=self.mu, rho=self.rho, form=self.form)
-            strategy.loss += self.strength * loss
+            total = self.strength * loss if total is None else total + self.strength * loss
+        return total
 
     def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         if self.form != "penalty":

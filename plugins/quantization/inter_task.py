@@ -14,6 +14,7 @@ from cl_strategies.plugins.quantization.balanced_plugin import BalancedLossPlugi
 from cl_strategies.plugins.quantization.importance import computed_weights, squared_gradients
 from cl_strategies.plugins.quantization.layers import quantized_layers
 from cl_strategies.plugins.quantization.quantizer import Quantizer
+from cl_strategies.plugins.regularization.loss_term import ParameterPenalty
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 
 PENALTIES = ("standard", "released")
@@ -69,6 +70,7 @@ class InterTaskQuantizationPenaltyPlugin(SupervisedPlugin):
         self.experiences = 0
         self.reference: dict[str, Tensor] = {}
         self.importance: dict[str, Tensor] = {}
+        self._entering = ParameterPenalty()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if the model is not quantised."""
@@ -77,6 +79,7 @@ class InterTaskQuantizationPenaltyPlugin(SupervisedPlugin):
                 "no layer of the model is quantised: quantise it first, with QuantizationPlugin "
                 "or quantize_model"
             )
+        self._entering.begin()
 
     def penalty(self, strategy: Any) -> Tensor:
         """The penalty at the current weights, differentiable; zero before the second task."""
@@ -99,9 +102,13 @@ class InterTaskQuantizationPenaltyPlugin(SupervisedPlugin):
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         if self.experiences and self.strength:
-            strategy.loss += self.penalty(strategy)
+            self._entering.before_backward(strategy, self.penalty(strategy))
+
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._entering.after_backward(strategy)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._entering.begin()
         with unseen_ruled_out(strategy):
             found = squared_gradients(
                 strategy.model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,6 +73,40 @@ class AddedGradient:
         for gradient, others in zip(gradients, owners, strict=True):
             setattr(gradient, _MARK, (gradient._version, others - {id(self)}))
         self._parts = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: there is no state between experiences."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+
+class PassCounter:
+    """How many backward passes lead to a step of the optimizer in the running experience."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew."""
+        self.per_step = 1
+        self._since_step = 0
+
+    def after_backward(self) -> None:
+        """Note a backward pass."""
+        self._since_step += 1
+
+    def after_update(self) -> None:
+        """Note a step."""
+        self.per_step, self._since_step = max(self.per_step, self._since_step), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: there is no state between experiences."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
 
 
 def _owners(gradient: Tensor) -> frozenset[int]:

@@ -8,7 +8,8 @@ penalty give the same gradients after any number of experiences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
@@ -87,6 +88,9 @@ class DecayingSurrogate(EstimatedSurrogate):
 class EstimatedPlugin(SurrogatePlugin):
     """Estimates importances in evaluation mode over the batches of the finished experience.
 
+    Where gradients accumulated over several mini-batches before each step of the optimizer, a
+    batch is as many of them together.
+
     :param surrogate: the method's merging rule.
     """
 
@@ -106,39 +110,49 @@ class EstimatedPlugin(SurrogatePlugin):
         dataset = self.estimated_on(strategy)
         return DataLoader(dataset, batch_size=strategy.train_mb_size, collate_fn=dataset.collate_fn)
 
+    def outputs(self, strategy: Any, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Output of the model, with its graph, and labels of one mini-batch."""
+        x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
+        output = avalanche_forward(strategy.model, x, batch[-1])
+        return rule_out_unseen(strategy, output, batch[-1]), y
+
     def estimate(self, strategy: Any) -> dict[str, Tensor]:
         """Importances on the current experience, by parameter name."""
         model, loader = strategy.model, self.batches(strategy)
         parameters = dict(model.named_parameters())
         estimate = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+        passes = self._passes.per_step
         with evaluating(model):
-            for batch in loader:
-                x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
-                output = avalanche_forward(model, x, batch[-1])
-                output = rule_out_unseen(strategy, output, batch[-1])
-                self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
+            for batches in _together(loader, passes):
+                share = -(-len(loader) // passes)
+                self.add_contributions(strategy, batches, parameters, estimate, share)
         return estimate
 
     def add_contributions(
         self,
         strategy: Any,
-        output: Tensor,
-        labels: Tensor,
+        batches: Sequence[Sequence[Any]],
         parameters: Mapping[str, nn.Parameter],
         estimate: Mapping[str, Tensor],
         share: int,
     ) -> None:
         """Add what one batch contributes, divided by ``share``, to the importances.
 
-        :param output: of the model, with its graph.
+        :param batches: its mini-batches.
         :param parameters: by name; ``estimate``: their importances so far, in the same order.
         """
         trained = {name: p for name, p in parameters.items() if p.requires_grad}
-        objective = self.objective(strategy, output, labels)
-        gradients = torch.autograd.grad(objective, list(trained.values()), allow_unused=True)
-        for name, gradient in zip(trained, gradients, strict=True):
-            if gradient is not None:
-                estimate[name].add_(self.contribution(gradient) / share)
+        samples = sum(len(batch[1]) for batch in batches)
+        totals: dict[str, Tensor] = {}
+        for batch in batches:
+            output, labels = self.outputs(strategy, batch)
+            objective = self.objective(strategy, output, labels) * (len(labels) / samples)
+            gradients = torch.autograd.grad(objective, list(trained.values()), allow_unused=True)
+            for name, gradient in zip(trained, gradients, strict=True):
+                if gradient is not None:
+                    totals[name] = gradient + totals[name] if name in totals else gradient
+        for name, gradient in totals.items():
+            estimate[name].add_(self.contribution(gradient) / share)
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
         """What is differentiated, a scalar for a batch."""
@@ -147,6 +161,13 @@ class EstimatedPlugin(SurrogatePlugin):
     def contribution(self, gradient: Tensor) -> Tensor:
         """What one batch's gradient adds to the importance."""
         raise NotImplementedError
+
+
+def _together(loader: DataLoader[Any], count: int) -> Iterator[list[Any]]:
+    """Lists of ``count`` batches, the last one of what is left."""
+    batches = iter(loader)
+    while group := list(islice(batches, count)):
+        yield group
 
 
 class EWCPlugin(EstimatedPlugin):
@@ -200,12 +221,10 @@ class EWCPlugin(EstimatedPlugin):
     def estimate(self, strategy: Any) -> dict[str, Tensor]:
         if self.fisher == "batch":
             return super().estimate(strategy)
-        with evaluating(strategy.model), unseen_ruled_out(strategy):
-            batches = (
-                (batch[0].to(strategy.device), batch[1].to(strategy.device), batch[-1])
-                for batch in self.batches(strategy)
-            )
-            return sample_fisher(strategy.model, batches, FISHERS[self.fisher], strategy._criterion)
+        model, device = strategy.model, strategy.device
+        batches = ((b[0].to(device), b[1].to(device), b[-1]) for b in self.batches(strategy))
+        with evaluating(model), unseen_ruled_out(strategy):
+            return sample_fisher(model, batches, FISHERS[self.fisher], strategy._criterion)
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
         return strategy._criterion(output, labels)

@@ -74,6 +74,13 @@ class LossScale:
         state = scaler._per_optimizer_states.get(id(strategy.optimizer), {})
         return 1.0 if state.get("stage") is OptState.UNSCALED else scaler.get_scale()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: there is no state between experiences."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
 
 def _check_plain(probe: Tensor | None) -> None:
     """A factor below 1 is the share of a mini-batch in a step; one above it is a scaler's."""

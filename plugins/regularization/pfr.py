@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from avalanche.models import avalanche_forward
-from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +17,8 @@ from cl_strategies.models.batch_norm import BatchNorm1d
 from cl_strategies.plain import shown
 from cl_strategies.plugins.regularization.features import feature_layer, features_of
 from cl_strategies.plugins.regularization.functional import check_not_negative
+from cl_strategies.plugins.regularization.loss_scale import LossScale
+from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.ranges import finite, positive
 
 
@@ -42,7 +43,7 @@ def predictor(features: int) -> nn.Sequential:
     )
 
 
-class PFRPlugin(SupervisedPlugin):
+class PFRPlugin(LossTermPlugin):
     """Holds what the old network knew within reach of a small predictor.
 
     From the second experience on, the loss gains ``strength`` times :func:`projected_distance`
@@ -74,13 +75,17 @@ class PFRPlugin(SupervisedPlugin):
         self._optimizer: torch.optim.Optimizer | None = None
         self._features: Tensor | None = None
         self._hook: Any = None
+        self._scale = LossScale()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if the model has no such layer."""
         self._forget()
+        self._scale.begin()
         layer = feature_layer(strategy.model, self.layer)
         if self.old is not None:
             self._hook = layer.register_forward_hook(self._note)
+
+    _factor = 1.0
 
     def _note(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
         if layer.training:
@@ -102,15 +107,31 @@ class PFRPlugin(SupervisedPlugin):
             self._optimizer = torch.optim.Adam(self._predictor.parameters(), lr=self.predictor_lr)
         return projected_distance(self._predictor(features), old)
 
+    def loss_term(self, strategy: Any) -> Tensor | None:
+        if self.old is None or not self.strength:
+            return None
+        return self.strength * self.penalty(strategy)
+
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        if self.old is not None and self.strength:
-            strategy.loss += self.strength * self.penalty(strategy)
-            if self._optimizer is not None:
-                self._optimizer.zero_grad()
+        super().before_backward(strategy, *args, **kwargs)
+        if self.old is not None:
+            self._scale.before_backward(strategy)
+
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the scale of the gradients cannot be told."""
+        if self.old is not None:
+            self._factor = self._scale.after_backward(strategy)
 
     def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        if self._optimizer is not None:
+        """A step of the predictor, unless a gradient scaler met an overflow."""
+        if self._optimizer is None or self._predictor is None:
+            return
+        gradients = [p.grad for p in self._predictor.parameters() if p.grad is not None]
+        if self._factor != 1:
+            torch._foreach_div_(gradients, self._factor)
+        if self._factor == 1 or all(bool(g.isfinite().all()) for g in gradients):
             self._optimizer.step()
+        self._optimizer.zero_grad()
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self._forget()

@@ -10,6 +10,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.regularization.added import PassCounter
 from cl_strategies.plugins.regularization.loss_scale import LossScale
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
 
@@ -34,6 +35,7 @@ class SurrogatePlugin(SupervisedPlugin):
         super().__init__()
         self.surrogate = surrogate
         self._scale = LossScale()
+        self._passes = PassCounter()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if the optimizer evaluates the loss itself, as LBFGS does."""
@@ -45,6 +47,7 @@ class SurrogatePlugin(SupervisedPlugin):
             )
         self.surrogate.begin_experience(strategy.model)
         self._scale.begin()
+        self._passes.begin()
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if gradients that accumulate were changed between two passes."""
@@ -54,9 +57,11 @@ class SurrogatePlugin(SupervisedPlugin):
     def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if the scale of the gradients cannot be told."""
         self.surrogate.after_backward(self._scale.after_backward(strategy))
+        self._passes.after_backward()
 
     def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.surrogate.after_update()
+        self._passes.after_update()
 
     def after_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.surrogate.refresh(strategy.model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cl_strategies.plugins.regularization.estimated import DecayingSurrogate, EstimatedPlugin
@@ -45,12 +46,12 @@ class SCPPlugin(EstimatedPlugin):
     def add_contributions(
         self,
         strategy: Any,
-        output: Tensor,
-        labels: Tensor,
+        batches: Sequence[Sequence[Any]],
         parameters: Mapping[str, nn.Parameter],
         estimate: Mapping[str, Tensor],
         share: int,
     ) -> None:
+        output = torch.cat([self.outputs(strategy, batch)[0] for batch in batches])
         response = output.mean(0)
         directions = sphere(self.slices, len(response), response) if self.slices else None
         found = sliced_importance(response, list(parameters.values()), directions)
