@@ -183,10 +183,19 @@ class MaskLearner:
             found.inner + objective.diversity * found.diversity + objective.penalty * found.penalty
         )
 
-    def joint_update(self, progress: float) -> None:
-        """A step of phi along the gradients that the backward pass has left."""
+    def joint_update(self, progress: float, scale: float = 1.0) -> None:
+        """A step of phi along the gradients that the backward pass has left.
+
+        :param scale: of those gradients; with a scaler, an overflow leaves phi alone.
+        """
         parameters = list(self._ready()[0].parameters())
         gradients = [p.grad for p in parameters if p.grad is not None]
+        if scale != 1:
+            gradients = [gradient / scale for gradient in gradients]
+            if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+                for parameter in parameters:
+                    parameter.grad = None
+                return
         if len(gradients) == len(parameters):
             self._update(gradients, 0.5 * (1 + math.cos(math.pi * progress)))
 

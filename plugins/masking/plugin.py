@@ -29,6 +29,8 @@ from cl_strategies.plugins.masking.learner import (
     endless,
 )
 from cl_strategies.plugins.masking.threshold import choose_threshold
+from cl_strategies.plugins.regularization.loss_scale import LossScale
+from cl_strategies.plugins.regularization.loss_term import check_single_pass
 
 MASKS = ("none", "empty", "random", "centre", "cam", "cam-threshold", "joint", "bilevel")
 _LEARNED = ("joint", "bilevel")
@@ -105,6 +107,7 @@ class CIMPlugin(CompressedReplayPlugin):
             rank_stored=masks != "none",
         )
         super().__init__(mem_size, join=join, batch_size_mem=batch_size_mem, storage_policy=memory)
+        self._scale, self._factor = LossScale(), 1.0
         self._shown: ArtefactImages | None = None
         self._new: Any = None
         self._held_out: Any = None
@@ -124,6 +127,7 @@ class CIMPlugin(CompressedReplayPlugin):
     def before_training_exp(self, strategy: Any, num_workers: int = 0, **kwargs: Any) -> None:
         """Start the masks of this experience."""
         super().before_training_exp(strategy, num_workers=num_workers, **kwargs)
+        self._scale.begin()
         if self.masks not in _LEARNED:
             return
         activations = self.learner.begin(strategy, self._new)
@@ -142,14 +146,24 @@ class CIMPlugin(CompressedReplayPlugin):
             self._shown.update(all_boxes(self._new, box_of), self.artefacts.share(epoch))
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        """Add the loss of the masks where they are trained with the network."""
+        """Add the loss of the masks where they are trained with the network.
+
+        :raises UserError: if gradients accumulate over several mini-batches.
+        """
         if self.masks == "joint":
+            check_single_pass(strategy.model, "masks='joint'")
+            self._scale.before_backward(strategy)
             strategy.loss = strategy.loss + self.learner.joint_loss(strategy)
+
+    def after_backward(self, strategy: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the scale of the gradients cannot be told."""
+        if self.masks == "joint":
+            self._factor = self._scale.after_backward(strategy)
 
     def after_update(self, strategy: Any, **kwargs: Any) -> None:
         """Let phi follow where it is trained with the network."""
         if self.masks == "joint":
-            self.learner.joint_update(_progress(strategy))
+            self.learner.joint_update(_progress(strategy), scale=self._factor)
 
     def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         """Mask-level steps (Eq. 7 to 9)."""

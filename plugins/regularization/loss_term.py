@@ -47,9 +47,9 @@ def check_single_pass(model: nn.Module, who: str) -> None:
     if any(bool(gradient.any()) for gradient in gradients):
         raise UserError(
             f"{who} adds a term for each mini-batch, and gradients accumulate over several of "
-            "them: its weight beside the loss is not known here. Use the strategy of this package "
-            "that the method has, and weigh what its criterion() returns, or set the gradients to "
-            "zero before each backward pass"
+            "them: its weight beside the loss is not known here. Set the gradients to zero before "
+            "each backward pass, or use a strategy of this package and weigh what its criterion() "
+            "returns, if the term is part of it"
         )
 
 
