@@ -6,6 +6,7 @@ Every registered strategy that keeps no samples is covered, without being named,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -360,3 +361,11 @@ def test_the_inter_task_penalty_counts_once_per_step() -> None:
     expected = weights(Naive, 1)
     assert (weights(Naive, 1, 0.0) - expected).abs().max() > 1e-3
     torch.testing.assert_close(weights(in_steps(Naive, 4), 4), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_the_example_of_the_page_is_the_plain_training() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "accumulation.md").read_text()
+    namespace: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], namespace)
+    found = simple(namespace["Accumulating"], passes=4, c=50.0)
+    torch.testing.assert_close(found, simple(SI, c=50.0), rtol=0, atol=TOLERANCE)
