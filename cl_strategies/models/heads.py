@@ -114,13 +114,15 @@ class GrowingClassifier(DynamicModule):
         weight[order], bias[order] = old.weight, old.bias
         return _linear(weight, bias)
 
-    def get_extra_state(self) -> list[int]:
-        """The class of each unit, as part of ``state_dict()``."""
-        return list(self.arrival.classes)
+    def get_extra_state(self) -> Tensor:
+        """The class of each unit, as part of ``state_dict()``; nothing if they are 0, 1..."""
+        classes = self.arrival.classes
+        natural = classes == list(range(len(classes)))
+        return torch.tensor([] if natural else classes, dtype=torch.int32)
 
-    def set_extra_state(self, state: list[int]) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Take over the classes of ``state``."""
-        self.arrival = ArrivalOrder(state)
+        self.arrival = ArrivalOrder(state.tolist() or range(self.out_features))
 
 
 class _TaskModule(MultiTaskModule):
