@@ -113,7 +113,9 @@ class Walker:
         parts |= {("plugin", index): part for index, part in enumerate(strategy.plugins)}
         self.landmarks = parts
         self._landmark_of = {id(part): key for key, part in parts.items()}
-        self._own = {_storage(value) for value in strategy.model.state_dict().values()}
+        # Kept, because the memory of what a module makes for its state only would be used again.
+        self._weights = strategy.model.state_dict()
+        self._own = {_storage(value) for value in self._weights.values()}
 
     def encode(self, value: Any, path: str) -> Any:
         """``value`` as tensors and plain data.

@@ -167,7 +167,7 @@ def curves(method: str, seed: int, head: str = "wide", **options: Any) -> dict[s
         strategy.optimizer.state.clear()
         strategy.train(experience)
         seen = benchmark.test_stream[: position + 1]
-        for measure, select in MEASURES.get(method, {"": lambda network: None}).items():
+        for measure, select in MEASURES.get(method, {"linear": lambda network: None}).items():
             select(strategy.model)
             found.setdefault(measure, []).append(accuracy.of(strategy, seen))
     return found
@@ -194,3 +194,41 @@ MEASURES: dict[str, dict[str, Any]] = {
     "icarl": {"linear": _linear, "nme": _nearest},
     "foster": {"student": _student, "teacher": _teacher},
 }
+
+
+def peer(method: str, measure: str) -> dict[int, dict[str, Any]]:
+    """The peer's rows by seed."""
+    return {
+        row["seed"]: row
+        for row in ROWS
+        if row["method"] == method and row["measure"].split(",")[0] == measure
+    }
+
+
+@cache
+def ours(method: str, seed: int) -> dict[str, list[float]]:
+    return curves(method, seed)
+
+
+#: The classifier's accuracy, and what else a method measures; PODNet here has no nearest means.
+COMPARED = [(method, next(iter(MEASURES.get(method, {"linear": None})))) for method in METHODS]
+COMPARED += [("icarl", "nme"), ("foster", "teacher")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "measure"), COMPARED)
+def test_the_mean_over_seeds_is_not_below_the_peer(method, measure):
+    rows = peer(method, measure)
+    found = [ours(method, seed)[measure] for seed in rows]
+    for name, own in (
+        ("average", [mean(curve) for curve in found]),
+        ("last", [curve[-1] for curve in found]),
+    ):
+        theirs = [row[name] for row in rows.values()]
+        if None not in theirs:
+            assert mean(own) >= mean(theirs) - MARGIN, (name, own, theirs)
+
+
+def test_the_peer_has_every_compared_measure_for_at_least_two_seeds():
+    assert all(len(peer(method, measure)) >= 2 for method, measure in COMPARED)
+    assert len({(method, measure) for method, measure in COMPARED}) == len(COMPARED) == 10
