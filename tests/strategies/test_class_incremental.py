@@ -191,11 +191,11 @@ def test_icarl_classifies_by_the_nearest_mean_of_its_exemplars():
         means = torch.stack([stored[labels == c].mean(0) for c in range(10)])
         nearest = torch.cdist(unit, nn.functional.normalize(means, dim=1)).argmin(1)
         assert torch.equal(model(x).argmax(1), nearest)
-        linear = model._by_class(model.outputs(x).scores).argmax(1)
+        linear = model.arrival.by_class(model.outputs(x).scores).argmax(1)
         assert (linear != nearest).any()
     other = train(make(ICaRL, benchmark, nearest_mean=False), benchmark)
     x = x[:20]
-    assert torch.equal(other.model.eval()(x), other.model._by_class(other.model.outputs(x).scores))
+    assert torch.equal(other.model.eval()(x), other.model.arrival.by_class(other.model.outputs(x).scores))
 
 
 def test_distillation_pulls_towards_the_old_network():
