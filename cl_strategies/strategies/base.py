@@ -54,7 +54,7 @@ class Strategy(SupervisedTemplate):
         others = [p for p in plugins or () if not isinstance(p, SeenClassesPlugin)]
         seen, *_ = [*given, SeenClassesPlugin(unseen_classes)]
         super().__init__(
-            plugins=[seen, *method, *others],
+            plugins=[*method, seen, *others],
             criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
             eval_mb_size=eval_mb_size,
             evaluator=evaluator,

@@ -25,9 +25,9 @@ from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
 class DarkER(Strategy):
     """Replay of stored samples with the logits they had (Buzzega et al., NeurIPS 2020).
 
-    Computes what Avalanche's ``DER`` computes (with ``unseen_classes="train"``), and more: the criterion of the strategy is used
-    throughout, heads may grow or be one per task, and a memory that holds fewer samples than a
-    replay batch is replayed rather than ignored.
+    Computes what Avalanche's ``DER`` computes (with ``unseen_classes="train"``), and more: the
+    criterion of the strategy is used throughout, heads may grow or be one per task, and a memory
+    that holds fewer samples than a replay batch is replayed rather than ignored.
 
     :param mem_size: samples in the memory.
     :param batch_size_mem: samples replayed per step; 0 for as many as the training batch size.

@@ -195,7 +195,9 @@ def test_icarl_classifies_by_the_nearest_mean_of_its_exemplars():
         assert (linear != nearest).any()
     other = train(make(ICaRL, benchmark, nearest_mean=False), benchmark)
     x = x[:20]
-    assert torch.equal(other.model.eval()(x), other.model.arrival.by_class(other.model.outputs(x).scores))
+    assert torch.equal(
+        other.model.eval()(x), other.model.arrival.by_class(other.model.outputs(x).scores)
+    )
 
 
 def test_distillation_pulls_towards_the_old_network():

@@ -128,10 +128,10 @@ def test_all_outputs_can_be_trained_from_the_start():
         build("naive", benchmark.info, unseen_classes="forget")
 
 
-def test_a_plugin_among_the_users_decides_and_comes_first():
+def test_a_plugin_among_the_users_decides_and_precedes_the_others():
     benchmark, given = stream(), SeenClassesPlugin("train")
     strategy = build("ewc", benchmark.info, plugins=[Watch(), given])
-    assert strategy.plugins[0] is strategy.seen_classes is given
+    assert strategy.plugins[1] is strategy.seen_classes is given
     assert sum(isinstance(p, SeenClassesPlugin) for p in strategy.plugins) == 1
 
 
@@ -156,7 +156,7 @@ def test_importances_know_no_unseen_class(name):
     benchmark = stream()
     strategy = build(name, benchmark.info)
     strategy.train(benchmark.train_stream[0])
-    plugin = strategy.plugins[1]
+    plugin = strategy.plugins[0]
     if name == "rwalk":
         importance = plugin.iter_importance["head.weight"].data
     else:
@@ -170,7 +170,7 @@ def test_the_reference_gradient_of_agem_knows_no_unseen_class():
 
     class Note(SupervisedPlugin):
         def before_forward(self, strategy: Any, **kwargs: Any) -> None:
-            found.append(strategy.plugins[1].reference_gradients[-10:])
+            found.append(strategy.plugins[0].reference_gradients[-10:])
 
     strategy.plugins.append(Note())
     for experience in benchmark.train_stream[:2]:
