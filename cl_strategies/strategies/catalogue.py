@@ -11,6 +11,7 @@ TEMPLATE = frozenset(
         "train_mb_size",
         "train_epochs",
         "eval_mb_size",
+        "unseen_classes",
         "device",
         "plugins",
         "method",
