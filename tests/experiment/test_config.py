@@ -71,6 +71,7 @@ def test_the_place_of_the_data_does_not_change_the_hash():
         ({"train.milestones": [3]}, "milestones belong to"),
         ({"train.schedule": "step", "train.milestones": [3, 2]}, "growing numbers"),
         ({"train.schedule": "step", "train.milestones": ["a"]}, "growing numbers"),
+        ({"train.unseen_classes": "forget"}, "use mask or train"),
         ({"train.schedule": "step", "train.milestones": 3}, "give a list"),
         ({"train.schedule": "step", "train.milestones": [3], "train.gamma": 2.0}, "train.gamma"),
         ({"run.seed": -1}, "0 or more"),
