@@ -83,9 +83,18 @@ class Entry:
             if defaults[key] is None:
                 self._check_annotated(key, given[key])
         return {
-            key: checked_type(f"{self.name}.{key}", given.get(key, default), default)
+            key: checked_type(
+                f"{self.name}.{key}",
+                given.get(key, default),
+                () if self._is_list(key, given.get(key)) else default,
+            )
             for key, default in sorted(defaults.items())
         }
+
+    def _is_list(self, key: str, value: Any) -> bool:
+        """Whether ``value`` is a list where the annotation allows one besides a single value."""
+        annotation = str(inspect.signature(self.load()).parameters[key].annotation)
+        return isinstance(value, list | tuple) and "| Sequence[" in annotation
 
     def _check_annotated(self, key: str, value: Any) -> None:
         """:raises UserError: for a value of another type than ``int | None`` and the like say."""

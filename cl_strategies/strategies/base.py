@@ -72,6 +72,10 @@ class Strategy(SupervisedTemplate):
                     loss = loss + term
         return loss
 
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        super()._after_training_exp(**kwargs)
+        self._stop_training = False  # a stop within the last epoch is not for the next experience
+
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """As Avalanche's, which divides each mini-batch between the tasks in the data.
 

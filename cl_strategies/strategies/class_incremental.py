@@ -129,8 +129,10 @@ class ClassIncremental(Strategy):
     def _after_training_exp(self, **kwargs: Any) -> None:
         if self.learner is not None:
             self.learner.finish(self)
+            self.model.settled = True
         super()._after_training_exp(**kwargs)
         if self.learner is not None:
+            self.model.settled = False
             self.learner.conclude(self)
             self.make_optimizer()  # parts of the network may be gone
 

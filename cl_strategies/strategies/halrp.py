@@ -44,13 +44,15 @@ class HALRP(TaskModelStrategy):
         paper uses 1e-6 on permuted MNIST and Five-dataset, 1e-4 on CIFAR-100.
     :param l2: weight of the squared norm of scales and factors, lambda_1 in Eq. 12. The authors'
         code halves it.
-    :param importance: importance of a layer: ``"grad_norm"``, the squared norm of its gradient
-        (Eq. 11), or ``"fisher_mean"``, the mean squared entry as in the authors' code.
+    :param importance: importance of a layer: ``"fisher_mean"``, the mean squared entry of its
+        gradients as in the authors' code, or ``"grad_norm"``, the squared norm of its gradient
+        (Eq. 11), which keeps as much accuracy in more ranks where layers differ in size.
     :param selection: ``"hessian"`` (Eq. 11), or for ablations ``"unweighted"`` or ``"random"``.
     :param max_rank: largest rank of a layer; the authors' code uses 100.
     :param max_growth: largest size of one task relative to the base network, everything that
         it stores included; the components that matter least for their size are given up before
-        fine-tuning. ``inf`` for no limit.
+        fine-tuning, with a warning that names the layers which keep none
+        (``strategy.model.ranks()`` has all). ``None``: no cap, as in the paper.
     :param pruning: after a task: ``"none"``, ``"absolute"`` (entries up to ``threshold``),
         ``"percentile"`` (all but the largest ``gamma`` of the entries), ``"mixed"`` (both), or
         ``"budget"`` (exactly so many that the growth of the whole model is at most ``gamma``).
@@ -74,10 +76,10 @@ class HALRP(TaskModelStrategy):
         warmup_epochs: int = 1,
         l1: float = 1e-6,
         l2: float = 1e-4,
-        importance: str = "grad_norm",
+        importance: str = "fisher_mean",
         selection: str = "hessian",
         max_rank: int | None = None,
-        max_growth: float = 0.07,
+        max_growth: float | None = None,
         pruning: str = "absolute",
         threshold: float = 1e-5,
         gamma: float = 0.2,
@@ -120,11 +122,11 @@ class HALRP(TaskModelStrategy):
         self._passes.begin()
         super()._before_training_exp(**kwargs)
 
-    def _after_training_exp(self, **kwargs: Any) -> None:
+    def settle(self) -> None:
+        """Decompose what is still free, and prune."""
         if self.model.warming_up:  # stopped early, or no epoch left to fine-tune
             self._decompose()
         self.algorithm.prune(self.model)
-        super()._after_training_exp(**kwargs)
 
     def _decompose(self) -> None:
         self.algorithm.decompose(self.model, self._task_batches(), self._criterion)

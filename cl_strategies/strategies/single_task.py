@@ -10,6 +10,7 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.isolation import refuse_guards
 
 
 class SingleTask(Strategy):
@@ -18,10 +19,14 @@ class SingleTask(Strategy):
     An experience is evaluated with the model that was trained on the experience of the same
     position; one that was not trained yet, with the latest model. The identity of the
     experience is thus used at evaluation, in every scenario.
+
+    :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
+    :raises UserError: for a plugin that guards earlier experiences, such as a penalty or replay.
     """
 
     def __init__(self, **template: Any) -> None:
         super().__init__(**template)
+        refuse_guards(self.plugins, "SingleTask trains a model of its own for each experience")
         self.initial: nn.Module = copy.deepcopy(self.model)
         self.models: dict[int, nn.Module] = {}
         self._latest: nn.Module = self.model

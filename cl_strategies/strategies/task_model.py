@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.task_layers.model import TaskModel
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.isolation import refuse_guards
 
 
 class TaskModelStrategy(Strategy):
@@ -21,7 +22,8 @@ class TaskModelStrategy(Strategy):
     :param model: the network divided into tasks.
     :param optimizer: with one group of parameters.
     :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
-    :raises UserError: for an optimizer with several groups.
+    :raises UserError: for an optimizer with several groups, or a plugin that guards earlier tasks
+        (:data:`~cl_strategies.strategies.isolation.GUARDS`), which need no guard here.
     """
 
     model: TaskModel
@@ -35,6 +37,9 @@ class TaskModelStrategy(Strategy):
             )
         self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
         super().__init__(model=model, optimizer=optimizer, **template)
+        refuse_guards(
+            self.plugins, f"with {model.method} nothing that an earlier task uses ever changes"
+        )
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Begin the task of the experience."""
@@ -48,11 +53,23 @@ class TaskModelStrategy(Strategy):
         group.update(self._options)
         group["params"] = [] if task is None else self.model.parameters_of(task)
         self.optimizer.state.clear()
+        self.model.rebuilt = False
+
+    def _before_forward(self, **kwargs: Any) -> None:
+        super()._before_forward(**kwargs)
+        if self.model.rebuilt:  # a plugin has put back an earlier state, and goes on training
+            self.make_optimizer()
+
+    def settle(self) -> None:
+        """Bring the trained task into the form in which it is kept; doing it twice is harmless."""
 
     def _after_training_exp(self, **kwargs: Any) -> None:
+        self.settle()
+        # Before the task is frozen: plugins may differentiate, or put back an earlier state.
+        super()._after_training_exp(**kwargs)
+        self.settle()
         self.model.finish()
         self.make_optimizer()
-        super()._after_training_exp(**kwargs)
 
     # ------------------------------------------------------------------ state
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -44,6 +44,8 @@ class IncrementalNetwork(DynamicModule):
 
     :param backbone: from images to features ``(N, d)``.
     :param classifier: without classes so far.
+    :ivar settled: whether the method has done its last work on the network in this experience,
+        which a state from its epochs would undo.
     """
 
     def __init__(self, backbone: nn.Module, classifier: Classifier) -> None:
@@ -51,6 +53,7 @@ class IncrementalNetwork(DynamicModule):
         self.backbone = backbone
         self.classifier = classifier
         self.arrival = ArrivalOrder()
+        self.settled = False
         self._watched: list[Outputs] | None = None
         self._evaluated = 0
 
@@ -131,6 +134,21 @@ class IncrementalNetwork(DynamicModule):
         if mode:
             self._evaluated = 0
         return super().train(mode)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As for any module.
+
+        :raises UserError: at the end of an experience, after the method's last work.
+        """
+        if self.settled:
+            raise UserError(
+                "a state of the network cannot be put back after the training of an experience: "
+                "the method has changed the network since (classifiers are aligned, parts merged "
+                "or dropped); put it back within the epochs, as EarlyStoppingPlugin does"
+            )
+        return super().load_state_dict(state_dict, strict, assign)
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, int]:

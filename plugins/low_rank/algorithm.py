@@ -4,6 +4,7 @@ what is done to a model between and during its epochs, without Avalanche."""
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from cl_strategies.plugins.low_rank.pruning import (
 from cl_strategies.plugins.low_rank.ranks import limit_ranks, random_components, select_ranks
 from cl_strategies.plugins.low_rank.spectrum import Spectrum
 
-IMPORTANCES = ("grad_norm", "fisher_mean")
+IMPORTANCES = ("fisher_mean", "grad_norm")
 SELECTIONS = ("hessian", "unweighted", "random")
 PRUNINGS = ("none", "absolute", "percentile", "mixed", "budget")
 
@@ -43,13 +44,14 @@ class LowRankPerturbation:
     :param alpha: loss approximation rate of the rank selection (Eq. 11).
     :param l1: lambda_0 of the regulariser (Eq. 12).
     :param l2: lambda_1 of the regulariser (Eq. 12).
-    :param importance: ``"grad_norm"`` (paper) or ``"fisher_mean"`` (released code).
+    :param importance: ``"fisher_mean"`` (released code) or ``"grad_norm"`` (paper).
     :param selection: ``"hessian"`` (Eq. 11), or an ablation of Table 6: ``"unweighted"``, all
         layers equally important; ``"random"``, components drawn at random at the size of Eq. 11.
     :param max_rank: largest rank of a layer, ``None`` for no limit.
     :param max_growth: largest size of a task relative to the base network, with its scales,
         biases, normalisations and head; the components that matter least for their size are
-        given up before fine-tuning. What is fixed may exceed it: there is then no low-rank part.
+        given up before fine-tuning, and layers that keep none are named in a warning. What is
+        fixed may exceed it: there is then no low-rank part. ``None``: no cap, as in the paper.
     :param pruning: ``"none"``; ``"absolute"``, ``"percentile"``, ``"mixed"`` (section 4.4); or
         ``"budget"``: exactly as many entries as keep all growth below ``gamma``.
     :param threshold: absolute threshold.
@@ -62,10 +64,10 @@ class LowRankPerturbation:
     alpha: float = 0.9
     l1: float = 1e-6
     l2: float = 1e-4
-    importance: str = "grad_norm"
+    importance: str = "fisher_mean"
     selection: str = "hessian"
     max_rank: int | None = None
-    max_growth: float = 0.07
+    max_growth: float | None = None
     pruning: str = "absolute"
     threshold: float = 1e-5
     gamma: float = 0.2
@@ -82,7 +84,7 @@ class LowRankPerturbation:
         limits = {"alpha": 1.0, "gamma": math.inf if self.pruning == "budget" else 1.0}
         for name in ("alpha", "gamma", "l1", "l2", "max_growth", "threshold"):
             value, limit = getattr(self, name), limits.get(name, math.inf)
-            if not 0 <= value <= limit:
+            if value is not None and not 0 <= value <= limit:
                 allowed = "0 or more" if limit == math.inf else f"a number from 0 to {limit:g}"
                 raise UserError(f"{name} is {value}: give {allowed}")
         if self.max_rank is not None and self.max_rank < 0:
@@ -120,38 +122,41 @@ class LowRankPerturbation:
                 row, column = least_squares_scales(f, b)
                 scales.append((row, column))
                 spectra.append(Spectrum(residual(f, b, row, column)))
-            components = self._select(model, spectra, importance * area)
+            values = [spectrum.values.cpu() for spectrum in spectra]
+            importance = importance * area
+            selected = select_ranks(values, importance, alpha=self.alpha, max_rank=self.max_rank)
+            components = self._affordable(model, selected, values, importance)
             kept = [s.factors(index) for s, index in zip(spectra, components, strict=True)]
             model.set_factors(
                 {
                     name: [t.to(layer.weight.dtype) for t in (*scales[n], *kept[n])]
                     for n, (name, layer) in enumerate(layers.items())
-                }
+                },
+                selected=selected,
             )
+        _tell_of_empty_layers(model, self.max_growth)
         return [factors.rank for factors in model.factors(task).values()]
 
-    def _select(
-        self, model: HALRPModel, spectra: Sequence[Spectrum], importance: Tensor
+    def _affordable(
+        self,
+        model: HALRPModel,
+        ranks: list[int],
+        values: Sequence[Tensor],
+        importance: Tensor,
     ) -> list[Any]:
         """How many, or which, components to keep in each layer."""
-        values = [spectrum.values.cpu() for spectrum in spectra]
-        costs = [sum(spectrum.matrix.shape) for spectrum in spectra]
-        ranks = select_ranks(values, importance, alpha=self.alpha, max_rank=self.max_rank)
-        task = model.tasks[-1]
-        size = model.sizes()[task.label]
-        fixed = size.total - size.free + sum(costs)  # one row and one column in each layer
-        budget = self.max_growth * model.base_size() - fixed
-        ranks = limit_ranks(ranks, values, importance, costs=costs, budget=budget)
+        layers = model.layers.values()
+        costs = [sum(layer.weight.shape[:2]) for layer in layers]
+        if self.max_growth is not None:
+            size = model.sizes()[model.tasks[-1].label]
+            fixed = size.total - size.free + sum(costs)  # one row and one column in each layer
+            budget = self.max_growth * model.base_size() - fixed
+            ranks = limit_ranks(ranks, values, importance, costs=costs, budget=budget)
         if self.selection != "random":
             return ranks
-        return [
-            index.to(spectrum.values.device)
-            for index, spectrum in zip(
-                random_components(ranks, [len(v) for v in values], costs=costs),
-                spectra,
-                strict=True,
-            )
-        ]
+        drawn = random_components(ranks, [len(v) for v in values], costs=costs)
+        pairs = zip(drawn, layers, strict=True)
+        return [index.to(layer.weight.device) for index, layer in pairs]
 
     def layer_importance(
         self,
@@ -255,3 +260,16 @@ def _regularised(model: HALRPModel) -> tuple[list[Tensor], list[Tensor]]:
         [t for entry in entries for t in (entry.row, entry.column)],
         [t for entry in entries for t in (entry.left, entry.right)],
     )
+
+
+def _tell_of_empty_layers(model: HALRPModel, max_growth: float | None) -> None:
+    """Warn of layers whose whole low-rank part the cap of the size has taken."""
+    label = model.tasks[-1].label
+    cut = {n: r.selected for n, r in model.ranks()[label].items() if r.selected and not r.kept}
+    if max_growth is not None and cut:
+        named = ", ".join(f"{name} (rank {rank} by Eq. 11)" for name, rank in cut.items())
+        warnings.warn(
+            f"max_growth={max_growth:g} leaves task {label} without a low-rank part in {named}: "
+            "raise max_growth, or leave it out for the rule of the paper",
+            stacklevel=3,
+        )

@@ -14,7 +14,7 @@ from cl_strategies.plugins.low_rank.layers import (
     PerturbedConv2d,
     PerturbedLinear,
 )
-from cl_strategies.plugins.low_rank.sizes import TaskSize, task_size
+from cl_strategies.plugins.low_rank.sizes import LayerRank, TaskSize, task_size
 from cl_strategies.plugins.task_layers.model import TaskModel
 from cl_strategies.plugins.task_layers.network import Task
 from cl_strategies.plugins.task_layers.surgery import head_modules
@@ -38,6 +38,10 @@ class HALRPModel(TaskModel):
         nn.Conv2d: PerturbedConv2d,
     }
 
+    def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
+        super().__init__(network, small_batch=small_batch)
+        self._selected: dict[int, dict[str, int]] = {}
+
     @property
     def warming_up(self) -> bool:
         """Whether the current task still has free weights."""
@@ -57,10 +61,14 @@ class HALRPModel(TaskModel):
             for layer in self.layers.values():
                 layer.add_free(task.name)
 
-    def set_factors(self, factors: Mapping[str, Sequence[Tensor]]) -> None:
+    def set_factors(
+        self, factors: Mapping[str, Sequence[Tensor]], *, selected: Sequence[int] = ()
+    ) -> None:
         """End the warm-up of the current task.
 
         :param factors: row, column, left and right of every layer, by name.
+        :param selected: ranks that were chosen before the size was capped, for :meth:`ranks`;
+            those of the factors if empty.
         :raises UserError: if no task is warming up.
         """
         task = self.current
@@ -70,6 +78,18 @@ class HALRPModel(TaskModel):
             row, column, left, right = factors[name]
             bias = layer.tasks[task.name].bias
             layer.tasks[task.name] = Factors(row, column, left, right, bias)
+        if selected:
+            self._selected[task.label] = dict(zip(self.layers, selected, strict=True))
+
+    def ranks(self) -> dict[int, dict[str, LayerRank]]:
+        """The ranks of every later task that was decomposed, by label and by layer."""
+        found = {}
+        for task in self.tasks:
+            kept = {name: factors.rank for name, factors in self.factors(task).items()}
+            selected = self._selected.get(task.label, kept)
+            if kept:
+                found[task.label] = {n: LayerRank(selected[n], rank) for n, rank in kept.items()}
+        return found
 
     # ------------------------------------------------------------------ sizes
 
@@ -91,18 +111,22 @@ class HALRPModel(TaskModel):
     # ------------------------------------------------------------------ state
 
     def describe(self, task: Task) -> dict[str, Any]:
-        """The rank of each layer, ``None`` for free weights."""
+        """The rank of each layer, ``None`` for free weights, and the ranks before the cap."""
         entries = self.entries(task).items()
         return {
             "ranks": {
                 name: entry.rank if isinstance(entry, Factors) else None for name, entry in entries
-            }
+            },
+            "selected": dict(self._selected.get(task.label, {})),
         }
 
     def restore_layers(self, task: Task, saved: Mapping[str, Any]) -> None:
         """Layers with the ranks of ``saved``."""
         if task.name == self.switch.base:
             return
+        self._selected.pop(task.label, None)
+        if saved.get("selected"):
+            self._selected[task.label] = dict(saved["selected"])
         for name, layer in self.layers.items():
             rank = saved["ranks"][name]
             if rank is None:

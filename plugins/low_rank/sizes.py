@@ -12,6 +12,18 @@ from torch import nn
 from cl_strategies.plugins.low_rank.layers import Factors, FreeWeights
 
 
+@dataclass(frozen=True)
+class LayerRank:
+    """The rank of one layer of a task.
+
+    :param selected: what the rule of the paper chose (Eq. 11).
+    :param kept: what the layer has; less where the size of a task is capped.
+    """
+
+    selected: int
+    kept: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskSize:
     """Numbers that a task stores besides the base network.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,25 +30,44 @@ class GPMPlugin(SupervisedPlugin):
     The heads of a multi-head classifier are trained as they are.
 
     :param threshold: part of the squared norm of a layer's inputs that its basis holds after the
-        first task.
-    :param increment: what each later task adds to ``threshold``; the sum ends at 1.
+        first task; one number for all layers, or one for each projected layer in the order in which
+        the model defines them (:meth:`check_layers` compares their number with a model's).
+    :param increment: what each later task adds to ``threshold``, likewise; the sum ends at 1.
     :param samples: training samples per task to take inputs from.
     :ivar bases: orthonormal columns, ``(d, m)``, by the name of the layer.
     :raises UserError: for an option out of range.
     """
 
     def __init__(
-        self, threshold: float = 0.97, *, increment: float = 0.003, samples: int = 125
+        self,
+        threshold: float | Sequence[float] = 0.97,
+        *,
+        increment: float | Sequence[float] = 0.003,
+        samples: int = 125,
     ) -> None:
         super().__init__()
-        fraction(threshold=threshold, increment=increment)
-        positive(threshold=threshold)
+        self.threshold = per_layer("threshold", threshold)
+        self.increment = per_layer("increment", increment)
+        for value in self.threshold:
+            positive(threshold=value)
         whole(1, samples=samples)
-        self.threshold, self.increment, self.samples = threshold, increment, samples
+        self.samples = samples
         self.bases: dict[str, Tensor] = {}
         self.labels: list[int] = []
         self._shared: list[tuple[nn.Parameter, Tensor]] = []
         self._before: list[Tensor] = []
+
+    def check_layers(self, model: nn.Module) -> None:
+        """:raises UserError: unless each projected layer of ``model`` has one number."""
+        for name, values in (("threshold", self.threshold), ("increment", self.increment)):
+            if len(values) > 1:
+                layers = list(projected_parts(model).layers)
+                if len(values) != len(layers):
+                    raise UserError(
+                        f"{name} has {len(values)} numbers, and GPM projects {len(layers)} layers "
+                        f"of the model ({', '.join(layers)}): give one number for each, in this "
+                        "order, or a single one for all"
+                    )
 
     # ------------------------------------------------------------------ training
 
@@ -57,6 +76,7 @@ class GPMPlugin(SupervisedPlugin):
         task, an experience without a task label of its own.
         """
         parts = projected_parts(strategy.model)
+        self.check_layers(strategy.model)
         self._check_label(strategy)
         self._shared = [
             (layer.weight, self.bases[name].to(layer.weight))
@@ -90,14 +110,21 @@ class GPMPlugin(SupervisedPlugin):
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Extend the bases by the inputs of the task."""
         parts = projected_parts(strategy.model)
-        threshold = min(1.0, self.threshold + self.increment * len(self.labels))
         found = collect(strategy.model, parts.layers, self._batches(strategy))
-        for name, representation in found.items():
+        for (name, representation), threshold in zip(
+            found.items(), self._thresholds(len(found)), strict=True
+        ):
             basis = representation.extend(self.bases.get(name), threshold)
             self.bases[name] = basis.to(parts.layers[name].weight)
         self.labels.append(self._label(strategy))
         _freeze(parts)
         self._shared, self._before = [], []
+
+    def _thresholds(self, layers: int) -> list[float]:
+        """Of each layer, for the task that ends now."""
+        tasks = len(self.labels)
+        given = (v * layers if len(v) == 1 else v for v in (self.threshold, self.increment))
+        return [min(1.0, t + i * tasks) for t, i in zip(*given, strict=True)]
 
     def _batches(self, strategy: Any) -> Iterator[tuple[Any, ...]]:
         """Inputs, and task labels for a model that wants them, of samples drawn at random."""
@@ -136,6 +163,19 @@ class GPMPlugin(SupervisedPlugin):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from ``state``."""
         self.bases, self.labels = dict(state["bases"]), list(state["labels"])
+
+
+def per_layer(name: str, given: float | Sequence[float]) -> tuple[float, ...]:
+    """A number for all layers as a tuple of one, or a number for each.
+
+    :raises UserError: for an empty list, or anything but numbers from 0 to 1.
+    """
+    values = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not values:
+        raise UserError(f"{name} is empty: give one number, or one for each layer")
+    for value in values:
+        fraction(**{name: value})
+    return values
 
 
 def _freeze(parts: ProjectedParts) -> None:

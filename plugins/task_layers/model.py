@@ -34,12 +34,15 @@ class TaskModel(TaskNetwork):
     :param small_batch: evaluation of fewer samples than this, or of several tasks at once, makes
         the weights of the task for the batch; of more, weights that are made once and kept for
         the next batch of the same task.
+    :ivar rebuilt: whether a state has given the current task other parameters, which an optimizer
+        does not hold yet; who makes the optimizer sets it back.
     :raises UserError: if the network cannot be divided, with the reason.
     """
 
     def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
         super().__init__(network)
         self.small_batch = small_batch
+        self.rebuilt = False
         self._evaluated: dict[int, int] = {}
 
     # ------------------------------------------------------------------ what a method adds
@@ -194,12 +197,15 @@ class TaskModel(TaskNetwork):
     def restore_structure(self, structure: Mapping[str, Any]) -> None:
         """Give a model without tasks those of ``structure``; their values come later.
 
+        While a task is trained, the model also takes a structure that this task had before.
+
         :raises UserError: if this model has learned other tasks.
         """
         if structure == self.structure():
             return
         if self.tasks:
-            raise UserError("a state can be loaded into a new model, not into one with tasks")
+            self._rebuild_current(structure)
+            return
         with torch.random.fork_rng(devices=[]):  # new heads draw weights that are then replaced
             for saved in structure["tasks"]:
                 task = self._add(saved["label"], saved["classes"])
@@ -207,6 +213,28 @@ class TaskModel(TaskNetwork):
                 self._add_norms(task)
                 if saved["finished"]:
                     self.finish()
+
+    def _rebuild_current(self, structure: Mapping[str, Any]) -> None:
+        """Give the layers the parts that ``structure`` says the current task had.
+
+        :raises UserError: if it differs in anything else.
+        """
+        own, task = self.structure()["tasks"], self.current
+        saved = structure["tasks"]
+        kept = ("label", "classes", "finished")
+        if (
+            task is None
+            or saved[:-1] != own[:-1]
+            or [saved[-1][key] for key in kept] != [own[-1][key] for key in kept]
+        ):
+            raise UserError(
+                "a state can be loaded into a new model, or into the model that it is from while "
+                "that still trains the same task; this model has learned other tasks: load it "
+                "into a new one"
+            )
+        self.restore_layers(task, saved[-1])
+        self.train(self.training)
+        self.rebuilt = True
 
     def get_extra_state(self) -> Tensor:
         """:meth:`structure`, as part of ``state_dict()``."""

@@ -1,5 +1,6 @@
 """HALRP's steps on a model: importance, decomposition, limits, pruning, regulariser."""
 
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,7 @@ from cl_strategies.plugins.low_rank.functional import (
     select_ranks,
 )
 from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.plugins.low_rank.sizes import LayerRank
 
 NO_LIMIT = float("inf")
 
@@ -100,7 +102,7 @@ def test_importance_is_that_of_the_gradients_in_evaluation_mode(name, function):
 
 def test_decomposition_is_that_of_the_paper():
     model = warmed_up()
-    algorithm = LowRankPerturbation(alpha=0.8, max_growth=NO_LIMIT)
+    algorithm = LowRankPerturbation(alpha=0.8)
     importance = algorithm.layer_importance(model, batches(), F.cross_entropy)
     free = [weight.detach().clone() for weight in free_weights(model)]
     biases = [entry.bias.detach().clone() for entry in model.entries(model.current).values()]
@@ -128,7 +130,7 @@ def test_decomposition_is_that_of_the_paper():
 def test_full_ranks_give_the_freely_trained_linear_layers_back():
     model = warmed_up()
     free = free_weights(model)
-    LowRankPerturbation(alpha=1.0, max_growth=NO_LIMIT).decompose(model, batches(), F.cross_entropy)
+    LowRankPerturbation(alpha=1.0).decompose(model, batches(), F.cross_entropy)
     layers = list(model.layers.values())
     for layer, weight in list(zip(layers, free, strict=True))[1:]:
         torch.testing.assert_close(layer.tasks["1"].weight(layer.weight), weight)
@@ -137,9 +139,7 @@ def test_full_ranks_give_the_freely_trained_linear_layers_back():
 def test_size_falls_with_alpha_and_with_the_limits():
     def size(**options):
         model = warmed_up()
-        LowRankPerturbation(**{"max_growth": NO_LIMIT, **options}).decompose(
-            model, batches(), F.cross_entropy
-        )
+        LowRankPerturbation(**options).decompose(model, batches(), F.cross_entropy)
         return model.sizes()[1], model.base_size()
 
     sizes = [size(alpha=alpha)[0].low_rank for alpha in (0.5, 0.9, 0.99, 1.0)]
@@ -150,6 +150,54 @@ def test_size_falls_with_alpha_and_with_the_limits():
         assert growth * base - 90 < stored.total <= growth * base
     assert size(alpha=1.0, max_growth=0.1)[0].total == fixed > 0.1 * base
     assert size(alpha=1.0, max_rank=1)[0].low_rank == (5 + 1) + (80 + 10) + (10 + 7)
+
+
+def test_without_a_cap_the_rule_of_the_paper_decides():
+    capped, free = warmed_up(), warmed_up()
+    ranks = LowRankPerturbation(alpha=0.9).decompose(free, batches(), F.cross_entropy)
+    LowRankPerturbation(alpha=0.9, max_growth=NO_LIMIT).decompose(
+        capped, batches(), F.cross_entropy
+    )
+    assert (
+        free.ranks()
+        == capped.ranks()
+        == {1: {name: LayerRank(rank, rank) for name, rank in zip(free.layers, ranks, strict=True)}}
+    )
+    assert sum(ranks) > 0
+
+
+def test_layers_that_the_cap_leaves_without_rank_are_named_once_and_kept_on_record():
+    free = warmed_up()
+    LowRankPerturbation(alpha=0.99).decompose(free, batches(), F.cross_entropy)
+    chosen = {name: rank.kept for name, rank in free.ranks()[1].items()}
+
+    model = warmed_up()
+    with pytest.warns(UserWarning, match="max_growth=0.01 leaves task 1 without") as told:
+        LowRankPerturbation(alpha=0.99, max_growth=0.01).decompose(
+            model, batches(), F.cross_entropy
+        )
+    assert len(told) == 1
+    for name, rank in chosen.items():
+        assert rank == 0 or f"{name} (rank {rank} by Eq. 11)" in str(told[0].message)
+    assert model.ranks()[1] == {name: LayerRank(rank, 0) for name, rank in chosen.items()}
+
+    copied = HALRPModel(MultiHeadModel(backbone(), 7)).train()
+    copied.load_state_dict(model.state_dict())
+    assert copied.ranks() == model.ranks()
+
+
+def test_a_cap_that_leaves_every_layer_some_rank_is_not_warned_of():
+    full = warmed_up()
+    LowRankPerturbation(alpha=1.0).decompose(full, batches(), F.cross_entropy)
+    model = warmed_up()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LowRankPerturbation(
+            alpha=1.0, max_growth=(full.sizes()[1].total - 1) / full.base_size()
+        ).decompose(model, batches(), F.cross_entropy)
+    ranks = model.ranks()[1].values()
+    assert all(rank.kept for rank in ranks)
+    assert sum(rank.selected - rank.kept for rank in ranks) == 1
 
 
 def test_ablations_take_no_more_room_than_the_selection_they_replace():
@@ -190,7 +238,7 @@ def test_task_that_did_not_move_gets_no_ranks_and_scales_of_one():
 
 def decomposed(alpha=1.0, tasks=1, **options):
     model = warmed_up()
-    algorithm = LowRankPerturbation(alpha=alpha, max_growth=NO_LIMIT, **options)
+    algorithm = LowRankPerturbation(alpha=alpha, **options)
     algorithm.decompose(model, batches(), F.cross_entropy)
     for label in range(2, tasks + 1):
         model.finish()

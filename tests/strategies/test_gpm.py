@@ -15,6 +15,8 @@ from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.models.lenet import wide_lenet
 from cl_strategies.models.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+from cl_strategies.plugins.projection.plugin import GPMPlugin
+from cl_strategies.registry import registry
 from cl_strategies.strategies.gpm import GPM
 from cl_strategies.strategies.naive import Naive
 
@@ -161,6 +163,64 @@ def test_the_threshold_rises_with_every_task_up_to_one(split, monkeypatch):
     )
     learner(GPM, network((8,)), threshold=0.9, increment=0.06).train(split.train_stream)
     assert asked == pytest.approx([0.9, 0.96, 1.0])
+
+
+def test_layers_may_have_thresholds_and_increments_of_their_own(split, monkeypatch):
+    from cl_strategies.plugins.projection.inputs import Representation
+
+    asked = []
+    extend = Representation.extend
+    monkeypatch.setattr(
+        Representation,
+        "extend",
+        lambda self, basis, threshold: asked.append(threshold) or extend(self, basis, threshold),
+    )
+    strategy = learner(GPM, network(), threshold=[0.95, 0.99], increment=[0.0, 0.002])
+    strategy.train(split.train_stream[:2])
+    assert asked == pytest.approx([0.95, 0.99, 0.95, 0.992])
+    other = learner(GPM, network(), threshold=[0.99, 0.95], increment=0.0)
+    other.train(split.train_stream[:1])
+    sizes = [basis.shape[1] for basis in other.memory.bases.values()]
+    assert [s > 0 for s in sizes] == [True, True]
+    assert asked[4:] == pytest.approx([0.99, 0.95])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": [0.95, 0.99, 0.99]}, r"3 numbers, .* 2 layers .*backbone\.1, backbone\.3"),
+        ({"increment": (0.1, 0.1, 0.1)}, "increment has 3 numbers"),
+        ({"threshold": []}, "threshold is empty"),
+        ({"threshold": [0.95, 1.5]}, "threshold is 1.5"),
+        ({"threshold": [0.95, 0.0]}, "threshold is 0.0"),
+        ({"threshold": [0.95, "high"]}, "threshold is 'high'"),
+        ({"threshold": "0.95"}, "threshold is '0.95'"),
+    ],
+)
+def test_thresholds_that_do_not_fit_are_refused_when_the_strategy_is_made(options, message):
+    with pytest.raises(UserError, match=message):
+        learner(GPM, network(), **options)
+
+
+def test_a_plugin_with_thresholds_for_another_model_is_refused_before_training(split):
+    strategy = learner(Naive, network(), plugins=[GPMPlugin([0.9, 0.9, 0.9])])
+    before = {name: value.clone() for name, value in strategy.model.state_dict().items()}
+    with pytest.raises(UserError, match="3 numbers"):
+        strategy.train(split.train_stream[0])
+    after = strategy.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_configuration_may_give_one_threshold_or_a_list():
+    entry = registry("strategies")["gpm"]
+    assert entry.resolve_options({"threshold": 1})["threshold"] == 1.0
+    assert entry.resolve_options({"threshold": [0.95, 0.99, 0.99]})["threshold"] == [
+        0.95,
+        0.99,
+        0.99,
+    ]
+    with pytest.raises(UserError, match="samples"):
+        entry.resolve_options({"samples": [100, 100]})
 
 
 def test_a_model_whose_gradients_cannot_be_projected_is_refused(split):
