@@ -38,9 +38,9 @@ def export_onnx(
     graph = Graph()
     # In training and back: a head forgets the classes it was last evaluated on.
     single = copy.deepcopy(_single_head(model, task)).cpu().float().train().eval()
-    result = _emit(graph, nn.Sequential(single))
-    with torch.no_grad():
+    with torch.no_grad():  # before the graph: this refuses weights that bypass their layers
         classes = single(torch.zeros(1, *input_shape)).shape[1]
+    result = _emit(graph, nn.Sequential(single))
     made = graph.model("input", result, input_shape, classes)
     with atomic_write(Path(path)) as file:
         file.write(made.SerializeToString())

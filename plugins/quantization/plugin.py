@@ -35,7 +35,7 @@ class QuantizationPlugin(SupervisedPlugin):
     :param depthwise_bits: bits of depth-wise weights; ``None``: ``weight_bits``.
     :param step_weight_decay: weight decay of learned steps; ``None``: what the quantiser's paper
         uses.
-    :param step_lr: their learning rate; ``None``: that of the optimizer's first group.
+    :param step_lr: their learning rate; ``None``: a tenth of that of the optimizer's first group.
     :raises UserError: for an unknown scheme.
     """
 

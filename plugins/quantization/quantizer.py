@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, check_bits
+from cl_strategies.plugins.quantization.bounds import bound_
 
 
 class Quantizer(nn.Module):
@@ -29,6 +30,9 @@ class Quantizer(nn.Module):
     kind: ClassVar[str]
     decay: ClassVar[float] = 0.0
     """Weight decay of the learned parameters that the paper uses."""
+    momentum: ClassVar[bool] = True
+    """Whether an optimizer may carry them on: not where their gradient is zero at the best value,
+    which momentum would leave again."""
     lazy: ClassVar[bool] = False
     """Whether there is state that the first tensor initialises."""
 
@@ -71,6 +75,15 @@ class Quantizer(nn.Module):
     def quantize(self, x: Tensor) -> Tensor:
         """``x`` quantised; not empty, and not at full precision."""
         raise NotImplementedError
+
+    def keep_alive(
+        self, size: nn.Parameter, x: Tensor, *, last: float, first: float = 1.0
+    ) -> None:
+        """Bring a learned size back in training, if an optimizer took it too far for ``x``; see
+        :func:`~cl_strategies.plugins.quantization.bounds.bound_`."""
+        if self.training and size.requires_grad and torch.is_grad_enabled():
+            # Not tracked, as a layer may run several times before its backward pass.
+            bound_(size.data, x, first=first, last=last)
 
     def extra_repr(self) -> str:
         return _read(self.format)
