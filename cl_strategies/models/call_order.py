@@ -25,8 +25,11 @@ def call_order(
     :param model: left as it is.
     :param chosen: which modules count; one inside another does not.
     :param example: a batch ``(N, ...)`` for ``model``.
-    :returns: their names, once for each call; ``None`` if the order cannot be known.
+    :returns: their names, once for each call; ``None`` if the order cannot be known. A module
+        without a ``forward`` of its own, as a list, has the order of registration.
     """
+    if type(model).forward is nn.Module.forward:
+        return [name for name, module in model.named_modules() if chosen(module)]
     before = [(module, dict(vars(module))) for module in model.modules()]
     model.eval()
     try:

@@ -15,6 +15,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel, SingleHeadModel
 from cl_strategies.plugins.quantization.onnx_graph import Graph
 from cl_strategies.plugins.quantization.onnx_layers import FUNCTIONS, METHODS, UNITS, module
+from cl_strategies.plugins.quantization.watch import check_called
 
 
 def export_onnx(
@@ -35,12 +36,13 @@ def export_onnx(
     :raises UserError: if the package onnx is missing, a layer or quantiser has no ONNX form, or a
         quantiser has seen no data yet.
     """
+    check_called(model)
     graph = Graph()
     # In training and back: a head forgets the classes it was last evaluated on.
     single = copy.deepcopy(_single_head(model, task)).cpu().float().train().eval()
-    with torch.no_grad():  # before the graph: this refuses weights that bypass their layers
-        classes = single(torch.zeros(1, *input_shape)).shape[1]
     result = _emit(graph, nn.Sequential(single))
+    with torch.no_grad():
+        classes = single(torch.zeros(1, *input_shape)).shape[1]
     made = graph.model("input", result, input_shape, classes)
     with atomic_write(Path(path)) as file:
         file.write(made.SerializeToString())

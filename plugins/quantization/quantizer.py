@@ -47,6 +47,7 @@ class Quantizer(nn.Module):
         if self.lazy:
             self.register_buffer("ready", torch.tensor(False))
         self._is_ready: bool | None = None
+        self._kept: int | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -79,11 +80,16 @@ class Quantizer(nn.Module):
     def keep_alive(
         self, size: nn.Parameter, x: Tensor, *, last: float, first: float = 1.0
     ) -> None:
-        """Bring a learned size back in training, if an optimizer took it too far for ``x``; see
-        :func:`~cl_strategies.plugins.quantization.bounds.bound_`."""
-        if self.training and size.requires_grad and torch.is_grad_enabled():
+        """Bring a learned size back in training, if an optimizer took it too far for ``x``.
+
+        Once after each step of the optimizer: a batch alone does not move what is learned. See
+        :func:`~cl_strategies.plugins.quantization.bounds.bound_`.
+        """
+        learning = self.training and size.requires_grad and torch.is_grad_enabled()
+        if learning and self._kept != size._version:
             # Not tracked, as a layer may run several times before its backward pass.
             bound_(size.data, x, first=first, last=last)
+            self._kept = size._version
 
     def extra_repr(self) -> str:
         return _read(self.format)

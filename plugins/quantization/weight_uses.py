@@ -1,4 +1,4 @@
-"""Which functions of torch are given the weight of a layer, other than by the layer itself."""
+"""Which weights functions of torch apply to activations, other than on behalf of their layer."""
 
 from __future__ import annotations
 
@@ -8,29 +8,36 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 
 class WeightUses(TorchFunctionMode):
-    """Notes weights whose values a function computes with, in the order of use.
+    """Notes weights, and what is computed of them, that meet other tensors: activations.
 
     :param names: ``id`` of a weight -> name of its layer.
     """
 
     def __init__(self, names: Mapping[int, str]) -> None:
         super().__init__()
-        self.names = names
+        self.names = dict(names)
         self.own: set[int] = set()
         self.found: dict[str, None] = {}
+        self._derived: list[Tensor] = []  # kept, so that no other tensor gets their ids
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if any(True for _ in _tensors((result,))):  # else a shape, a type or the like
-            for value in _tensors((*args, *(kwargs or {}).values())):
-                name = self.names.get(id(value))
-                if name is not None and id(value) not in self.own and _reads(func, value, args):
-                    self.found[name] = None
+        given = list(_tensors((*args, *(kwargs or {}).values())))
+        used = [v for v in given if id(v) in self.names and id(v) not in self.own]
+        used = [value for value in used if _reads(func, value, args)]
+        if not used:
+            return result
+        if any(id(v) not in self.names and not isinstance(v, nn.Parameter) for v in given):
+            self.found |= dict.fromkeys(self.names[id(value)] for value in used)
+        else:  # of weights alone, as its transpose, or its norm for a record
+            for value in _tensors((result,)):
+                self.names.setdefault(id(value), self.names[id(used[0])])
+                self._derived.append(value)
         return result
 
 
@@ -45,7 +52,7 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 def _reads(func: Any, weight: Tensor, args: Any) -> bool:
     full = resolve_name(func) or getattr(func, "__name__", "")
     name = full.removesuffix(".__get__").rpartition(".")[2]
-    if name in ("to", "type_as"):  # x.to(weight) takes the type alone
+    if name == "to" or name.endswith("_as"):  # x.to(weight) takes the type alone
         return args[0] is weight
     return not (name.startswith("new_") or name.endswith("_like") or name in ("data", "grad"))
 
