@@ -141,5 +141,5 @@ class APoT(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> APoTWeight:
         return APoTWeight(bits, alpha=self.weight_alpha, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> APoTActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> APoTActivation:
         return APoTActivation(bits, alpha=self.activation_alpha, signed=self.signed)

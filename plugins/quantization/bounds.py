@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_CLIPPED = 1 / 8
+_CLIPPED = 0.5
 _COARSE = 1.5
 
 
@@ -13,8 +13,8 @@ _COARSE = 1.5
 def bound_(size: Tensor, x: Tensor, *, first: float, last: float) -> None:
     """Bring the magnitude of a learned size back to where ``x`` has levels, in place.
 
-    From below: the largest level is not less than an eighth of ``mean|x|``, else nearly every value
-    is clipped and gets no gradient. From above: the smallest level is at most 1.5 times ``max|x|``,
+    From below: the largest level is at least half of ``mean|x|``, else most values are clipped and
+    get no gradient. From above: the smallest level is at most 1.5 times ``max|x|``,
     else every value is rounded to zero. Where ``x`` is all zeros nothing is known, and the size is
     left as it is; so it is at values that are not finite, for a run that diverges to be told.
 

@@ -117,7 +117,11 @@ def _quantize(chosen: Plan, made: Scheme) -> None:
     inputs = outputs = None
     if chosen.activation_bits != FULL_PRECISION:
         if made.normalised and not chosen.normalised:
-            outputs = made.activation(chosen.activation_bits, features=weight.shape[0])
+            # from the end: a linear layer takes sequences, a convolution a single image
+            channel = -1 if isinstance(chosen.layer, nn.Linear) else -3
+            outputs = made.activation(
+                chosen.activation_bits, features=weight.shape[0], channel=channel
+            )
         elif not made.normalised and not chosen.first:
             inputs = made.activation(chosen.activation_bits, features=None)
     input_bits = FULL_PRECISION if chosen.first else chosen.activation_bits

@@ -73,5 +73,7 @@ class ProxQ(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> ProxQWeight:
         return ProxQWeight(bits, alpha=self.alpha, clamp=self.clamp, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> DoReFaActivation:
+    def activation(
+        self, bits: int, *, features: int | None, channel: int = 1
+    ) -> DoReFaActivation:
         return DoReFaActivation(bits, signed=self.signed)

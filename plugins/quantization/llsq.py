@@ -58,5 +58,5 @@ class LLSQ(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> LLSQWeight:
         return LLSQWeight(bits, shape=shape, per_channel=self.per_channel)
 
-    def activation(self, bits: int, *, features: int | None) -> LLSQActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> LLSQActivation:
         return LLSQActivation(bits, signed=self.signed)

@@ -111,5 +111,5 @@ class LSQ(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> LSQWeight:
         return LSQWeight(bits, shape=shape, per_channel=self.per_channel)
 
-    def activation(self, bits: int, *, features: int | None) -> LSQActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> LSQActivation:
         return LSQActivation(bits, signed=self.signed)

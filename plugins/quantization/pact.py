@@ -64,5 +64,5 @@ class PACT(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> DoReFaWeight:
         return DoReFaWeight(bits, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> PACTActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> PACTActivation:
         return PACTActivation(bits, alpha=self.alpha, signed=self.signed)
