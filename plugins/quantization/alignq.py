@@ -141,9 +141,7 @@ class AlignQScheme(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> AlignQWeight:
         return AlignQWeight(bits, levels=self.levels, rescale=rescale)
 
-    def activation(
-        self, bits: int, *, features: int | None, channel: int = 1
-    ) -> AlignQActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> AlignQActivation:
         return AlignQActivation(
             bits,
             act_range=self.act_range,

@@ -55,8 +55,8 @@ class ProxQWeight(MidriseWeight):
 class ProxQ(Scheme):
     """Weights in a standard space that is the same for every task, activations in [0, 1].
 
-    :param alpha: bound of the standard space, in units of the largest level; the paper tries 0.25 to
-        1.5.
+    :param alpha: bound of the standard space, in units of the largest level; the paper tries
+        0.25 to 1.5.
     :param clamp: clip to the levels, to have ``2**bits``; ``False`` as released.
     :param signed: whether activations have both signs; ``None``: as the first training batch.
     """
@@ -73,7 +73,5 @@ class ProxQ(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> ProxQWeight:
         return ProxQWeight(bits, alpha=self.alpha, clamp=self.clamp, rescale=rescale)
 
-    def activation(
-        self, bits: int, *, features: int | None, channel: int = 1
-    ) -> DoReFaActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> DoReFaActivation:
         return DoReFaActivation(bits, signed=self.signed)

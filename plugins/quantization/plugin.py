@@ -36,8 +36,8 @@ class QuantizationPlugin(SupervisedPlugin):
     :param step_weight_decay: weight decay of learned steps; ``None``: what the quantiser's paper
         uses.
     :param step_lr: their learning rate; ``None``: a tenth of that of the optimizer's first group.
-    :param example: a batch ``(N, ...)``, for a model whose code depends on values or shapes, so that
-        the order of its layers cannot be read from it.
+    :param example: a batch ``(N, ...)``, for a model whose code depends on values or shapes, so
+        that the order of its layers cannot be read from it.
     :raises UserError: for an unknown scheme.
     """
 

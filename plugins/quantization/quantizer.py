@@ -77,9 +77,7 @@ class Quantizer(nn.Module):
         """``x`` quantised; not empty, and not at full precision."""
         raise NotImplementedError
 
-    def keep_alive(
-        self, size: nn.Parameter, x: Tensor, *, last: float, first: float = 1.0
-    ) -> None:
+    def keep_alive(self, size: nn.Parameter, x: Tensor, *, last: float, first: float = 1.0) -> None:
         """Bring a learned size back in training, if an optimizer took it too far for ``x``.
 
         Once after each step of the optimizer: a batch alone does not move what is learned. See

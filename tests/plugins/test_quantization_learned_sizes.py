@@ -1,4 +1,4 @@
-"""What quantisers learn: its gradient at any value, and that no optimizer can kill a layer by it."""
+"""What quantisers learn: its gradient at any value, and that no optimizer kills a layer by it."""
 
 import math
 
