@@ -83,9 +83,12 @@ class Quantizer(nn.Module):
         Once after each step of the optimizer: a batch alone does not move what is learned. See
         :func:`~cl_strategies.plugins.quantization.bounds.bound_`.
         """
-        learning = self.training and size.requires_grad and torch.is_grad_enabled()
-        if learning and self._kept != size._version:
-            # Not tracked, as a layer may run several times before its backward pass.
+        if not (self.training and size.requires_grad and torch.is_grad_enabled()):
+            return
+        # Not tracked, as a layer may run several times before its backward pass.
+        if torch.compiler.is_compiling():  # a version would be a constant of the compiled code
+            bound_(size.data, x, first=first, last=last)
+        elif self._kept != size._version:
             bound_(size.data, x, first=first, last=last)
             self._kept = size._version
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from cl_strategies.errors import UserError
@@ -61,11 +62,15 @@ def _refuse(names: Sequence[str]) -> None:
 
 
 def _begin(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    if torch.compiler.is_compiling():
+        return
     if module.training not in vars(module).get(_CHECKED, ()) and can_watch(inputs):
         begin(module, {id(layer.weight): n for n, layer in quantized_layers(module).items()})
 
 
 def _end(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    if torch.compiler.is_compiling():
+        return
     found = end(module)
     if found is None or output is None:  # another's, or the forward pass has failed
         return

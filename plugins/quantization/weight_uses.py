@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -63,43 +62,45 @@ class _Running(threading.local):
 
 
 _running = _Running()
+_watches = 0  # in all threads; a number, which compiled code may read
 
 
 def begin(owner: Any, names: Mapping[int, str]) -> None:
     """Take notes from now on, on behalf of ``owner``, unless another one does."""
+    global _watches
     if _running.uses is not None:
         if _running.owner is not owner:
             return
         end(owner)  # of a pass that was interrupted
     _running.uses, _running.owner = WeightUses(names), owner
     _running.uses.__enter__()
+    _watches += 1
 
 
 def end(owner: Any) -> list[str] | None:
     """Stop, and give what was found; ``None`` if ``owner`` had not begun."""
+    global _watches
     uses = _running.uses
     if uses is None or _running.owner is not owner:
         return None
     _running.uses = _running.owner = None
     uses.__exit__(None, None, None)
+    _watches -= 1
     return list(uses.found)
 
 
-@contextmanager
-def own_weight(weight: Tensor) -> Iterator[None]:
-    """Within, the layer itself computes with its weight."""
-    uses = _running.uses
-    if uses is None or id(weight) in uses.own:
-        yield
-        return
+def owning(weight: Tensor, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``compute(x)``, on behalf of the layer that ``weight`` belongs to."""
+    if not _watches or (uses := _running.uses) is None or id(weight) in uses.own:
+        return compute(x)
     uses.own.add(id(weight))
     try:
-        yield
+        return compute(x)
     finally:
         uses.own.discard(id(weight))
 
 
 def can_watch(inputs: tuple[Any, ...]) -> bool:
-    """Whether this is a forward pass with values: not a compilation, nor a symbolic trace."""
+    """Whether this is a forward pass with values, not a trace."""
     symbolic = any(isinstance(value, torch.fx.Proxy) for value in inputs)
-    return not (symbolic or torch.compiler.is_compiling() or torch.jit.is_tracing())
+    return not (symbolic or torch.jit.is_tracing())
