@@ -43,7 +43,7 @@ def build_strategy(
     optimizer = build_optimizer(config.train, model)
     quantization = [] if config.quantization is None else [config.quantization.plugin()]
     for plugin in quantization:
-        plugin.quantize(model)
+        plugin.quantize(model, example=torch.zeros(1, *info.input_shape))
     strategy = registry("strategies")[config.strategy.name].load()(
         model=model,
         optimizer=optimizer,

@@ -26,8 +26,9 @@ class LifeQuant(Strategy):
 
     :param weight_bits: 1 to 8, or 32.
     :param activation_bits: 1 to 8, or 32.
-    :param alpha: bound of the standard space; the paper tries 0.25 to 1.5.
-    :param clamp: clip to it, to have ``2**bits`` levels; ``False`` as released.
+    :param alpha: bound of the standard space, in units of the largest level; the paper tries
+        0.25 to 1.5.
+    :param clamp: clip to the levels, to have ``2**bits``; ``False`` as released.
     :param replay_ratio: share of each class of old data that is kept and trained on again.
     :param ball_form: ``"probability"``, ``"logit"`` (Theorem 5.3 as printed), ``"released"`` or
         ``"none"``, which trains with the cross-entropy.

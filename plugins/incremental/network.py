@@ -13,6 +13,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.call_order import last_linear
 from cl_strategies.models.classes import ArrivalOrder, classes_of
 from cl_strategies.models.heads import SingleHeadModel
 from cl_strategies.plugins.incremental.classifiers import Classifier
@@ -155,18 +156,18 @@ def split_head(model: nn.Module) -> tuple[nn.Module, int]:
     """The backbone of a classifier, and how many features it gives.
 
     :param model: a :class:`~cl_strategies.models.heads.SingleHeadModel`, or a network whose last
-        linear layer is its classifier; that layer is replaced by the identity.
-    :raises UserError: if it has no such layer, or a head per task.
+        layer, in the order of calls, is its linear classifier; it is replaced by the identity.
+    :raises UserError: if it has no such layer, or a head per task, or the order is unknown.
     """
     if isinstance(model, SingleHeadModel):
         return model.backbone, int(model.head.in_features)  # type: ignore[arg-type]
-    linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
-    if not linear or not linear[-1][0]:
+    linear = last_linear(model)
+    if not linear:
         raise UserError(
             f"{type(model).__name__} has no linear classifier on top that could be replaced by one "
             "that grows: give a network with a single head"
         )
-    name, last = linear[-1]
-    parent, _, attribute = name.rpartition(".")
+    last = model.get_submodule(linear)
+    parent, _, attribute = linear.rpartition(".")
     setattr(model.get_submodule(parent), attribute, nn.Identity())
-    return model, last.in_features
+    return model, int(last.in_features)  # type: ignore[arg-type]

@@ -76,9 +76,11 @@ class AlignQActivation(ActivationQuantizer):
     :param bits: 1 to 8, or 32.
     :param act_range: bound of the levels.
     :param levels: ``"exact"`` or ``"released"``.
-    :param features: channels (dimension 1) that no BatchNorm has normalised: they are, without
-        learned scales, before they are aligned. In training by the statistics of the batch, in
-        evaluation, or where a batch has one value per channel, by their moving average.
+    :param features: channels that no BatchNorm has normalised: they are, without learned scales,
+        before they are aligned. In training by the statistics of the batch, in evaluation, or where
+        a batch has one value per channel, by their moving average.
+    :param channel: their dimension: 1 as after a convolution of a batch, -3 of a batch or of one
+        image, -1 after a linear layer, whatever the number of dimensions.
     """
 
     kind = "alignq activation"
@@ -92,6 +94,7 @@ class AlignQActivation(ActivationQuantizer):
         act_range: float = 2.0,
         levels: str = "exact",
         features: int | None = None,
+        channel: int = 1,
     ) -> None:
         if not 0 < act_range < float("inf"):
             raise UserError(f"act_range is {act_range}: give a positive number, such as 2")
@@ -99,15 +102,24 @@ class AlignQActivation(ActivationQuantizer):
         super().__init__(bits, **settings, normalise=features is not None)
         self.alignment = Alignment(bits, act_range, levels)
         self.features = features
+        self.channel = channel
         if features is not None:
             self.register_buffer("mean", torch.zeros(features))
             self.register_buffer("variance", torch.ones(features))
 
     def apply_to(self, x: Tensor) -> Tensor:
         if self.features is not None:
-            batch = self.training and x.numel() > x.shape[1]
-            x = F.batch_norm(x, self.mean, self.variance, training=batch)
+            x = self._normalised(x, self.features)
         return self.alignment(x)
+
+    def _normalised(self, x: Tensor, features: int) -> Tensor:
+        batch = self.training and x.numel() > features
+        if x.dim() > 1 and self.channel % x.dim() == 1:
+            return F.batch_norm(x, self.mean, self.variance, training=batch)
+        last = x.movedim(self.channel, -1)
+        flat = last.reshape(-1, features)
+        normal = F.batch_norm(flat, self.mean, self.variance, training=batch)
+        return normal.view(last.shape).movedim(-1, self.channel)
 
 
 class AlignQScheme(Scheme):
@@ -129,7 +141,11 @@ class AlignQScheme(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> AlignQWeight:
         return AlignQWeight(bits, levels=self.levels, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> AlignQActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> AlignQActivation:
         return AlignQActivation(
-            bits, act_range=self.act_range, levels=self.levels, features=features
+            bits,
+            act_range=self.act_range,
+            levels=self.levels,
+            features=features,
+            channel=channel,
         )

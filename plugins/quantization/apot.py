@@ -8,8 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.plugins.quantization.apot_functions import apot, apot_codes, apot_levels
-from cl_strategies.plugins.quantization.groups import standardise
+from cl_strategies.plugins.quantization.apot_functions import (
+    apot,
+    apot_codes,
+    apot_levels,
+    first_level,
+)
+from cl_strategies.plugins.quantization.groups import positive, standardise
 from cl_strategies.plugins.quantization.pact import spread
 from cl_strategies.plugins.quantization.quantizer import Encoded, SignedActivation, WeightQuantizer
 from cl_strategies.plugins.quantization.scheme import Scheme
@@ -43,14 +48,15 @@ class APoTWeight(WeightQuantizer):
 
     def quantize(self, x: Tensor) -> Tensor:
         z, inverse = standardise(x.detach())
+        self.keep_alive(self.alpha, z, first=first_level(self.bits, signed=True), last=1.0)
         normal = _Normal.apply(x, z, inverse)
         levels = apot(normal, self.alpha.to(x.dtype), self.bits, masked=False)
         return levels * deviation(inverse) if self.rescale else levels
 
     def codes(self, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         z, inverse = standardise(w)
-        alpha = self.alpha.detach().to(w.dtype)
-        constants = {"alpha": alpha.clone()}
+        alpha = positive(self.alpha.detach().to(w.dtype))
+        constants = {"alpha": alpha}
         if self.rescale:
             constants["scale"] = deviation(inverse)
         return apot_codes(z / alpha, self.bits, signed=True), constants
@@ -104,7 +110,9 @@ class APoTActivation(SignedActivation):
         self.alpha.copy_(spread(x) if self.start is None else torch.tensor(float(self.start)))
 
     def apply_to(self, x: Tensor) -> Tensor:
-        return apot(x, self.alpha.to(x.dtype), self.bits, signed=self.is_signed)
+        signed = self.is_signed
+        self.keep_alive(self.alpha, x, first=first_level(self.bits, signed=signed), last=1.0)
+        return apot(x, self.alpha.to(x.dtype), self.bits, signed=signed)
 
 
 class APoT(Scheme):
@@ -133,5 +141,5 @@ class APoT(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> APoTWeight:
         return APoTWeight(bits, alpha=self.weight_alpha, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> APoTActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> APoTActivation:
         return APoTActivation(bits, alpha=self.activation_alpha, signed=self.signed)

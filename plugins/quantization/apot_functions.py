@@ -16,6 +16,7 @@ from cl_strategies.plugins.quantization.bits import (
     check_bits,
     is_continuous,
 )
+from cl_strategies.plugins.quantization.groups import positive, signed_like
 
 
 def apot_levels(bits: int, *, signed: bool) -> Tensor:
@@ -45,8 +46,8 @@ def _levels(bits: int, signed: bool) -> list[float]:
         return _magnitudes(bits)
     if bits == 1:
         return [-1.0, 1.0]
-    positive = _magnitudes(bits - 1)[1:]
-    return [*(-level for level in reversed(positive)), 0.0, *positive]
+    above = _magnitudes(bits - 1)[1:]
+    return [*(-level for level in reversed(above)), 0.0, *above]
 
 
 def _magnitudes(bits: int) -> list[float]:
@@ -73,7 +74,7 @@ def apot(
     (Eq. 8, the reparameterised clipping function).
 
     :param x: any shape; the paper normalises weights to mean 0 and deviation 1 first.
-    :param alpha: positive, of one element.
+    :param alpha: of one element; its magnitude counts.
     :param bits: 1 to 8, or 32 to return ``x``.
     :param signed: levels on both sides of zero.
     :param masked: stop the gradient of ``x`` outside of the range; the paper does so for
@@ -120,6 +121,11 @@ def _cells(
     return below.to(device), middle.to(device), per_unit
 
 
+def first_level(bits: int, *, signed: bool) -> float:
+    """The smallest level above zero, in units of the clipping value."""
+    return min(level for level in _levels(bits, signed) if level > 0)
+
+
 @cache
 def _levels_on(bits: int, signed: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     return apot_levels(bits, signed=signed).to(device, dtype)
@@ -140,7 +146,7 @@ class _Apot(torch.autograd.Function):
         ctx.save_for_backward(x, alpha)
         ctx.settings = bits, signed, masked
         ctx.continuous = is_continuous()
-        bound = alpha.clamp_min(torch.finfo(alpha.dtype).tiny)
+        bound = positive(alpha)
         unit = x / bound
         if ctx.continuous:
             return unit.clamp_(-1.0 if signed else 0.0, 1.0).mul_(bound)
@@ -150,12 +156,13 @@ class _Apot(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         x, alpha = ctx.saved_tensors
         bits, signed, masked = ctx.settings
-        unit = x / alpha.clamp_min(torch.finfo(alpha.dtype).tiny)
+        unit = x / positive(alpha)
         clipped = unit.clamp(-1.0 if signed else 0.0, 1.0)
         inside = torch.eq(clipped, unit, out=torch.empty_like(unit)).mul_(gradient)
         of_x = inside if masked else gradient
         if not ctx.needs_input_grad[1]:
             return of_x, None, None, None, None
         level = clipped if ctx.continuous else nearest(clipped, bits, signed=signed)
-        of_alpha = torch.sum(level * gradient) - torch.sum(unit * inside)
-        return of_x, of_alpha.reshape(alpha.shape), None, None, None
+        # clipped, not unit: equal inside, and finite where a tiny alpha makes unit infinite
+        of_alpha = torch.sum(level * gradient) - torch.sum(clipped * inside)
+        return of_x, signed_like(of_alpha.reshape(alpha.shape), alpha), None, None, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, check_bits
@@ -19,6 +19,7 @@ from cl_strategies.plugins.quantization.layers import (
 from cl_strategies.plugins.quantization.plan import Plan, check_patterns, norms, plan
 from cl_strategies.plugins.quantization.quantizer import Quantizer
 from cl_strategies.plugins.quantization.scheme import Scheme, scheme
+from cl_strategies.plugins.quantization.watch import unwatch_weights, watch_weights
 
 
 def quantize_model(
@@ -31,6 +32,7 @@ def quantize_model(
     first_bits: int | None = None,
     last_bits: int = FULL_PRECISION,
     depthwise_bits: int | None = None,
+    example: Tensor | None = None,
 ) -> nn.Module:
     """Give every ``Conv2d`` and ``Linear`` of ``model`` quantised weights and activations.
 
@@ -38,8 +40,12 @@ def quantize_model(
     full-precision parameter. The input of the network is not quantised, biases and BatchNorm
     parameters stay at full precision.
 
-    The last layer is the last ``Linear`` of the model in the order of registration, and any
-    classifier that grows with the stream. Where activation quantisers stand, the scheme says.
+    The first layer is the one that a forward pass calls first; the last is the one that it calls
+    last, if that is a ``Linear``, and any classifier that grows with the stream. Where activation
+    quantisers stand, the scheme says.
+
+    A layer whose weight the network uses without calling the layer, as some attention blocks do,
+    would go on computing at full precision: the first forward pass refuses it.
 
     :param model: any module; changed in place.
     :param weight_bits: 1 to 8, or 32 for full precision.
@@ -52,10 +58,12 @@ def quantize_model(
     :param last_bits: bits of the last layer's weights and input; 32 leaves it alone.
     :param depthwise_bits: bits of the weights of depth-wise convolutions; ``None``:
         ``weight_bits``.
+    :param example: a batch ``(N, ...)``, for networks whose code depends on values or shapes, so
+        that the order of their layers cannot be read from it.
     :returns: ``model``.
     :raises UserError: if there is a layer with weights that cannot be quantised and ``skip`` does
         not name it, if a pattern matches nothing, if the model is quantised already or nothing
-        would be, or for bits out of range.
+        would be, if the order of its layers is unknown, or for bits out of range.
     """
     made = scheme(quantizer)
     bits = {
@@ -73,13 +81,14 @@ def quantize_model(
             "dequantize_model first, which keeps its weights"
         )
     check_patterns(model, skip)
-    plans = plan(model, bits, skip)
+    plans = plan(model, bits, skip, example)
     aligned = norms(model, skip) if made.normalised and activation_bits != FULL_PRECISION else []
     for chosen in plans:
         _quantize(chosen, made)
     for norm in aligned:
         quantize_norm(norm, made.activation(activation_bits, features=None))
     model.register_load_state_dict_pre_hook(_check_formats)
+    watch_weights(model)
     return model
 
 
@@ -91,6 +100,7 @@ def dequantize_model(model: nn.Module) -> nn.Module:
     for module in list(model.modules()):
         if isinstance(module, QuantizedLayer) or type(module) in NORMS.values():
             restore_plain(module)
+    unwatch_weights(model)
     return model
 
 
@@ -107,7 +117,11 @@ def _quantize(chosen: Plan, made: Scheme) -> None:
     inputs = outputs = None
     if chosen.activation_bits != FULL_PRECISION:
         if made.normalised and not chosen.normalised:
-            outputs = made.activation(chosen.activation_bits, features=weight.shape[0])
+            # from the end: a linear layer takes sequences, a convolution a single image
+            channel = -1 if isinstance(chosen.layer, nn.Linear) else -3
+            outputs = made.activation(
+                chosen.activation_bits, features=weight.shape[0], channel=channel
+            )
         elif not made.normalised and not chosen.first:
             inputs = made.activation(chosen.activation_bits, features=None)
     input_bits = FULL_PRECISION if chosen.first else chosen.activation_bits

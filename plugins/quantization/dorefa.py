@@ -72,5 +72,5 @@ class DoReFa(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> DoReFaWeight:
         return DoReFaWeight(bits, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> DoReFaActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> DoReFaActivation:
         return DoReFaActivation(bits, signed=self.signed)

@@ -14,7 +14,7 @@ from cl_strategies.plugins.quantization.bits import (
     midrise_values_,
     round_,
 )
-from cl_strategies.plugins.quantization.groups import within
+from cl_strategies.plugins.quantization.groups import positive, signed_like, within
 from cl_strategies.plugins.quantization.uniform_functions import binary
 
 
@@ -95,7 +95,8 @@ def pact(x: Tensor, alpha: Tensor, bits: int, *, signed: bool = False) -> Tensor
     with ``n = 2**bits - 1`` (Eq. 1-3).
 
     :param x: any shape.
-    :param alpha: positive, of one element; its gradient is the sum of ``g`` where ``x >= alpha``.
+    :param alpha: of one element, its magnitude counts; its gradient is the sum of ``g`` where
+        ``x >= alpha``.
     :param bits: 1 to 8, or 32 to return ``x``.
     :param signed: use [-alpha, alpha] instead, for inputs that are no output of a ReLU; not in
         the paper.
@@ -115,7 +116,7 @@ class _Pact(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, alpha: Tensor, bits: int, signed: bool) -> Tensor:
         ctx.save_for_backward(x, alpha)
         ctx.signed = signed
-        bound = alpha.clamp_min(torch.finfo(alpha.dtype).tiny)
+        bound = positive(alpha)
         unit = (x / bound).clamp_(-1.0 if signed else 0.0, 1.0)
         if signed:
             values = midrise_values_(midrise_codes_(unit.mul_(0.5).add_(0.5), bits), bits, 1.0)
@@ -126,10 +127,11 @@ class _Pact(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         x, alpha = ctx.saved_tensors
-        above = torch.ge(x, alpha, out=torch.empty_like(x))
-        below = torch.le(x, -alpha if ctx.signed else 0, out=torch.empty_like(x))
+        bound = positive(alpha)
+        above = torch.ge(x, bound, out=torch.empty_like(x))
+        below = torch.le(x, -bound if ctx.signed else 0, out=torch.empty_like(x))
         of_alpha = torch.sum(above * gradient)
         if ctx.signed:
             of_alpha -= torch.sum(below * gradient)
         of_x = above.add_(below).neg_().add_(1).mul_(gradient)
-        return of_x, of_alpha.reshape(alpha.shape), None, None
+        return of_x, signed_like(of_alpha.reshape(alpha.shape), alpha), None, None

@@ -36,6 +36,17 @@ def reduce(x: Tensor, dims: tuple[int, ...], how: str) -> Tensor:
     return getattr(x, how)(dims, keepdim=True) if dims else x
 
 
+def positive(size: Tensor) -> Tensor:
+    """``|size|`` of a learned step or clipping value, away from zero so that nothing is divided by
+    it."""
+    return size.abs().clamp_min(1e-12)
+
+
+def signed_like(gradient: Tensor, size: Tensor) -> Tensor:
+    """The gradient of a size whose magnitude has ``gradient``; zero counts as positive."""
+    return torch.where(size < 0, -gradient, gradient)
+
+
 def within(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
     """1 where ``low <= x <= high``, else 0, in the type of ``x``: a new tensor.
 

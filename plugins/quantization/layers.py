@@ -13,6 +13,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.models.batch_norm import BatchNorm1d as SingleBatchNorm1d
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION
 from cl_strategies.plugins.quantization.quantizer import ActivationQuantizer, WeightQuantizer
+from cl_strategies.plugins.quantization.weight_uses import owning
 
 
 class QuantizedLayer(nn.Module):
@@ -34,7 +35,7 @@ class QuantizedLayer(nn.Module):
         :raises UserError: in the training of a layer that was loaded from a packed model.
         """
         if self.stand_in is None:
-            return self.weight_quantizer(self.weight)
+            return owning(self.weight, self.weight_quantizer, self.weight)
         if self.training and not self.stand_in.requires_grad:
             raise UserError(
                 "the model was loaded from its packed form, whose weights are integers: call "
@@ -55,6 +56,9 @@ class QuantConv2d(QuantizedLayer, nn.Conv2d):
     """A convolution, depth-wise or not, with quantised weights."""
 
     def forward(self, x: Tensor) -> Tensor:
+        return owning(self.weight, self._compute, x)
+
+    def _compute(self, x: Tensor) -> Tensor:
         weight = self.quantized_weight()
         return self.after(self._conv_forward(self.before(x), weight, self.bias))
 
@@ -63,6 +67,9 @@ class QuantLinear(QuantizedLayer, nn.Linear):
     """A linear layer with quantised weights."""
 
     def forward(self, x: Tensor) -> Tensor:
+        return owning(self.weight, self._compute, x)
+
+    def _compute(self, x: Tensor) -> Tensor:
         y = nn.functional.linear(self.before(x), self.quantized_weight(), self.bias)
         return self.after(y)
 

@@ -13,19 +13,21 @@ from cl_strategies.plugins.quantization.scheme import Scheme
 
 
 def rounded(step: Tensor, dtype: torch.dtype) -> Tensor:
-    """The step in 16 bits; its gradient is that of the step itself."""
-    return (llsq_round_step(step) + (step - step.detach())).to(dtype)
+    """The magnitude of the step in 16 bits; its gradient is that of the magnitude itself."""
+    size = torch.where(step < 0, -step, step)
+    return (llsq_round_step(step) + (size - size.detach())).to(dtype)
 
 
 class LLSQWeight(LSQWeight):
     """:func:`~cl_strategies.plugins.quantization.functional.llsq` with steps from the weights."""
 
     kind = "llsq weight"
+    momentum = False
 
     def used_step(self, dtype: torch.dtype) -> Tensor:
         return rounded(self.step, dtype)
 
-    def quantize(self, x: Tensor) -> Tensor:
+    def on_grid(self, x: Tensor) -> Tensor:
         return llsq(x, self.used_step(x.dtype), self.bits, masked=False)
 
 
@@ -34,8 +36,9 @@ class LLSQActivation(LSQActivation):
     batch."""
 
     kind = "llsq activation"
+    momentum = False
 
-    def apply_to(self, x: Tensor) -> Tensor:
+    def on_grid(self, x: Tensor) -> Tensor:
         return llsq(x, rounded(self.step, x.dtype), self.bits, signed=self.is_signed)
 
 
@@ -55,5 +58,5 @@ class LLSQ(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> LLSQWeight:
         return LLSQWeight(bits, shape=shape, per_channel=self.per_channel)
 
-    def activation(self, bits: int, *, features: int | None) -> LLSQActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> LLSQActivation:
         return LLSQActivation(bits, signed=self.signed)

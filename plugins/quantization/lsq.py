@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.plugins.quantization.groups import group_dims, reduce
-from cl_strategies.plugins.quantization.lsq_functions import code_range, lsq, lsq_codes, positive
+from cl_strategies.plugins.quantization.groups import group_dims, positive, reduce
+from cl_strategies.plugins.quantization.lsq_functions import code_range, lsq, lsq_codes
 from cl_strategies.plugins.quantization.quantizer import Encoded, SignedActivation, WeightQuantizer
 from cl_strategies.plugins.quantization.scheme import Scheme
 
@@ -46,6 +46,11 @@ class LSQWeight(WeightQuantizer):
         return self.step.to(dtype)
 
     def quantize(self, x: Tensor) -> Tensor:
+        self.keep_alive(self.step, x, last=code_range(self.bits, signed=True)[1])
+        return self.on_grid(x)
+
+    def on_grid(self, x: Tensor) -> Tensor:
+        """``x`` quantised with the step as it is."""
         return lsq(x, self.used_step(x.dtype), self.bits)
 
     def codes(self, w: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -82,6 +87,11 @@ class LSQActivation(SignedActivation):
         self.step.copy_(step.reshape(()))
 
     def apply_to(self, x: Tensor) -> Tensor:
+        self.keep_alive(self.step, x, last=code_range(self.bits, signed=self.is_signed)[1])
+        return self.on_grid(x)
+
+    def on_grid(self, x: Tensor) -> Tensor:
+        """``x`` quantised with the step as it is."""
         return lsq(x, self.step.to(x.dtype), self.bits, signed=self.is_signed)
 
 
@@ -101,5 +111,5 @@ class LSQ(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> LSQWeight:
         return LSQWeight(bits, shape=shape, per_channel=self.per_channel)
 
-    def activation(self, bits: int, *, features: int | None) -> LSQActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> LSQActivation:
         return LSQActivation(bits, signed=self.signed)

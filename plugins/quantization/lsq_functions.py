@@ -15,7 +15,7 @@ from cl_strategies.plugins.quantization.bits import (
     is_continuous,
     round_,
 )
-from cl_strategies.plugins.quantization.groups import within
+from cl_strategies.plugins.quantization.groups import positive, signed_like, within
 from cl_strategies.plugins.quantization.uniform_functions import signs
 
 
@@ -37,7 +37,7 @@ def lsq(v: Tensor, step: Tensor, bits: int, *, signed: bool = True) -> Tensor:
     (section 2.2).
 
     :param v: any shape.
-    :param step: positive, broadcastable to ``v``: one step, or one per channel.
+    :param step: broadcastable to ``v``: one step, or one per channel; its magnitude counts.
     :param bits: 1 to 8, or 32 to return ``v``.
     :param signed: whether there are negative codes.
     :returns: at most ``2**bits`` levels.
@@ -49,11 +49,6 @@ def lsq(v: Tensor, step: Tensor, bits: int, *, signed: bool = True) -> Tensor:
     if check_bits(bits) == FULL_PRECISION or v.numel() == 0:
         return v
     return _Lsq.apply(v, step, bits, signed)
-
-
-def positive(step: Tensor) -> Tensor:
-    """``|step|``, away from zero so that nothing is divided by it."""
-    return step.abs().clamp_min(1e-12)
 
 
 def lsq_codes(v: Tensor, step: Tensor, bits: int, *, signed: bool) -> Tensor:
@@ -80,16 +75,18 @@ class _Lsq(torch.autograd.Function):
         bits, signed = ctx.settings
         first, last = code_range(bits, signed=signed)
         scaled = v / positive(step)
-        codes = scaled.clamp(first, last)
-        of_v = torch.eq(codes, scaled, out=torch.empty_like(codes)).mul_(gradient)
+        clipped = scaled.clamp(first, last)
+        of_v = torch.eq(clipped, scaled, out=scaled).mul_(gradient)
         if not ctx.needs_input_grad[1]:
             return of_v, None, None, None
+        codes = clipped
         if not ctx.continuous:
-            codes = signs(codes) if signed and bits == 1 else codes.round_()
-        share = codes.mul_(gradient).sub_(scaled.mul_(of_v)).sum_to_size(step.shape)
+            codes = signs(clipped) if signed and bits == 1 else clipped.round()
+        # clipped, not scaled: equal inside, and finite where a tiny step makes scaled infinite
+        share = (codes * gradient).sub_(clipped.mul_(of_v)).sum_to_size(step.shape)
         weight = 1.0 / math.sqrt(max(v.numel() / step.numel(), 1.0) * last)
         share *= weight
-        return of_v, torch.where(step < 0, -share, share), None, None
+        return of_v, signed_like(share, step), None, None
 
 
 def llsq(v: Tensor, step: Tensor, bits: int, *, signed: bool = True, masked: bool = True) -> Tensor:
@@ -97,10 +94,10 @@ def llsq(v: Tensor, step: Tensor, bits: int, *, signed: bool = True, masked: boo
 
     The gradient of the step ``a`` does not depend on the loss: it is ``-a**2``, ``0`` or ``a**2``
     where ``2a``, ``a`` or ``a / 2`` has the smallest squared error on ``v``, so that descent
-    moves the step towards the better one.
+    moves the step towards the better one. Where two are as good, as on zeros, ``a`` stays.
 
     :param v: any shape.
-    :param step: positive, broadcastable to ``v``: one step, or one per channel.
+    :param step: broadcastable to ``v``: one step, or one per channel; its magnitude counts.
     :param bits: 1 to 8, or 32 to return ``v``.
     :param signed: whether there are negative codes.
     :param masked: stop the gradient of ``v`` outside of the range; the paper does so for
@@ -146,8 +143,10 @@ class _Llsq(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return of_v, None, None, None, None
         errors = []
-        for factor in (0.5, 1.0, 2.0):
+        for factor in (1.0, 0.5, 2.0):
             error = lsq_codes(v, size * factor, bits, signed=signed).mul_(size * factor).sub_(v)
             errors.append(error.square_().sum_to_size(step.shape))
-        best = torch.stack(errors).argmin(0)
-        return of_v, (1 - best) * step.square(), None, None, None
+        kept, halved, doubled = errors
+        direction = (halved < torch.minimum(kept, doubled)).to(step.dtype)
+        direction -= (doubled < torch.minimum(kept, halved)).to(step.dtype)
+        return of_v, signed_like(direction * step.square(), step), None, None, None

@@ -15,6 +15,7 @@ from cl_strategies.plugins.quantization.layers import (
     constant_weights,
     quantized_layers,
 )
+from cl_strategies.plugins.quantization.watch import check_called
 
 
 def sqnr(reference: Tensor, quantised: Tensor) -> float:
@@ -47,9 +48,11 @@ def weight_sqnr(model: nn.Module) -> dict[str, float]:
 def layer_table(model: nn.Module) -> list[dict[str, Any]]:
     """One row for each layer with a weight: its name, type, bits, parameters and their bits.
 
+    :raises UserError: if the network has been seen to use a weight without calling its layer.
     :returns: rows with ``layer``, ``type``, ``weight_bits``, ``input_bits``, ``parameters`` (the
         weight's) and ``bits`` (theirs in all); layers that are not quantised have 32 bits.
     """
+    check_called(model)
     rows = []
     for name, module in _weight_layers(model).items():
         weight_bits, input_bits = _bits(module)

@@ -15,9 +15,10 @@ from cl_strategies.plugins.quantization.apot import APoTActivation
 from cl_strategies.plugins.quantization.apot_functions import apot_levels
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION
 from cl_strategies.plugins.quantization.dorefa import DoReFaActivation
+from cl_strategies.plugins.quantization.groups import positive
 from cl_strategies.plugins.quantization.llsq import LLSQActivation, rounded
 from cl_strategies.plugins.quantization.lsq import LSQActivation
-from cl_strategies.plugins.quantization.lsq_functions import code_range, positive
+from cl_strategies.plugins.quantization.lsq_functions import code_range
 from cl_strategies.plugins.quantization.onnx_graph import Graph
 from cl_strategies.plugins.quantization.pact import PACTActivation
 from cl_strategies.plugins.quantization.quantizer import ActivationQuantizer
@@ -114,7 +115,7 @@ def _dorefa(quantizer: DoReFaActivation, graph: Graph, x: str) -> str:
 
 @emit.register
 def _pact(quantizer: PACTActivation, graph: Graph, x: str) -> str:
-    bound = max(float(quantizer.alpha), torch.finfo(torch.float32).tiny)
+    bound = float(positive(quantizer.alpha))
     return _bounded(graph, x, quantizer.bits, bound, quantizer.is_signed)
 
 
@@ -158,7 +159,7 @@ def _apot(quantizer: APoTActivation, graph: Graph, x: str) -> str:
     """No grid: count the midpoints below a value, and look its level up."""
     levels = apot_levels(quantizer.bits, signed=quantizer.is_signed).float()
     middle = (levels[1:] + levels[:-1]) / 2
-    alpha = float(quantizer.alpha)
+    alpha = float(positive(quantizer.alpha))
     unit = graph.add("Div", x, graph.constant(alpha))
     wide = graph.add("Unsqueeze", unit, graph.constant([-1]))
     above = graph.add("Cast", graph.add("Greater", wide, graph.constant(middle)), to=6)  # INT32

@@ -15,6 +15,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel, SingleHeadModel
 from cl_strategies.plugins.quantization.onnx_graph import Graph
 from cl_strategies.plugins.quantization.onnx_layers import FUNCTIONS, METHODS, UNITS, module
+from cl_strategies.plugins.quantization.watch import check_called
 
 
 def export_onnx(
@@ -35,6 +36,7 @@ def export_onnx(
     :raises UserError: if the package onnx is missing, a layer or quantiser has no ONNX form, or a
         quantiser has seen no data yet.
     """
+    check_called(model)
     graph = Graph()
     # In training and back: a head forgets the classes it was last evaluated on.
     single = copy.deepcopy(_single_head(model, task)).cpu().float().train().eval()

@@ -18,6 +18,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, MAX_BITS, check_bits
 from cl_strategies.plugins.quantization.layers import QuantizedLayer, quantized_layers
 from cl_strategies.plugins.quantization.quantizer import Encoded
+from cl_strategies.plugins.quantization.watch import check_called
 
 _FORMAT = 1
 _LONGEST_INDEX = 2**26  # bytes; unpacked from far fewer, if someone wishes so
@@ -90,8 +91,10 @@ def pack_model(model: nn.Module) -> dict[str, Any]:
         :func:`~cl_strategies.plugins.quantization.convert.quantize_model`.
     :returns: ``"layers"``: by the name of the weight, its ``packed`` bytes, ``bits``, ``shape``
         and the ``constants`` of decoding; ``"state"``: every other tensor of the state.
-    :raises UserError: if nothing is quantised, or levels need more bits than the quantiser has.
+    :raises UserError: if nothing is quantised, if levels need more bits than the quantiser has, or
+        if the network has been seen to use a weight without calling its layer.
     """
+    check_called(model)
     layers: dict[str, Any] = {}
     for name, layer in _packed_layers(model).items():
         quantizer = layer.weight_quantizer

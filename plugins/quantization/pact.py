@@ -24,6 +24,7 @@ class PACTActivation(SignedActivation):
 
     kind = "pact activation"
     decay = 2e-4
+    momentum = False
 
     def __init__(
         self, bits: int, *, alpha: float | None = None, signed: bool | None = None
@@ -37,6 +38,7 @@ class PACTActivation(SignedActivation):
         self.alpha.copy_(spread(x) if self.start is None else torch.tensor(float(self.start)))
 
     def apply_to(self, x: Tensor) -> Tensor:
+        self.keep_alive(self.alpha, x, first=1 / (2**self.bits - 1), last=1.0)
         return pact(x, self.alpha.to(x.dtype), self.bits, signed=self.is_signed)
 
 
@@ -62,5 +64,5 @@ class PACT(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> DoReFaWeight:
         return DoReFaWeight(bits, rescale=rescale)
 
-    def activation(self, bits: int, *, features: int | None) -> PACTActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> PACTActivation:
         return PACTActivation(bits, alpha=self.alpha, signed=self.signed)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.call_order import call_order
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION
 from cl_strategies.plugins.quantization.layers import LAYERS, NORMS
 
@@ -26,6 +27,8 @@ _REFUSED = (
     nn.modules.conv._ConvNd,
     nn.Linear,
 )
+
+_KINDS: Any = (*_REFUSED, _BatchNorm, LazyModuleMixin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,30 +51,36 @@ class Plan:
     normalised: bool
 
 
-def plan(model: nn.Module, bits: Mapping[str, int], skip: Sequence[str]) -> list[Plan]:
-    """The layers to quantise, in the order of registration.
+def plan(
+    model: nn.Module,
+    bits: Mapping[str, int],
+    skip: Sequence[str],
+    example: Tensor | None = None,
+) -> list[Plan]:
+    """The layers to quantise, in the order in which they are called.
 
     :param bits: ``weight_bits``, ``activation_bits``, ``first_bits``, ``last_bits`` and
         ``depthwise_bits``.
     :param skip: patterns of names to leave alone.
-    :raises UserError: if a layer cannot be quantised, or none would be.
+    :param example: a batch, for networks whose code depends on data.
+    :raises UserError: if a layer cannot be quantised, none would be, or their order is unknown.
     """
-    kinds: Any = (*_REFUSED, _BatchNorm, LazyModuleMixin)
-    modules: list[tuple[str, nn.Module]] = [
-        (name, module) for name, module in model.named_modules() if isinstance(module, kinds)
-    ]
     heads = _growing_heads(model)
+    named = {name: m for name, m in model.named_modules() if isinstance(m, _KINDS)}
+    for name, module in named.items():
+        if not (isinstance(module, _BatchNorm) or name in heads or _matches(name, skip)):
+            _check_supported(name, module)
+    modules, called = _in_order(model, named, heads, example)
     layers = [(i, n, m) for i, (n, m) in enumerate(modules) if not isinstance(m, _BatchNorm)]
     kept = [
         (index, name, layer)
         for index, name, layer in layers
         if name not in heads and not _matches(name, skip)
     ]
-    for _, name, layer in kept:
-        _check_supported(name, layer)
     last = None
-    if not heads and layers and isinstance(layers[-1][2], nn.Linear):
-        last = layers[-1][1]
+    called = [name for name in called if not isinstance(named[name], _BatchNorm)]
+    if not heads and called and isinstance(named[called[-1]], nn.Linear):
+        last = called[-1]
     elif bits["last_bits"] != FULL_PRECISION and heads:
         raise UserError(
             f"last_bits is {bits['last_bits']}, but the classifier ({', '.join(sorted(heads))}) "
@@ -81,7 +90,7 @@ def plan(model: nn.Module, bits: Mapping[str, int], skip: Sequence[str]) -> list
     for index, name, layer in kept:
         if name == last and bits["last_bits"] == FULL_PRECISION:
             continue
-        first = name == layers[0][1]
+        first = name == called[0] if called else name == layers[0][1]
         edge = bits["last_bits"] if name == last else None
         activation_bits = bits["activation_bits"]
         if edge is not None and activation_bits != FULL_PRECISION:
@@ -110,6 +119,30 @@ def plan(model: nn.Module, bits: Mapping[str, int], skip: Sequence[str]) -> list
     return plans
 
 
+def _in_order(
+    model: nn.Module,
+    named: Mapping[str, nn.Module],
+    heads: set[str],
+    example: Tensor | None,
+) -> tuple[list[tuple[str, nn.Module]], list[str]]:
+    """Modules by their first call, those that are not called behind them; and all calls.
+
+    :raises UserError: if the order is unknown and matters.
+    """
+    counted = {id(module) for name, module in named.items() if name not in heads}
+    called = call_order(model, lambda module: id(module) in counted, example=example)
+    if called is None:
+        called = [name for name in named if name not in heads]
+        if sum(not isinstance(named[name], _BatchNorm) for name in called) > 1:
+            raise UserError(
+                f"which layer {type(model).__name__} calls first and which last cannot be told: "
+                "its code depends on the values or the shape of its input; give a batch as it "
+                "takes it, example=torch.zeros(1, 3, 32, 32) for colour images of that size"
+            )
+    order = dict.fromkeys([*called, *named])
+    return [(name, named[name]) for name in order], called
+
+
 def norms(model: nn.Module, skip: Sequence[str]) -> list[nn.Module]:
     """Every BatchNorm but those that ``skip`` names.
 
@@ -130,8 +163,8 @@ def norms(model: nn.Module, skip: Sequence[str]) -> list[nn.Module]:
 def _normalised(modules: list[tuple[str, nn.Module]], index: int) -> bool:
     """Whether a BatchNorm follows the layer, or precedes it as in pre-activation blocks.
 
-    Judged by the order of registration, which networks keep to but for rare exceptions; a wrong
-    answer costs a scale that a BatchNorm absorbs, or a normalisation too many.
+    Judged by the order of calls. Where a network branches, a wrong answer costs a scale that a
+    BatchNorm absorbs, or a normalisation too many.
     """
     layer = modules[index][1]
     weight = layer.get_parameter("weight")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avalanche.training.plugins import SupervisedPlugin
-from torch import nn
+from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION
@@ -35,7 +35,9 @@ class QuantizationPlugin(SupervisedPlugin):
     :param depthwise_bits: bits of depth-wise weights; ``None``: ``weight_bits``.
     :param step_weight_decay: weight decay of learned steps; ``None``: what the quantiser's paper
         uses.
-    :param step_lr: their learning rate; ``None``: that of the optimizer's first group.
+    :param step_lr: their learning rate; ``None``: a tenth of that of the optimizer's first group.
+    :param example: a batch ``(N, ...)``, for a model whose code depends on values or shapes, so
+        that the order of its layers cannot be read from it.
     :raises UserError: for an unknown scheme.
     """
 
@@ -51,6 +53,7 @@ class QuantizationPlugin(SupervisedPlugin):
         depthwise_bits: int | None = None,
         step_weight_decay: float | None = None,
         step_lr: float | None = None,
+        example: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.scheme = scheme(quantizer)
@@ -64,6 +67,7 @@ class QuantizationPlugin(SupervisedPlugin):
         }
         self.step_weight_decay = step_weight_decay
         self.step_lr = step_lr
+        self.example = example
         self._layers: frozenset[str] = frozenset()
 
     def prepare(self, strategy: Any) -> None:
@@ -77,12 +81,14 @@ class QuantizationPlugin(SupervisedPlugin):
         self.quantize(strategy.model)
         self.attach(strategy)
 
-    def quantize(self, model: nn.Module) -> None:
+    def quantize(self, model: nn.Module, *, example: Tensor | None = None) -> None:
         """The first half of :meth:`prepare`, for a model whose strategy is not built yet.
 
+        :param example: a batch, if none was given before.
         :raises UserError: as :meth:`prepare`.
         """
-        quantize_model(model, quantizer=self.scheme, **self.settings)
+        example = self.example if example is None else example
+        quantize_model(model, quantizer=self.scheme, example=example, **self.settings)
         self._layers = frozenset(quantized_layers(model))
 
     def attach(self, strategy: Any) -> None:

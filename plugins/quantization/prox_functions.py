@@ -26,15 +26,16 @@ def prox_weight(
     """Quantise weights in the standard space, mean 0 and deviation ``alpha / 2``.
 
     ``v = (w - mean) / sigma * alpha / 2`` with the unbiased sigma lies in [-alpha, alpha] for about
-    95 % of normal weights. The gradient passes through mean and sigma.
+    95 % of normal weights. The levels stay where they are whatever ``alpha`` is: a small one keeps
+    the weights to the levels around zero. The gradient passes through mean and sigma.
 
     :param w: any shape.
     :param bits: 1 to 8, or 32 to return ``w``.
-    :param alpha: bound of the space, positive.
-    :param clamp: ``True``: clip to it and take the nearest of ``2**bits`` equidistant levels from
-        ``-alpha`` to ``alpha``. ``False``, as released: ``round(n * v) / n`` with
-        ``n = 2**bits - 1``, as many levels as the weights reach (about 61 for 4 bits at
-        ``alpha = 1``), and ``sign(w) * mean|w|`` for one bit.
+    :param alpha: bound of the space that most weights are brought into, positive.
+    :param clamp: ``True``: take the nearest of ``2**bits`` equidistant levels from -1 to 1; what
+        lies outside is clipped, ``2 / alpha`` deviations from the mean. ``False``, as released:
+        ``round(n * v) / n`` with ``n = 2**bits - 1``, as many levels as the weights reach (about 61
+        for 4 bits at ``alpha = 1``), and ``sign(w) * mean|w|`` for one bit.
     :param channel: dimension whose slices are standardised one by one; ``None``: the tensor.
     :returns: shape of ``w``.
     :raises UserError: for other bits, or an ``alpha`` that is not positive.
@@ -59,9 +60,9 @@ def check_alpha(alpha: float) -> float:
     return alpha
 
 
-def prox_codes(z: Tensor, bits: int) -> Tensor:
+def prox_codes(z: Tensor, bits: int, alpha: float) -> Tensor:
     """Codes, as floats, of standardised weights."""
-    return midrise_codes_((z * 0.5).clamp_(-1.0, 1.0).add_(1.0).mul_(0.5), bits)
+    return midrise_codes_((z * (alpha / 2)).clamp_(-1.0, 1.0).add_(1.0).mul_(0.5), bits)
 
 
 class _Prox(torch.autograd.Function):
@@ -73,7 +74,7 @@ class _Prox(torch.autograd.Function):
         ctx.save_for_backward(z, inverse)
         ctx.settings = alpha, clamp, channel
         if clamp:
-            return midrise_values_(prox_codes(z, bits), bits, alpha)
+            return midrise_values_(prox_codes(z, bits, alpha), bits, 1.0)
         n = 2**bits - 1
         return round_(z.mul(n * (alpha / 2))).div_(n)
 
@@ -83,5 +84,5 @@ class _Prox(torch.autograd.Function):
         alpha, clamp, channel = ctx.settings
         of_z = gradient * (alpha / 2)
         if clamp:
-            of_z *= z.abs() <= 2
+            of_z *= (z * (alpha / 2)).abs() <= 1
         return standardise_backward(of_z, z, inverse, channel), None, None, None, None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, check_bits
+from cl_strategies.plugins.quantization.bounds import bound_
 
 
 class Quantizer(nn.Module):
@@ -29,6 +30,9 @@ class Quantizer(nn.Module):
     kind: ClassVar[str]
     decay: ClassVar[float] = 0.0
     """Weight decay of the learned parameters that the paper uses."""
+    momentum: ClassVar[bool] = True
+    """Whether an optimizer may carry them on: not where their gradient is zero at the best value,
+    which momentum would leave again."""
     lazy: ClassVar[bool] = False
     """Whether there is state that the first tensor initialises."""
 
@@ -43,6 +47,7 @@ class Quantizer(nn.Module):
         if self.lazy:
             self.register_buffer("ready", torch.tensor(False))
         self._is_ready: bool | None = None
+        self._kept: int | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -71,6 +76,21 @@ class Quantizer(nn.Module):
     def quantize(self, x: Tensor) -> Tensor:
         """``x`` quantised; not empty, and not at full precision."""
         raise NotImplementedError
+
+    def keep_alive(self, size: nn.Parameter, x: Tensor, *, last: float, first: float = 1.0) -> None:
+        """Bring a learned size back in training, if an optimizer took it too far for ``x``.
+
+        Once after each step of the optimizer: a batch alone does not move what is learned. See
+        :func:`~cl_strategies.plugins.quantization.bounds.bound_`.
+        """
+        if not (self.training and size.requires_grad and torch.is_grad_enabled()):
+            return
+        # Not tracked, as a layer may run several times before its backward pass.
+        if torch.compiler.is_compiling():  # a version would be a constant of the compiled code
+            bound_(size.data, x, first=first, last=last)
+        elif self._kept != size._version:
+            bound_(size.data, x, first=first, last=last)
+            self._kept = size._version
 
     def extra_repr(self) -> str:
         return _read(self.format)

@@ -31,12 +31,16 @@ class Scheme:
         """
         raise NotImplementedError
 
-    def activation(self, bits: int, *, features: int | None) -> ActivationQuantizer:
+    def activation(
+        self, bits: int, *, features: int | None, channel: int = 1
+    ) -> ActivationQuantizer:
         """A quantiser of activations.
 
         :param bits: 1 to 8, or 32.
         :param features: channels of activations that must be normalised first; ``None``: they
             are, or the scheme does not need it.
+        :param channel: the dimension of those channels; -1 after a linear layer, -3 after a
+            convolution.
         """
         raise NotImplementedError
 

@@ -14,6 +14,7 @@ def storage(model: nn.Module) -> dict[str, float]:
     """Two sizes of a quantised model, in bytes; nothing of a full-precision one.
 
     :param model: as it was trained, on any device.
+    :raises UserError: if the network has been seen to use a weight without calling its layer.
     :returns: ``weight_bytes``: bits times parameters, over all convolutions and linear layers,
         divided by eight; ``packed_bytes``: every tensor of the packed model, biases, BatchNorm and
         the constants of decoding included, or NaN where levels need more bits than were paid for.

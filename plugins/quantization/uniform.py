@@ -115,5 +115,5 @@ class Uniform(Scheme):
     def weight(self, bits: int, *, shape: Sequence[int], rescale: bool) -> UniformWeight:
         return UniformWeight(bits, symmetric=self.symmetric, per_channel=self.per_channel)
 
-    def activation(self, bits: int, *, features: int | None) -> UniformActivation:
+    def activation(self, bits: int, *, features: int | None, channel: int = 1) -> UniformActivation:
         return UniformActivation(bits, symmetric=self.symmetric)

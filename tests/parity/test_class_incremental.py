@@ -10,7 +10,6 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np

@@ -93,6 +93,32 @@ def test_learned_steps_have_their_own_weight_decay_and_rate():
     assert pact.optimizer.param_groups[1]["weight_decay"] == 2e-4
 
 
+@pytest.mark.parametrize(("name", "momentum"), [("lsq", 0.9), ("llsq", 0.0), ("pact", 0.0)])
+def test_learned_steps_have_a_tenth_of_the_rate_and_no_idle_momentum(name, momentum):
+    benchmark = stream()
+    made = strategy(benchmark, QuantizationPlugin(quantizer=name))
+    made.train(benchmark.train_stream[0])
+    _, learned = made.optimizer.param_groups
+    assert learned["lr"] == pytest.approx(0.005) and learned["momentum"] == momentum
+
+
+def test_a_weight_that_bypasses_its_layer_ends_the_training_at_once():
+    class Bypassing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.used, self.head = nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 6)
+
+        def forward(self, x):
+            return self.head(nn.functional.linear(self.stem(x).relu(), self.used.weight))
+
+    benchmark = stream()
+    made = strategy(benchmark, QuantizationPlugin())
+    made.model = Bypassing()
+    made.optimizer = torch.optim.SGD(made.model.parameters(), lr=0.1)
+    with pytest.raises(UserError, match="'used' is used without calling"):
+        made.train(benchmark.train_stream[0])
+
+
 def test_learned_steps_are_trained():
     benchmark = stream()
     made = quantize_strategy(strategy(benchmark))
