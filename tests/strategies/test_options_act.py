@@ -59,6 +59,8 @@ BESIDE_OWN: dict[str, dict[str, Options]] = {
     },
     "halrp": {"threshold": {"threshold": 0.01}, "gamma": {"pruning": "percentile"}},
     "lifequant": {"alpha": {"clamp": False}},
+    # Until classes are far apart, every sample is within the margin, whatever it is.
+    "podnet": {"margin": {"margin": -2.0}},
 }
 
 
