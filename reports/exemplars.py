@@ -17,6 +17,7 @@ from cl_strategies.reports.layout import rows_of
 from cl_strategies.reports.palette import assign_styles
 from cl_strategies.reports.plot_budgets import BudgetPoint, budget_svg
 from cl_strategies.reports.plot_stream import stream_svg
+from cl_strategies.reports.schema import BOX_COLUMNS
 from cl_strategies.reports.tables import SummaryRow
 
 HEADINGS = (
@@ -26,6 +27,8 @@ HEADINGS = (
     "Per class",
     "Bytes each",
     "Share of raw",
+    "Box area",
+    "Overlap with CAM",
     "Last accuracy",
     "Avg. incremental accuracy",
 )
@@ -109,6 +112,10 @@ def _cells(group: Group, rows: Sequence[SummaryRow]) -> tuple[str, ...]:
         MISSING if count is None or not classes else plain(count / classes, 1),
         MISSING if used is None or not count else show(used / count, "bytes"),
         MISSING if used is None or not raw else show(used / raw, "fraction"),
+        *(
+            MISSING if (share := _memory(group, column)) is None else show(share, "fraction")
+            for column in BOX_COLUMNS
+        ),
         *(
             MISSING if row is None else show_with_spread(row.mean, row.std, "fraction")
             for row in accuracies

@@ -45,6 +45,9 @@ _FIELDS_1 = tuple(name for name in _FIELDS if name != "memory")
 #: Of a memory that is counted in bytes: exemplars, their bytes, the bytes of the same images raw,
 #: and the classes that they are of.
 EXEMPLAR_COLUMNS = ("count", "bytes", "raw_bytes", "classes")
+#: Where exemplars have boxes: the share of the image that these cover, and their overlap with the
+#: boxes of class activation maps.
+BOX_COLUMNS = ("box_area", "cam_overlap")
 Number = float | None
 Lists = Mapping[str, Sequence[Number]]
 
@@ -67,8 +70,9 @@ class RunRecord:
     :param metrics: metric name -> value, ``None`` where the metric is undefined.
     :param memory: ``peak`` bytes while training, one for each position, ``None`` where the
         system does not say; like seconds they are the machine's, not the method's alone.
-    :param exemplars: :data:`EXEMPLAR_COLUMNS`, one value for each position; empty for a method
-        whose memory is not counted in bytes.
+    :param exemplars: :data:`EXEMPLAR_COLUMNS`, one value for each position, and those of
+        :data:`BOX_COLUMNS` that are known; empty for a method whose memory is not counted in
+        bytes.
     """
 
     status: str
@@ -154,7 +158,7 @@ class RunRecord:
             memory=_lists(fields.table("memory"), ("peak",), len(order))
             if version > 1
             else {"peak": ()},
-            exemplars=_lists(fields.table("exemplars"), EXEMPLAR_COLUMNS, len(order))
+            exemplars=_exemplars(fields.table("exemplars"), len(order))
             if "exemplars" in data
             else {},
         )
@@ -253,6 +257,15 @@ def _config(fields: Fields) -> dict[str, dict[str, Any]]:
     config.table("strategy").text("name")
     config.table("run").integer("seed")
     return sections
+
+
+def _exemplars(fields: Fields, longest: int) -> Lists:
+    fields.only(EXEMPLAR_COLUMNS, optional=BOX_COLUMNS)
+    columns = {key: fields.numbers(key, longest=longest) for key in EXEMPLAR_COLUMNS}
+    for key in BOX_COLUMNS:
+        if key in fields.values:
+            columns[key] = fields.numbers(key, high=1.0, longest=longest)
+    return columns
 
 
 def _lists(fields: Fields, keys: tuple[str, ...], longest: int) -> dict[str, tuple[Number, ...]]:

@@ -8,22 +8,29 @@ from typing import Any
 from cl_strategies.atomic import atomic_write
 from cl_strategies.plugins.exemplars.metrics import byte_memory
 from cl_strategies.plugins.masking.gallery import stored_pictures
+from cl_strategies.plugins.masking.metrics import cam_overlap
 from cl_strategies.reports.exemplar_sheet import sheet_png
 
 FILE = "exemplars.png"
 
 
-def exemplar_numbers(strategy: Any) -> dict[str, int] | None:
-    """Count, bytes, bytes of the same images raw, and classes; ``None`` without such a memory."""
+def exemplar_numbers(strategy: Any) -> dict[str, float] | None:
+    """Count, bytes, bytes of the same images raw, and classes; ``None`` without such a memory.
+
+    Where exemplars have boxes, also their mean area, and where masks made them, how much they
+    overlap with those of class activation maps.
+    """
     memory = byte_memory(strategy)
     if memory is None:
         return None
     report = memory.report()
+    shares = {"box_area": report["box_area"], "cam_overlap": cam_overlap(strategy)}
     return {
         "count": report["exemplars"],
         "bytes": report["bytes_used"],
         "raw_bytes": report["raw_bytes"],
         "classes": len(report["exemplars_per_class"]),
+        **{name: share for name, share in shares.items() if share is not None},
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cl_strategies.reports.schema import EXEMPLAR_COLUMNS
+from cl_strategies.reports.schema import BOX_COLUMNS, EXEMPLAR_COLUMNS
 
 #: Numbers of a row that stand in columns of their own in the result.
 COLUMNS = (
@@ -44,7 +44,8 @@ def _is_row(row: dict[str, Any]) -> bool:
     return (
         len(row["accuracy"]) == row["experience"] + 1
         and all(_is_number(value, 1) for value in row["accuracy"])
-        and {*exemplars} == {*EXEMPLAR_COLUMNS}
+        and {*EXEMPLAR_COLUMNS} <= {*exemplars} <= {*EXEMPLAR_COLUMNS, *BOX_COLUMNS}
+        and all(_is_number(exemplars.get(key, 0), 1) for key in BOX_COLUMNS)
         and all(_is_number(value, _MOST) for value in [*measured, *exemplars.values()])
     )
 
@@ -57,7 +58,9 @@ def exemplar_columns(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
     """The columns of a memory that is counted in bytes; none for other strategies."""
     if not rows or not all("exemplars" in row for row in rows):
         return {}
-    return {key: [row["exemplars"][key] for row in rows] for key in EXEMPLAR_COLUMNS}
+    keys = [*EXEMPLAR_COLUMNS, *BOX_COLUMNS]
+    known = [key for key in keys if all(key in row["exemplars"] for row in rows)]
+    return {key: [row["exemplars"][key] for row in rows] for key in known}
 
 
 def accuracy_matrix(rows: list[dict[str, Any]], experiences: int) -> np.ndarray:

@@ -15,7 +15,8 @@ class AANets(ClassIncremental):
     :param codec: what exemplars are stored with, such as ``"jpeg:quality=50"``.
     :param boxes: rule for the boxes of two-resolution exemplars.
     :param growing: ``mem_bytes`` for each class.
-    :param mixture_lr: learning rate of the mixture.
+    :param mixture_lr: learning rate of the mixture, plain gradient descent; below about 1e-6 its
+        steps are lost in float32.
     :param less_forget: base weight of the less-forget loss; 5 for CIFAR-100, 10 for ImageNet.
     :param ranking: weight of the margin ranking loss.
     :param margin: of that loss.
@@ -33,7 +34,7 @@ class AANets(ClassIncremental):
         codec: str = "raw",
         boxes: str = "cam",
         growing: bool = False,
-        mixture_lr: float = 1e-8,
+        mixture_lr: float = 0.01,
         less_forget: float = 5.0,
         ranking: float = 1.0,
         margin: float = 0.5,

@@ -83,6 +83,8 @@ class CIM(ClassIncremental):
         ``cam``, ``cam-threshold``, ``joint``.
     :param threshold: tau: share of the greatest activation that counts as active.
     :param eta: ratio of areas between image and stored background.
+    :param filter: how the background is made smaller: ``nearest`` as in the paper, or ``box``, the
+        mean of each cell, which lossy files store in fewer bytes.
     :param foreground_eta: the same inside the box; 2 in the ablation "Fg Compressed".
     :param inner: how both parts are written: ``raw`` as in the paper, ``png``, ``jpeg``, ``webp``.
     :param quality: of a lossy ``inner``.
@@ -94,7 +96,8 @@ class CIM(ClassIncremental):
     :param penalty: mu, weight of R(phi).
     :param diversity: mu', weight of the term against collapse.
     :param mask_lr: beta_2, for phi.
-    :param inner_lr_ratio: beta_1 as a share of the optimizer's learning rate.
+    :param inner_lr: beta_1, for the network's step within a mask-level step; like ``mask_lr`` it
+        falls to 0 along a cosine.
     :param mask_steps: mask-level steps after each epoch, per new class.
     :param mask_batch_size: samples of each batch of such a step.
     :param learned_activations: how many activation functions are learned, counted from the last;
@@ -115,6 +118,7 @@ class CIM(ClassIncremental):
         masks: str = "bilevel",
         threshold: float = 0.6,
         eta: float = 4.0,
+        filter: str = "nearest",
         foreground_eta: float = 1.0,
         inner: str = "raw",
         quality: int = 75,
@@ -125,7 +129,7 @@ class CIM(ClassIncremental):
         penalty: float = 0.1,
         diversity: float = 0.2,
         mask_lr: float = 0.01,
-        inner_lr_ratio: float = 1.0,
+        inner_lr: float = 0.1,
         mask_steps: float = 0.5,
         mask_batch_size: int = 16,
         learned_activations: int = 0,
@@ -133,19 +137,20 @@ class CIM(ClassIncremental):
         released: bool = False,
         **template: Any,
     ) -> None:
-        if released and inner_lr_ratio != 1.0:
-            raise UserError("released=True sets inner_lr_ratio to 0.1: leave it at 1")
+        if released and inner_lr != 0.1:
+            raise UserError("released=True sets inner_lr to 0.01: leave it at 0.1")
         objective = MaskObjective(
             penalty=penalty,
             diversity=diversity,
             eta=eta,
+            filter=filter,
             second_order=second_order,
             fixed=("auxiliary.*", *(("*shortcut*", "*downsample*") if released else ())),
             nearest="floor" if released else "pillow",
         )
         schedule = MaskSchedule(
             lr=mask_lr,
-            inner_lr_ratio=0.1 if released else inner_lr_ratio,
+            inner_lr=0.01 if released else inner_lr,
             batch_size=mask_batch_size,
             steps_per_class=mask_steps,
             outer="all" if released else "new",
@@ -155,7 +160,11 @@ class CIM(ClassIncremental):
         self.masking = CIMPlugin(
             mem_bytes,
             codec=TwoResolution(
-                eta=eta, foreground_eta=foreground_eta, inner=inner, quality=quality
+                eta=eta,
+                foreground_eta=foreground_eta,
+                filter=filter,
+                inner=inner,
+                quality=quality,
             ),
             masks=masks,
             threshold=threshold,

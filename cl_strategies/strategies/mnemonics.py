@@ -15,9 +15,9 @@ class Mnemonics(ClassIncremental):
     :param codec: what exemplars are stored with, such as ``"jpeg:quality=50"``.
     :param boxes: rule for the boxes of two-resolution exemplars.
     :param growing: ``mem_bytes`` for each class.
-    :param pixel_lr: learning rate of pixels.
+    :param pixel_lr: learning rate of pixels in ``[0, 1]``, of Adam.
     :param pixel_epochs: passes over the new data to train pixels.
-    :param pixel_decay: weight decay of pixels.
+    :param pixel_decay: decoupled weight decay of pixels.
     :param less_forget: base weight of the less-forget loss; 5 for CIFAR-100, 10 for ImageNet.
     :param ranking: weight of the margin ranking loss.
     :param margin: of that loss.
@@ -35,7 +35,7 @@ class Mnemonics(ClassIncremental):
         codec: str = "raw",
         boxes: str = "cam",
         growing: bool = False,
-        pixel_lr: float = 1e-5,
+        pixel_lr: float = 0.01,
         pixel_epochs: int = 1,
         pixel_decay: float = 5e-4,
         less_forget: float = 5.0,

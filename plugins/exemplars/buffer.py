@@ -126,13 +126,18 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         """What the memory holds, in numbers.
 
         ``raw_bytes`` is what the same images take as uint8, and ``compression_rate`` the share
-        of it that is used, labels and headers included.
+        of it that is used, labels and headers included. ``box_area`` is the mean share of an
+        image that its box covers, ``None`` without boxes.
         """
         records, used = self.records, self.bytes_used
-        raw = 0
+        box_of = self.codec.box if self.codec.needs_box else None  # type: ignore[attr-defined]
+        raw, shares = 0, 0.0
         for record in records:
             _, _, height, width, channels = HEADER.unpack_from(record.payload)
             raw += height * width * channels
+            if box_of is not None:
+                h0, h1, w0, w1 = box_of(record.payload)
+                shares += (h1 - h0) * (w1 - w0) / (height * width)
         return {
             "codec": self.codec.name,
             "budget": self.budget,
@@ -141,6 +146,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             "bytes_per_exemplar": used / len(records) if records else None,
             "raw_bytes": raw,
             "compression_rate": used / raw if raw else None,
+            "box_area": shares / len(records) if records and box_of is not None else None,
             "exemplars_per_class": self.counts(),
         }
 
@@ -232,25 +238,30 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     def rewrite(self, payload_of: Callable[[Record], bytes]) -> None:
         """Store other payloads for the same samples, such as images that were trained.
 
+        Where they are larger, what no longer fits is dropped from the end of each group.
+
         :param payload_of: from an exemplar to its new payload.
-        :raises UserError: if one is not of this codec, or all together exceed the budget; the
+        :raises UserError: if one is not of this codec, or the budget cannot hold one of them; the
             buffer is then as before.
         """
         groups = {
             name: [record._replace(payload=payload_of(record)) for record in group]
             for name, group in self._groups.items()
         }
-        records = [record for group in groups.values() for record in group]
-        for record in records:
+        for record in [record for group in groups.values() for record in group]:
             self.codec.check(record.payload)
-        used = sum(record.cost for record in records)
-        if used > self.budget:
-            raise UserError(f"the new payloads take {used} bytes, more than {self.budget}")
-        self._groups, self._dataset = groups, None
+        self._groups = self._fill({}, self.max_size, stored=groups)
+        self._dataset = None
 
-    def _fill(self, fresh: Mapping[tuple[int, int], list[Candidate]], size: int) -> Groups:
-        names = [*self._groups, *(name for name in fresh if name not in self._groups)]
-        queues = [Queue(_merge(self._groups.get(name, []), fresh.get(name, []))) for name in names]
+    def _fill(
+        self,
+        fresh: Mapping[tuple[int, int], list[Candidate]],
+        size: int,
+        stored: Groups | None = None,
+    ) -> Groups:
+        stored = self._groups if stored is None else stored
+        names = [*stored, *(name for name in fresh if name not in stored)]
+        queues = [Queue(_merge(stored.get(name, []), fresh.get(name, []))) for name in names]
         fill(queues, size, per_group=self.growing, pool=self.pool)
         return {name: queue.taken for name, queue in zip(names, queues, strict=True)}
 

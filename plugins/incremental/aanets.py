@@ -23,11 +23,11 @@ _MOST_BATCHES = 501
 class AANetsMethod(LUCIRMethod):
     """LUCIR on a stable and a plastic branch, whose mixture is learned on balanced data.
 
-    :param mixture_lr: learning rate of the mixture.
+    :param mixture_lr: learning rate of the mixture, plain gradient descent.
     :param options: of :class:`LUCIRMethod`.
     """
 
-    def __init__(self, *, mixture_lr: float = 1e-8, **options: Any) -> None:
+    def __init__(self, *, mixture_lr: float = 0.01, **options: Any) -> None:
         not_negative(mixture_lr=mixture_lr)
         super().__init__(**options)
         self.mixture_lr = mixture_lr

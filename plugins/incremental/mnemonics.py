@@ -25,16 +25,19 @@ from cl_strategies.ranges import not_negative, positive
 class MnemonicsMethod(LUCIRMethod):
     """LUCIR whose new exemplars are trained, as pixels, to be good class means.
 
-    :param pixel_lr: learning rate of pixels in ``[0, 1]``.
+    Pixels are trained by Adam: its steps do not depend on the size of an image, nor on how many
+    exemplars share a mean, as the gradient of one pixel does.
+
+    :param pixel_lr: learning rate of pixels in ``[0, 1]``, about what one step moves them by.
     :param pixel_epochs: passes over the new data.
-    :param pixel_decay: weight decay of pixels.
+    :param pixel_decay: decoupled weight decay of pixels.
     :param options: of :class:`LUCIRMethod`.
     """
 
     def __init__(
         self,
         *,
-        pixel_lr: float = 1e-5,
+        pixel_lr: float = 0.01,
         pixel_epochs: int = 1,
         pixel_decay: float = 5e-4,
         **options: Any,
@@ -72,9 +75,7 @@ class MnemonicsMethod(LUCIRMethod):
         units = network.unit_of(labels)
         stored = class_means(strategy, network).to(images[0])
         present = torch.unique(units)
-        optimizer = torch.optim.SGD(
-            images, lr=self.pixel_lr, momentum=0.9, weight_decay=self.pixel_decay
-        )
+        optimizer = torch.optim.AdamW(images, lr=self.pixel_lr, weight_decay=self.pixel_decay)
         with evaluating(network):
             for _ in range(self.pixel_epochs):
                 for x, y in shuffled(strategy, strategy.experience.dataset.train()):
@@ -89,7 +90,9 @@ class MnemonicsMethod(LUCIRMethod):
                     for image, slope in zip(images, torch.autograd.grad(loss, images), strict=True):
                         image.grad = slope
                     optimizer.step()
-        return [image.detach().clamp(0, 1).cpu() for image in images]
+                    for image in images:  # what is stored has no values beyond
+                        image.data.clamp_(0, 1)
+        return [image.detach().cpu() for image in images]
 
 
 def tensor_transform(dataset: Any) -> Callable[[Tensor], Tensor]:
@@ -104,10 +107,9 @@ def _as_float(pixels: Any) -> Tensor:
 
 
 def _encoded(memory: ByteBudgetBuffer, record: Record, image: Tensor | None) -> bytes:
-    """The payload of a trained exemplar; the old one if the new one would be larger."""
+    """The payload of a trained exemplar, or that of one that was not trained."""
     if image is None:
         return record.payload
     pixels = (image * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
     box = memory.codec.box(record.payload) if memory.codec.needs_box else None  # type: ignore[attr-defined]
-    payload = memory.codec.encode(np.asarray(pixels), box)
-    return payload if len(payload) <= len(record.payload) else record.payload
+    return memory.codec.encode(np.asarray(pixels), box)

@@ -44,8 +44,10 @@ class MaskObjective:
         as Eq. 7 reads.
     :param fixed: patterns of names of parameters that take no step; the classifier never does.
         The authors' code leaves out the convolutions of shortcuts.
-    :param nearest: pixels of the background: ``"pillow"`` as they are stored, ``"floor"`` as the
-        authors' code has it here.
+    :param filter: how the background is made smaller: ``"nearest"`` or ``"box"``, as for the
+        exemplars.
+    :param nearest: pixels of a ``"nearest"`` background: ``"pillow"`` as they are stored,
+        ``"floor"`` as the authors' code has it here.
     :raises UserError: for an option out of range.
     """
 
@@ -55,9 +57,12 @@ class MaskObjective:
     second_order: bool = True
     masks_follow_weights: bool = True
     fixed: tuple[str, ...] = ()
+    filter: str = "nearest"
     nearest: str = "pillow"
 
     def __post_init__(self) -> None:
+        if self.filter not in ("nearest", "box"):
+            raise UserError(f"filter is {self.filter!r}: use nearest or box")
         if self.nearest not in ("pillow", "floor"):
             raise UserError(f"nearest is {self.nearest!r}: use pillow or floor")
         if self.penalty < 0 or self.diversity < 0:
@@ -109,7 +114,9 @@ def mask_losses(
     with tap.features() as features, activations.replacing():
         logits = functional_call(model, mask_values, (x,))
     maps = tap.maps(features[-1], y)
-    compressed = soft_compress(x, maps, eta=objective.eta, nearest=objective.nearest)
+    compressed = soft_compress(
+        x, maps, eta=objective.eta, filter=objective.filter, nearest=objective.nearest
+    )
 
     def network(images: Tensor) -> Tensor:
         return functional_call(model, values, (images,))

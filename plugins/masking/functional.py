@@ -15,7 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.masking.nearest import check_eta, floor_index, low_size, nearest_index
+from cl_strategies.plugins.masking.nearest import (
+    box_means,
+    check_eta,
+    floor_index,
+    low_size,
+    nearest_index,
+)
 from cl_strategies.plugins.masking.pade_function import pade_activation
 
 __all__ = [
@@ -182,7 +188,9 @@ def memory_cost(
     return share + (1 - share) / eta
 
 
-def soft_compress(x: Tensor, mask: Tensor, *, eta: float = 4.0, nearest: str = "pillow") -> Tensor:
+def soft_compress(
+    x: Tensor, mask: Tensor, *, eta: float = 4.0, filter: str = "nearest", nearest: str = "pillow"
+) -> Tensor:
     """Images blended with their low-resolution version by a continuous mask (Eq. S1c).
 
     ``mask * x + (1 - mask) * x_eta``: the differentiable counterpart of
@@ -191,6 +199,8 @@ def soft_compress(x: Tensor, mask: Tensor, *, eta: float = 4.0, nearest: str = "
     :param x: network inputs ``(N, C, H, W)``.
     :param mask: maps ``(N, h, w)``, interpolated bilinearly to ``(H, W)`` if of another size.
     :param eta: ratio of areas, at least 1.
+    :param filter: ``"nearest"`` as in the paper, or ``"box"``: each low-resolution pixel is the
+        mean of its cell.
     :param nearest: ``"pillow"``, as exemplars are stored, or ``"floor"``, as the authors' code
         does in this place (see :mod:`~cl_strategies.plugins.masking.nearest`).
     :returns: ``(N, C, H, W)``.
@@ -199,11 +209,15 @@ def soft_compress(x: Tensor, mask: Tensor, *, eta: float = 4.0, nearest: str = "
     if mask.shape[-2:] != (height, width):
         mask = F.interpolate(mask[:, None], (height, width), mode="bilinear")[:, 0]
     index = {"pillow": nearest_index, "floor": floor_index}[nearest]
-    rows, columns = (
-        torch.from_numpy(index(size, low)[index(low, size)]).to(x.device)
-        for size, low in _pairs(height, width, eta)
-    )
-    low = x[..., rows, :][..., columns]
+    pairs = _pairs(height, width, eta)
+    rows, columns = (torch.tensor(index(low, size)).to(x.device) for size, low in pairs)
+    if filter == "box":
+        vertical, horizontal = (torch.tensor(box_means(*pair)).to(x) for pair in pairs)
+        low = vertical @ x @ horizontal.T
+    else:
+        kept = (torch.tensor(index(size, low)).to(x.device) for size, low in pairs)
+        low = x[..., next(kept), :][..., next(kept)]
+    low = low[..., rows, :][..., columns]
     return low + mask[:, None] * (x - low)
 
 

@@ -35,8 +35,8 @@ class MaskSchedule:
     """How phi is optimised: as the paper says, and as the released code does where it is silent.
 
     :param lr: beta_2, at the start of an experience; it falls to 0 along a cosine.
-    :param inner_lr_ratio: beta_1 as a share of the optimizer's learning rate; the released FOSTER
-        has 0.1.
+    :param inner_lr: beta_1, likewise. It belongs to the plain gradient step of Eq. 7, whatever
+        optimizer trains the network: a rate for Adam would make that step too short to count.
     :param optimizer: ``"adam"``, as released, or ``"sgd"``, the plain step of Eq. 9.
     :param weight_decay: of phi.
     :param clip: greatest norm of the gradient; 0 for no limit.
@@ -50,7 +50,7 @@ class MaskSchedule:
     """
 
     lr: float = 0.01
-    inner_lr_ratio: float = 1.0
+    inner_lr: float = 0.1
     optimizer: str = "adam"
     weight_decay: float = 5e-4
     clip: float = 1.0
@@ -68,7 +68,7 @@ class MaskSchedule:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UserError(f"{name} is {getattr(self, name)!r}: use {' or '.join(allowed)}")
-        for name in ("lr", "inner_lr_ratio", "batch_size", "steps_per_class"):
+        for name in ("lr", "inner_lr", "batch_size", "steps_per_class"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}: give a number above 0")
         if self.weight_decay < 0 or self.clip < 0:
@@ -153,7 +153,7 @@ class MaskLearner:
         """Mask-level steps (Eq. 7 to 9); the network is left as it was.
 
         :param count: how many.
-        :param progress: share of the experience's epochs that are over, for the learning rates.
+        :param progress: share of the experience's epochs that are over, for both learning rates.
         """
         activations, tap = self._ready()
         fade = 0.5 * (1 + math.cos(math.pi * progress))
@@ -166,7 +166,7 @@ class MaskLearner:
                     next(inner),
                     next(outer),
                     self.objective,
-                    lr=self.schedule.inner_lr_ratio * strategy.optimizer.param_groups[0]["lr"],
+                    lr=self.schedule.inner_lr * fade,
                     inner_loss=self._inner_loss(strategy),
                 )
                 self._update(gradients, fade)

@@ -1,4 +1,4 @@
-"""Nearest-neighbour resampling with the pixel choice of Pillow.
+"""Nearest-neighbour and box resampling with the pixel choice of Pillow.
 
 Pillow takes the source pixel under the centre of each target pixel, and finds that centre by
 adding up the step in double precision. ``floor((i + 0.5) * n / o)`` and PyTorch's
@@ -45,6 +45,30 @@ def floor_index(size: int, target: int) -> Index:
     index = np.arange(target, dtype=np.int64) * size // target
     index.flags.writeable = False
     return index
+
+
+@lru_cache(maxsize=1024)
+def box_means(size: int, target: int) -> npt.NDArray[np.float64]:
+    """Weights by which Pillow's ``BOX`` turns ``size`` pixels into ``target``, ``(target, size)``.
+
+    Each target pixel is the mean of the source pixels whose centres lie in its cell.
+
+    :param target: at most ``size``.
+
+    >>> box_means(4, 2).tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
+    """
+    step = size / target
+    centres, source = (np.arange(target)[:, None] + 0.5) * step, np.arange(size)
+    offsets = (source - centres + 0.5) * (1 / step)
+    inside = (offsets > -0.5) & (offsets <= 0.5)
+    # Pillow looks no further than this, which counts where a centre lies on the edge of a cell.
+    inside &= (source >= (centres - step / 2 + 0.5).astype(int)) & (
+        source < (centres + step / 2 + 0.5).astype(int)
+    )
+    weights = inside / inside.sum(axis=1, keepdims=True)
+    weights.flags.writeable = False
+    return weights
 
 
 def low_size(height: int, width: int, eta: float) -> tuple[int, int]:

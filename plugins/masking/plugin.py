@@ -28,6 +28,7 @@ from cl_strategies.plugins.masking.learner import (
     criterion_loss,
     endless,
 )
+from cl_strategies.plugins.masking.measured import MeasuredBoxes
 from cl_strategies.plugins.masking.threshold import choose_threshold
 from cl_strategies.plugins.regularization.loss_scale import LossScale
 from cl_strategies.plugins.regularization.loss_term import check_single_pass
@@ -92,8 +93,9 @@ class CIMPlugin(CompressedReplayPlugin):
         self.codec = codec or TwoResolution()
         self.masks = masks
         self.rule = _rule(masks, threshold, area)
+        self._measured = MeasuredBoxes(self.rule, threshold)
         self.artefacts = artefacts or ArtefactSchedule()
-        objective = objective or MaskObjective(eta=self.codec.eta)
+        objective = objective or MaskObjective(eta=self.codec.eta, filter=self.codec.filter)
         self.learner = MaskLearner(
             objective, schedule or MaskSchedule(), learnable=learnable, host_loss=host_loss
         )
@@ -102,7 +104,7 @@ class CIMPlugin(CompressedReplayPlugin):
             codec="raw" if masks == "none" else self.codec,
             growing=growing,
             order=order,
-            boxes=self.rule,
+            boxes=self._measured,
             pool=pool,
             rank_stored=masks != "none",
         )
@@ -112,6 +114,16 @@ class CIMPlugin(CompressedReplayPlugin):
         self._new: Any = None
         self._held_out: Any = None
         self._batches: tuple[Iterator[Batch], Iterator[Batch]] | None = None
+
+    @property
+    def cam_overlap(self) -> float | None:
+        """How much the boxes made last overlap with those of class activation maps.
+
+        Mean intersection over union over the images of the latest experience, with the network at
+        its end; ``None`` without boxes, and for a network without such maps. The mean area of the
+        boxes is ``memory.report()["box_area"]``.
+        """
+        return self._measured.overlap
 
     def after_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
         """Make the new images compressible, and join the exemplars to them."""
@@ -189,12 +201,14 @@ class CIMPlugin(CompressedReplayPlugin):
             "memory": super().state_dict(),
             "masks": self.learner.state_dict(),
             "threshold": threshold,
+            "cam_overlap": self._measured.overlap,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """:raises UserError: if the state is damaged or was made with other options."""
         super().load_state_dict(state["memory"])
         self.learner.load_state_dict(state["masks"])
+        self._measured.overlap = state.get("cam_overlap")  # not there in earlier releases
         if isinstance(self.rule, CamBoxes):
             self.rule.threshold = state["threshold"]
 

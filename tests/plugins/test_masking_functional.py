@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.exemplars.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.functional import (
     bounding_boxes,
     class_activation_map,
@@ -18,7 +19,7 @@ from cl_strategies.plugins.masking.functional import (
     memory_cost,
     soft_compress,
 )
-from cl_strategies.plugins.masking.nearest import low_size, nearest_index
+from cl_strategies.plugins.masking.nearest import box_means, low_size, nearest_index
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cim"
 
@@ -92,6 +93,25 @@ def test_soft_compression_with_a_hard_mask_is_what_is_stored():
     soft = soft_compress(image.permute(2, 0, 1)[None].double(), mask)
     hard = downsample_background(image, (4, 20, 10, 33))
     assert torch.equal(soft[0].permute(1, 2, 0), hard.double())
+
+
+def test_soft_compression_with_means_of_cells_is_what_is_stored():
+    image = torch.randint(0, 256, (38, 50, 3), dtype=torch.uint8)
+    mask = torch.zeros(1, 38, 50)
+    mask[0, 4:20, 10:33] = 1
+    soft = soft_compress(image.permute(2, 0, 1)[None].double(), mask, filter="box")
+    codec = TwoResolution(filter="box")
+    stored = codec.decode(codec.encode(image.numpy(), (4, 20, 10, 33)))
+    assert np.abs(soft[0].permute(1, 2, 0).numpy() - stored).max() <= 1  # Pillow rounds twice
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), size=st.integers(1, 300))
+def test_means_of_cells_are_those_of_pillow(data, size):
+    target = data.draw(st.integers(1, size))
+    impulses = Image.fromarray(np.eye(size, dtype=np.float32))
+    expected = np.asarray(impulses.resize((target, size), Image.Resampling.BOX)).T
+    np.testing.assert_allclose(box_means(size, target), expected, atol=1e-6)
 
 
 @settings(max_examples=150, deadline=None)

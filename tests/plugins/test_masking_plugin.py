@@ -219,6 +219,25 @@ def test_mask_steps_lower_what_they_are_for(trained):
     assert sizes[20.0] < 0.9 * sizes[0.0]
 
 
+def test_the_inner_step_has_a_rate_of_its_own():
+    dataset = data(Squares(40, seed=5))
+
+    def learned(inner_lr=0.1, optimizer_lr=0.1):
+        torch.manual_seed(0)
+        agent = agent_for(network())  # one that has something to learn
+        agent.optimizer = torch.optim.Adam(agent.model.parameters(), lr=optimizer_lr)
+        schedule = MaskSchedule(inner_lr=inner_lr, optimizer="sgd")
+        learner = MaskLearner(MaskObjective(penalty=0.0, diversity=0.0), schedule)
+        phi = learner.begin(agent, dataset)
+        batches = endless(dataset, 16, agent.device), endless(dataset, 16, agent.device)
+        learner.steps(agent, *batches, count=1, progress=0.0)
+        return torch.cat([p.detach().flatten() for p in phi.parameters()])
+
+    assert MaskSchedule().inner_lr == 0.1  # the paper's beta_1
+    assert torch.equal(learned(), learned(optimizer_lr=0.003))
+    assert not torch.equal(learned(), learned(inner_lr=0.01))
+
+
 def test_phi_goes_on_or_starts_over(trained):
     dataset = data(Squares(20))
     for start, same in (("first", True), ("previous", False)):
@@ -252,6 +271,8 @@ def test_masks_cannot_be_learned_outside_an_experience(trained):
         lambda: MaskSchedule(clip=-1),
         lambda: MaskObjective(penalty=-1),
         lambda: MaskObjective(nearest="cubic"),
+        lambda: MaskObjective(filter="cubic"),
+        lambda: MaskSchedule(inner_lr=0),
         lambda: CIMPlugin(masks="attention"),
         lambda: CIMPlugin(codec=TwoResolution(eta=4), threshold=2.0),
     ],

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.masking.gallery import StoredPicture
 from cl_strategies.reports import write_report
 from cl_strategies.reports.collection import collect
 from cl_strategies.reports.exemplar_sheet import data_uri, sheet_png
 from cl_strategies.reports.exemplars import HEADINGS, compression_curve, exemplar_tables, method_of
+from cl_strategies.reports.formatting import MISSING
 from cl_strategies.reports.grouping import group_records
 from cl_strategies.reports.schema import RunRecord
 from cl_strategies.reports.tables import summarise
@@ -67,6 +69,27 @@ def test_the_table_counts_exemplars_bytes_and_the_share_of_raw(records, write_ru
     assert (line["Budget"], line["Used"]) == ("2.00\u00a0KiB", "2.00\u00a0KiB")
     assert (line["Exemplars"], line["Per class"], line["Bytes each"]) == ("30", "5.0", "68\u00a0B")
     assert line["Share of raw"] == "25.0\u00a0%" and line["Last accuracy"].startswith("60.0")
+
+
+def test_boxes_are_in_the_table_and_are_read_again(make_record, stored, write_runs):
+    record = stored("two-resolution", 2048, 0.5, 0.5)
+    boxes = {"box_area": [0.5, 0.4, 0.25], "cam_overlap": [0.9, 0.8, 0.96]}
+    record = dataclasses.replace(record, exemplars={**record.exemplars, **boxes})
+    folder = write_runs([record, stored("jpeg", 2048, 0.6, 0.25)])
+    read = [run.record for run in collect(folder).runs]
+    table = table_of(read, folder)
+    lines = {name: dict(zip(HEADINGS, cells, strict=True)) for name, cells in table.lines}
+    found = lines["compressed-replay (codec=two-resolution)"]
+    assert (found["Box area"], found["Overlap with CAM"]) == ("25.0\u00a0%", "96.0\u00a0%")
+    plain = lines["compressed-replay (codec=jpeg)"]
+    assert plain["Box area"] == plain["Overlap with CAM"] == MISSING
+
+
+def test_a_share_of_boxes_above_one_is_refused(stored):
+    record = stored("two-resolution", 2048, 0.5, 0.5)
+    wrong = {**record.exemplars, "box_area": [0.5, 1.5, 0.5]}
+    with pytest.raises(UserError, match="box_area"):
+        RunRecord.from_dict(dataclasses.replace(record, exemplars=wrong).to_dict(), source="r")
 
 
 def test_budgets_of_one_method_are_one_curve(records, write_runs):

@@ -5,15 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
-from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 
 from cl_strategies.benchmarks.builder import build_benchmark
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.pictures import exemplar_numbers
 from cl_strategies.experiment.state import capture_state, restore_state
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.masking.boxes import CamBoxes
 from cl_strategies.plugins.masking.functional import downsample_background
+from cl_strategies.plugins.masking.metrics import mask_metrics
 from cl_strategies.plugins.masking.pade import PadeActivations
 from cl_strategies.plugins.masking.plugin import MASKS
 from cl_strategies.strategies.base import Strategy
@@ -226,7 +228,7 @@ def test_the_callers_plugins_are_left_alone():
 def test_the_released_behaviours_are_one_switch():
     strategy = make(released=True)
     schedule, objective = strategy.masking.learner.schedule, strategy.masking.learner.objective
-    assert (schedule.outer, schedule.start, schedule.inner_lr_ratio) == ("all", "first", 0.1)
+    assert (schedule.outer, schedule.start, schedule.inner_lr) == ("all", "first", 0.01)
     assert objective.nearest == "floor" and "*shortcut*" in objective.fixed
     train(strategy, stream())
 
@@ -237,7 +239,9 @@ def test_the_released_behaviours_are_one_switch():
         ({"host": "fostr"}, "host"),
         ({"masks": "learned"}, "masks"),
         ({"eta": 0.5}, "eta"),
-        ({"released": True, "inner_lr_ratio": 0.5}, "released"),
+        ({"released": True, "inner_lr": 0.5}, "released"),
+        ({"inner_lr": 0.0}, "inner_lr"),
+        ({"filter": "lanczos"}, "filter"),
         ({"inner": "gif"}, "coder"),
         ({"mask_lr": 0.0}, "lr"),
         ({"threshold": 1.0}, "threshold"),
@@ -333,3 +337,57 @@ def test_an_interrupted_run_with_a_host_goes_on_bit_for_bit(host):
             part(whole).state_dict().items(), part(resumed).state_dict().items(), strict=True
         )
         assert all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairs)
+
+
+# ---------------------------------------------------------------------- boxes in numbers
+
+
+def test_the_overlap_with_plain_maps_is_measured_where_boxes_are_made():
+    overlaps = {}
+    for masks in ("none", "cam", "empty", "centre", "bilevel"):
+        strategy = train(make(masks=masks, epochs=2, mask_lr=0.05), stream())
+        overlaps[masks] = strategy.masking.cam_overlap
+        area = strategy.masking.memory.report()["box_area"]
+        assert {"none": area is None, "empty": area == 0, "centre": area == 0.25}.get(masks, True)
+    assert overlaps["none"] is None and overlaps["cam"] == 1
+    assert 0 <= overlaps["empty"] < overlaps["centre"] < 1
+    assert 0 < overlaps["bilevel"] < 1
+
+
+def test_boxes_in_numbers_are_metrics_and_outlast_a_resume():
+    area, overlap = mask_metrics()
+    strategy = make(masks="random", plugins=[EvaluationPlugin(area, overlap, loggers=[])])
+    benchmark = stream()
+    train(strategy, benchmark)
+    assert area.values == [0.25, 0.25]
+    assert len(overlap.values) == 2 and overlap.values[-1] == strategy.masking.cam_overlap
+    resumed = make(masks="random")
+    state = copy.deepcopy(capture_state(strategy))
+    restore_state(resumed, state, experiences_seen=list(benchmark.train_stream))
+    assert resumed.masking.cam_overlap == strategy.masking.cam_overlap
+    numbers = exemplar_numbers(resumed)
+    assert (numbers["box_area"], numbers["cam_overlap"]) == (0.25, overlap.values[-1])
+
+
+def test_boxes_that_look_at_nothing_need_no_activation_maps():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(768, 20), nn.ReLU(), nn.Linear(20, 6))
+    strategy = CIM(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        train_mb_size=12,
+        masks="centre",
+        evaluator=None,
+    )
+    strategy.train(stream().train_stream[0])
+    assert strategy.masking.cam_overlap is None
+    assert strategy.masking.memory.report()["box_area"] == 0.25
+
+
+def test_the_background_is_stored_and_learned_with_the_filter_that_is_asked_for():
+    payloads = {}
+    for filter in ("nearest", "box"):
+        strategy = train(make(masks="empty", epochs=1, filter=filter), stream(tasks=1))
+        assert strategy.masking.codec.filter == filter
+        assert strategy.masking.learner.objective.filter == filter
+        payloads[filter] = {r.payload for r in strategy.masking.memory.records}
+    assert payloads["nearest"].isdisjoint(payloads["box"])

@@ -314,17 +314,20 @@ def test_foster_is_compressed_to_one_backbone_that_follows_both():
 
 def test_aanets_learns_its_mixture_apart():
     benchmark = stream()
-    for rate, moved in ((1e-8, False), (1.0, True)):
-        strategy = train(make(AANets, benchmark, mixture_lr=rate), benchmark, 2)
-        mixture = strategy.model.backbone.mixture
-        assert bool((mixture - 0.5).abs().max() > 1e-3) == moved
-        assert not mixture.requires_grad
+    mixtures = []
+    for options in ({"mixture_lr": 0.0}, {}, {"mixture_lr": 0.1}):
+        strategy = train(make(AANets, benchmark, **options), benchmark, 2)
+        mixtures.append(strategy.model.backbone.mixture)
+        assert not mixtures[-1].requires_grad
+    still, default, fast = mixtures
+    assert torch.equal(still, torch.full_like(still, 0.5))
+    assert (default - 0.5).abs().max() > 1e-3 and not torch.equal(default, fast)
 
 
 def test_mnemonics_trains_the_pixels_of_new_exemplars_within_the_budget():
     benchmark = stream()
     plain = train(make(Mnemonics, benchmark, pixel_epochs=0), benchmark, 2)
-    moved = train(make(Mnemonics, benchmark, pixel_lr=1.0, pixel_epochs=3), benchmark, 1)
+    moved = train(make(Mnemonics, benchmark), benchmark, 1)
     before = {record.payload for record in moved.memory.memory.records}
     moved.train(benchmark.train_stream[1])
     memory = moved.memory.memory
@@ -336,6 +339,20 @@ def test_mnemonics_trains_the_pixels_of_new_exemplars_within_the_budget():
             assert record.payload not in untrained
         else:  # old ones stay as they were
             assert record.payload in before
+
+
+def test_trained_pixels_are_stored_though_they_take_more_bytes():
+    benchmark = stream()
+    plain, moved = (
+        train(make(Mnemonics, benchmark, codec="png", pixel_epochs=epochs), benchmark, 1)
+        for epochs in (0, 1)
+    )
+    memories = [strategy.memory.memory for strategy in (plain, moved)]
+    each = [memory.report()["bytes_per_exemplar"] for memory in memories]
+    assert each[1] > each[0]  # noise does not compress
+    assert not {r.payload for r in memories[0].records} & {r.payload for r in memories[1].records}
+    assert memories[1].bytes_used <= 40 * BYTES
+    assert len(memories[1].records) < len(memories[0].records)
 
 
 def test_mrdc_stores_jpeg_of_the_chosen_quality_for_any_host():
