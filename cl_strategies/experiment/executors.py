@@ -179,7 +179,7 @@ def default_jobs(threads: int) -> int:
 _server: list[bool] = []
 
 
-def _context(for_portable: bool) -> Any:
+def _context(for_portable: bool = False) -> Any:
     """Processes forked from one that has imported everything, where the system can.
 
     There is one such process, whose kernels are chosen; the other kind of runs is spawned.
