@@ -56,8 +56,14 @@ def trained(model, digits, steps):
     return model.eval()
 
 
+def session_of(path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # others would wait busily, on every core
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def run(path, x):
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = session_of(path)
     (result,) = session.run(None, {"input": x.numpy()})
     return torch.from_numpy(result)
 
@@ -155,8 +161,7 @@ def onnx_constant(graph, name, folder):
     made = helper.make_graph(graph.nodes, "constant", [], [output], graph.constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "constant.onnx")
-    session = onnxruntime.InferenceSession(str(folder / "constant.onnx"))
-    return session.run(None, {})[0]
+    return session_of(folder / "constant.onnx").run(None, {})[0]
 
 
 def schemes():
