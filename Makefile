@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
+# Python compiles what it imports; pip would compile ten times as much.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 OUT ?= comparison/quickstart
 
 .DEFAULT_GOAL := help
@@ -16,26 +19,30 @@ help:
 	@echo "make lint types wheel docs clean"
 
 # torch first and alone: its pinned version keeps pip from ever choosing another build.
-$(STAMP): pyproject.toml constraints.txt
+$(RUNTIME): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) torch
+	$(PIP) -e .
+	@touch $@
+
+$(STAMP): $(RUNTIME)
+	$(PIP) -e '.[dev]'
 	@touch $@
 
 install: $(STAMP)
 
-compare: $(STAMP)
+compare: $(RUNTIME)
 	$(BIN)/cl-strategies compare quickstart --out $(OUT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 test-all: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(PIP) -e '.[ray]'
 	$(BIN)/python -m pytest -m ""
 
 bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,ray]'
+	$(PIP) -e '.[bench,ray]'
 	$(BIN)/python -m pytest tests/performance -m "" --benchmark-enable -s
 
 lint: $(STAMP)
@@ -46,7 +53,7 @@ types wheel: $(STAMP)
 	$(BIN)/python .ci/check_wheel.py
 
 docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(PIP) -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 clean:

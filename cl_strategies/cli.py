@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="no QP solver found")
     hold_streams()
     options = _parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return options.command(options)
     except UserError as error:
@@ -194,6 +197,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from cl_strategies.experiment import portable
     from cl_strategies.experiment.config import ExperimentConfig, override
 
     names = {"benchmark": options.benchmark, "strategy": options.strategy}
@@ -203,6 +207,10 @@ def _run(options: argparse.Namespace) -> int:
         config = ExperimentConfig.from_toml(options.config, overrides)
     else:
         config = ExperimentConfig.from_dict(override({}, overrides))
+    if config.run.portable and not portable.is_active():
+        portable.check_machine()
+        with portable.started(True):
+            return subprocess.call([sys.executable, "-m", "cl_strategies", *options.arguments])
     say(f"{config.slug}")
     from cl_strategies.experiment.rundir import RunDirectory
     from cl_strategies.experiment.runner import run

@@ -12,7 +12,7 @@ from cl_strategies.reports.layout import rows_of
 from cl_strategies.reports.tables import BEST, LEVEL, SummaryRow
 
 _MOST_NAMES = 4
-_MACHINE = ("platform", "processor", "cores", "device")
+_MACHINE = ("platform", "processor", "cores", "device", "kernels")
 
 
 @dataclass(frozen=True, kw_only=True)

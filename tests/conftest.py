@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 import cl_strategies  # noqa: F401  (installs the torchvision repair)
 
@@ -13,4 +14,12 @@ def seeded_torch():
     """Tests start from the same global generator, and leave each other's alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Reports without pictures of their figures, which take most of the time of a report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda figure, file, **options: file.write("<svg></svg>"))
         yield

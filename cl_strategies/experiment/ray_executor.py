@@ -20,6 +20,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import usable_cores
 from cl_strategies.experiment.executors import Answer, Outcome, attempt, lost, result_stamps
+from cl_strategies.experiment.portable import VARIABLES
 from cl_strategies.experiment.rundir import RunDirectory
 
 #: Losses of a run in a row, with no experience finished in between, before it is given up.
@@ -104,7 +105,7 @@ class _Tasks:
     stamps: dict[str, int]
     running: dict[Any, ExperimentConfig] = field(default_factory=dict)
     losses: dict[str, tuple[int, int]] = field(default_factory=dict)
-    functions: dict[tuple[int, float], Any] = field(default_factory=dict)
+    functions: dict[tuple[int, float, bool], Any] = field(default_factory=dict)
 
     def outcomes(self, configs: Sequence[ExperimentConfig], at_once: int) -> Iterator[Outcome]:
         waiting = [(config, False) for config in reversed(configs)]
@@ -124,13 +125,17 @@ class _Tasks:
             self.ray.cancel(reference, force=True)
 
     def _submit(self, config: ExperimentConfig, wait: bool) -> None:
-        request = self.requests[config.hash]
+        request = (*self.requests[config.hash], config.run.portable)
         if request not in self.functions:
-            cpus, gpus = request
+            cpus, gpus, portable = request
             # Workers serve run after run, also with a GPU: importing everything takes seconds.
             # Losses are counted here, where it is seen whether a run has got any further.
             self.functions[request] = self.ray.remote(
-                num_cpus=cpus, num_gpus=gpus, max_calls=0, max_retries=0
+                num_cpus=cpus,
+                num_gpus=gpus,
+                max_calls=0,
+                max_retries=0,
+                runtime_env={"env_vars": VARIABLES} if portable else None,
             )(work)
         tables = _at_home(config).to_dict()
         how = {"wait": wait, "repeat": self.stamps[config.hash]}

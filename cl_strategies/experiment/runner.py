@@ -21,6 +21,7 @@ from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_ch
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, joined, resolve_device
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
+from cl_strategies.experiment.portable import kernels
 from cl_strategies.experiment.rows import (
     COLUMNS,
     accuracy_matrix,
@@ -65,7 +66,7 @@ def run(
     :raises RunBusyError: if another process is doing this run, and ``wait`` is false.
     :raises DataMissingError: if its data are not here, or damaged; this is recorded, too.
     :raises UserError: for bad input: an option out of range, a damaged checkpoint, a folder
-        that cannot be written to.
+        that cannot be written to, a portable run in a process that cannot do one.
     """
     directory = RunDirectory(out, config)
     repeat = directory.stamp() if repeat is None else repeat
@@ -75,7 +76,7 @@ def run(
             return done
         training: _Training | None = None
         error: dict[str, str] | None = None
-        with isolated_rng(), torch_threads(config.run.threads):
+        with isolated_rng(), torch_threads(config.run.threads), kernels(config.run.portable):
             try:
                 training = _Training(config, directory)
                 training.proceed(progress or (lambda done, total: None))

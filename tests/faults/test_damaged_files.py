@@ -15,6 +15,8 @@ import torch
 
 from cl_strategies.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LOGS = ("config.toml", "environment.json", "metrics.jsonl")
 FILES = ("result.json", "checkpoint.pt", *LOGS)
 

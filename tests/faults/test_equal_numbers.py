@@ -12,9 +12,9 @@ from cl_strategies.cli import main
 
 CUT = ("train.epochs=1", "benchmark.n_experiences=2", "benchmark.fraction=0.3")
 PARTS = {
-    "every run cut short": ([part for setting in CUT for part in ("--set", setting)], 48),
-    "split-digits": (["--benchmark", "split-digits"], 24),
-    "whole": ([], 48),
+    "every run cut short": ([part for setting in CUT for part in ("--set", setting)], 80),
+    "split-digits": (["--benchmark", "split-digits"], 40),
+    "whole": ([], 80),
 }
 SERIAL = ("--executor", "serial")
 WAYS = {

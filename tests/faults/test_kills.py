@@ -168,7 +168,7 @@ def kill_a_worker(wait, stop, killed):
 
 
 SHARED = """
-import os, sys
+import os, sys, time
 from cl_strategies.cli import main
 from cl_strategies.experiment import runner
 
@@ -177,6 +177,8 @@ proceed = runner._Training.proceed
 def noted(self, progress):
     with open(sys.argv[1], "a") as log:
         log.write(f"{os.getpid()} {self.config.slug}\\n")
+    while len({line.split()[0] for line in open(sys.argv[1])}) < 2:
+        time.sleep(0.05)  # until the other command has a run as well
     return proceed(self, progress)
 
 runner._Training.proceed = noted
@@ -187,8 +189,7 @@ sys.exit(main(sys.argv[2:]))
 def test_two_commands_on_one_folder_share_the_runs_and_do_none_twice(tmp_path, command, numbers):
     more = ("--seeds", "0-2", "--executor", "serial")
     out, log = tmp_path / "out", tmp_path / "log"
-    settings = ("train.epochs=15", "benchmark.n_experiences=5", "model.hidden=[8]")
-    arguments = command(out, *more, settings=settings)
+    arguments = command(out, *more)
     both = [
         subprocess.Popen(
             [sys.executable, "-c", SHARED, str(log), *arguments],
@@ -202,5 +203,5 @@ def test_two_commands_on_one_folder_share_the_runs_and_do_none_twice(tmp_path, c
     runs = [slug for _, slug in starts]
     assert len(runs) == 6 and len(set(runs)) == 6
     assert len({process for process, _ in starts}) == 2
-    assert main(command(tmp_path / "alone", *more, settings=settings)) == 0
+    assert main(command(tmp_path / "alone", *more)) == 0
     assert numbers(out) == numbers(tmp_path / "alone")

@@ -11,6 +11,8 @@ import pytest
 from cl_strategies import regular
 from cl_strategies.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FILES = ("result.json", "checkpoint.pt", "config.toml", "environment.json", "metrics.jsonl")
 NEEDED = ("result.json", "checkpoint.pt")
 

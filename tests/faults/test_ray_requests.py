@@ -10,6 +10,7 @@ import pytest
 from cl_strategies.errors import UserError
 from cl_strategies.experiment import ray_executor
 from cl_strategies.experiment.config import ExperimentConfig
+from cl_strategies.experiment.portable import VARIABLES
 from cl_strategies.experiment.ray_executor import RETRIES, RayExecutor
 from cl_strategies.experiment.rundir import RunDirectory
 
@@ -81,6 +82,14 @@ def test_a_run_asks_for_its_threads_and_for_a_gpu_if_it_uses_one(
     cluster = Paper(*nodes)
     outcomes(cluster, tmp_path, monkeypatch, config(**run), gpus=0.25)
     assert [(asked["num_cpus"], asked["num_gpus"]) for asked in cluster.asked] == [request_]
+
+
+def test_a_portable_run_gets_workers_that_start_for_it(tmp_path, monkeypatch):
+    cluster = Paper(GPUS)
+    outcomes(cluster, tmp_path, monkeypatch, config(), config(portable=True))
+    plain, portable = (asked["runtime_env"] for asked in cluster.asked)
+    assert plain is None and portable == {"env_vars": VARIABLES}
+    assert [asked["num_gpus"] for asked in cluster.asked] == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

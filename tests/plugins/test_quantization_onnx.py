@@ -24,6 +24,7 @@ from cl_strategies.plugins.quantization.onnx_export import export_onnx
 from cl_strategies.plugins.quantization.onnx_graph import Graph
 from cl_strategies.plugins.quantization.onnx_weights import weight
 from cl_strategies.plugins.quantization.packing import load_packed, pack_model
+from cl_strategies.plugins.quantization.quantizer import ActivationQuantizer
 from cl_strategies.plugins.quantization.scheme import Scheme, scheme
 from cl_strategies.registry import registry
 
@@ -43,8 +44,8 @@ def network(name, shape=(1, 8, 8), scenario="class", **options):
     return factory(input_shape=shape, n_classes=10, scenario=scenario, **options)
 
 
-def trained(model, digits, steps=120):
-    """The model after a little training on digits, in evaluation; most of them it gets right."""
+def trained(model, digits, steps):
+    """The model after a little training on digits, in evaluation."""
     x, y, *_ = digits
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for step in range(steps):
@@ -55,10 +56,37 @@ def trained(model, digits, steps=120):
     return model.eval()
 
 
+def session_of(path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # others would wait busily, on every core
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def run(path, x):
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = session_of(path)
     (result,) = session.run(None, {"input": x.numpy()})
     return torch.from_numpy(result)
+
+
+def far_from_edges(model, x):
+    """Outputs for ``x``, and which rows of them have no value within rounding of the edge between
+    two levels: only of those must another implementation find the same levels."""
+    stable = torch.ones(len(x), dtype=torch.bool)
+
+    def watch(quantizer, inputs, output):
+        (z,) = inputs
+        noise = 1e-5 * z.abs().max() * (z != 0)
+        for moved in (z - noise, z + noise):
+            same = quantizer.forward(moved) == output
+            stable.logical_and_(same.flatten(1).all(1))
+
+    quantizers = [m for m in model.modules() if isinstance(m, ActivationQuantizer)]
+    hooks = [quantizer.register_forward_hook(watch) for quantizer in quantizers]
+    with torch.no_grad():
+        outputs = model.eval()(x)
+    for hook in hooks:
+        hook.remove()
+    return outputs, stable
 
 
 @pytest.mark.parametrize(("name", "bits"), [("mlp", 2), ("mlp", 4), ("small-resnet", 4)])
@@ -67,18 +95,14 @@ def test_onnxruntime_predicts_what_the_network_predicts(name, quantizer, bits, d
     options = {"hidden": [32, 32]} if name == "mlp" else {"channels": [4, 8], "stem_stride": 1}
     model = network(name, **options)
     quantize_model(model, quantizer=quantizer, weight_bits=bits, activation_bits=bits)
-    trained(model, digits)
+    trained(model, digits, steps=10)
     path = export_onnx(model, tmp_path / "model.onnx", input_shape=(1, 8, 8))
-    _, _, x, y = digits
-    with torch.no_grad():
-        expected = model(x)
-    found = run(path, x)
-    assert (expected.argmax(1) == y).float().mean() > 0.25  # it has learned
-    assert torch.equal(found.argmax(1), expected.argmax(1))
-    # A value within rounding of the edge between two levels may fall on the other side.
-    distance = (found - expected).abs().amax(1)
-    assert float(distance.median()) < 1e-4
-    assert torch.equal(run(path, x[:1]).argmax(1), expected[:1].argmax(1))  # any batch
+    x = digits[2]
+    expected, stable = far_from_edges(model, x)
+    assert stable.sum() > len(x) // 4 and len(expected[stable].unique(dim=0)) > 1
+    torch.testing.assert_close(run(path, x)[stable], expected[stable], rtol=1e-4, atol=1e-4)
+    one = stable.nonzero()[0]
+    torch.testing.assert_close(run(path, x[one]), expected[one], rtol=1e-4, atol=1e-4)  # any batch
 
 
 @pytest.mark.parametrize(
@@ -137,8 +161,7 @@ def onnx_constant(graph, name, folder):
     made = helper.make_graph(graph.nodes, "constant", [], [output], graph.constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "constant.onnx")
-    session = onnxruntime.InferenceSession(str(folder / "constant.onnx"))
-    return session.run(None, {})[0]
+    return session_of(folder / "constant.onnx").run(None, {})[0]
 
 
 def schemes():

@@ -183,6 +183,7 @@ def test_a_metric_outside_its_definition_is_named(path: str, value: float) -> No
         RunRecord.from_dict(changed(("metrics", path), value))
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("depth", [60, 300, 985, 5000])
 @pytest.mark.parametrize("place", ["config", "environment"])
 def test_deep_nests_are_named(folder: Path, depth: int, place: str) -> None:
@@ -200,6 +201,7 @@ def test_deep_nests_are_named(folder: Path, depth: int, place: str) -> None:
     write_report(folder)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 5000])
 def test_an_environment_without_finite_numbers_is_named(folder: Path, number: str) -> None:
     put(folder, RECORD)

@@ -305,7 +305,7 @@ def test_foster_is_compressed_to_one_backbone_that_follows_both():
     with torch.no_grad():
         teacher = model.outputs(x).scores.argmax(1)
         student = model.student.outputs(x).scores.argmax(1)
-    assert float((teacher == student).float().mean()) > 0.8
+    assert float((teacher == student).float().mean()) > 0.5  # a tenth, if it followed neither
     small = train(make(FOSTER, benchmark, compress_epochs=12, evaluate="student"), benchmark)
     with torch.no_grad():
         direct = small.model.eval().student.outputs(x).scores

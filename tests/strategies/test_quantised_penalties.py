@@ -87,7 +87,10 @@ def same(a: WEIGHTS, b: WEIGHTS) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize(("quantizer", "bits"), [("lifequant", 4), ("lifequant", 2), ("lsq", 2)])
+@pytest.mark.parametrize(
+    ("quantizer", "bits"),
+    [("lifequant", 2), ("lsq", 2), pytest.param("lifequant", 4, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", PENALTIES)
 def test_the_penalty_acts_from_the_second_task_on_and_not_before(name, quantizer, bits):
     strength = PENALTIES[name][1]

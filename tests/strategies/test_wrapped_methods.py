@@ -116,7 +116,7 @@ def test_a_regulariser_adds_to_the_loss_from_the_second_experience_on(name, opti
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("ewc", {"ewc_lambda": 1e3}), ("mas", {"lambda_reg": 1.0}), ("rwalk", {"ewc_lambda": 5.0})],
+    [("ewc", {"ewc_lambda": 1e3}), ("mas", {"lambda_reg": 3.0}), ("rwalk", {"ewc_lambda": 5.0})],
 )
 def test_a_penalty_keeps_the_parameters_nearer_to_the_last_task(name, options):
     benchmark = stream("domain", n_experiences=5, fraction=0.5)
