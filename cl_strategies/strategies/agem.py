@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
 from avalanche.benchmarks.utils.utils import concat_datasets
+from avalanche.models import avalanche_forward
 from avalanche.training.plugins import AGEMPlugin
 
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
@@ -32,12 +33,14 @@ class AGEM(Strategy):
 
 
 class ShufflingAGEMPlugin(AGEMPlugin):
-    """Avalanche's A-GEM with three repairs.
+    """Avalanche's A-GEM with four repairs.
 
     * The memory is drawn at random, as in the paper; Avalanche runs through it in order.
     * The draws begin anew with each experience, so that an interrupted run can continue them.
     * With more experiences in memory than ``sample_size`` it draws from the whole memory;
       Avalanche then asks for batches of size 0 and fails.
+    * Modules stay in their modes; Avalanche's pass over the memory puts all of them in training
+      mode, those that the user keeps in evaluation mode, too.
     """
 
     def before_training_exp(
@@ -54,10 +57,23 @@ class ShufflingAGEMPlugin(AGEMPlugin):
         )
         self.buffer_dliter = iter(self.buffer_dataloader)
 
-    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        """Compute the reference gradient, over the classes seen so far."""
+    def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Compute the reference gradient on the memory, over the classes seen so far."""
+        if not self.buffers:
+            return
+        strategy.optimizer.zero_grad()
+        x, y, *_, tasks = self.sample_from_memory()
         with unseen_ruled_out(strategy):
-            super().before_training_iteration(strategy, **kwargs)
+            output = avalanche_forward(strategy.model, x.to(strategy.device), tasks)
+            strategy._criterion(output, y.to(strategy.device)).backward()
+        parts = [
+            parameter.new_zeros(parameter.numel())
+            if parameter.grad is None
+            else parameter.grad.flatten()
+            for parameter in strategy.model.parameters()
+        ]
+        self.reference_gradients = torch.cat(parts)
+        strategy.optimizer.zero_grad()
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)

@@ -9,6 +9,7 @@ from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import ParamData, copy_params_dict
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
@@ -46,7 +47,8 @@ class GrowableRWalkPlugin(RWalkPlugin):
     """Avalanche's RWalk with four repairs.
 
     * Its extra backward pass leaves the model in evaluation mode, so that the whole training
-      runs without dropout and never updates batch statistics; here the mode is restored.
+      runs without dropout and never updates batch statistics; here each module gets its own mode
+      back.
     * It looks at the model before the model adapts, and fails on a new head.
     * It never protects parameters that came after the first experience.
     * It divides by the largest score, which is 0 when no score was taken (fewer than
@@ -66,9 +68,8 @@ class GrowableRWalkPlugin(RWalkPlugin):
         super().before_training(strategy)
 
     def _update_grad(self, strategy: Any) -> None:
-        with unseen_ruled_out(strategy):
+        with unseen_ruled_out(strategy), evaluating(strategy.model):
             super()._update_grad(strategy)
-        strategy.model.train()
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.exemplars.features import batches, evaluating
+from cl_strategies.plugins.exemplars.features import batches
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.ranges import not_negative, positive
 
 

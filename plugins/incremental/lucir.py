@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from cl_strategies.plugins.exemplars.features import evaluating, extract_features
+from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.plugins.exemplars.losses import (
     adaptive_weight,
     feature_distillation,
@@ -20,6 +20,7 @@ from cl_strategies.plugins.incremental.classifiers import CosineClassifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
 from cl_strategies.plugins.incremental.training import train_part
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.ranges import not_negative, positive
 
 

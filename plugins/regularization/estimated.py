@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
 from cl_strategies.plain import shown
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.regularization.functional import check_not_negative
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
@@ -100,15 +101,13 @@ class EstimatedPlugin(SurrogatePlugin):
         )
         parameters = dict(model.named_parameters())
         estimate = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-        was_training = model.training
-        model.eval()
-        for batch in loader:
-            x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
-            output = avalanche_forward(model, x, batch[-1])
-            output = rule_out_unseen(strategy, output, batch[-1])
-            self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
+        with evaluating(model):
+            for batch in loader:
+                x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
+                output = avalanche_forward(model, x, batch[-1])
+                output = rule_out_unseen(strategy, output, batch[-1])
+                self.add_contributions(strategy, output, y, parameters, estimate, len(loader))
         strategy.optimizer.zero_grad()
-        model.train(was_training)
         return estimate
 
     def add_contributions(

@@ -83,7 +83,7 @@ class PFRPlugin(SupervisedPlugin):
             self._hook = layer.register_forward_hook(self._note)
 
     def _note(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
-        if layer.training:
+        if torch.is_grad_enabled():  # not while evaluating; the layer itself may be in any mode
             self._features = output.flatten(1)
 
     def penalty(self, strategy: Any) -> Tensor:
