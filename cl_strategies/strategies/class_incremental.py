@@ -15,6 +15,7 @@ from cl_strategies.plugins.incremental.network import IncrementalNetwork, Output
 from cl_strategies.plugins.masking.boxes import make_boxes
 from cl_strategies.registry import Entry
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.left_out import freeze_left_out
 
 _METHODS = "cl_strategies.plugins.incremental"
 HOSTS: tuple[Entry, ...] = (
@@ -42,6 +43,8 @@ class ClassIncremental(Strategy):
     :raises UserError: for an optimizer with several groups, or a model without a single head.
     """
 
+    wraps_model = True
+
     def __init__(
         self,
         *,
@@ -55,6 +58,7 @@ class ClassIncremental(Strategy):
         self.memory = memory
         self._outputs: Outputs | None = None
         self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+        freeze_left_out(model, optimizer)
         if learner is not None:
             if len(optimizer.param_groups) != 1:
                 raise UserError(

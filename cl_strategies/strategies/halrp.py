@@ -14,6 +14,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.strategies.left_out import freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -96,6 +97,7 @@ class HALRP(TaskModelStrategy):
             prune_old_tasks=prune_old_tasks,
         )
         self.warmup_epochs = warmup_epochs
+        freeze_left_out(model, optimizer)
         if not isinstance(model, HALRPModel):
             model = HALRPModel(model)
         super().__init__(model=model, optimizer=optimizer, **template)

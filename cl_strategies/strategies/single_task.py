@@ -9,6 +9,7 @@ from typing import Any
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
+from cl_strategies.plugins.modes import take_over
 from cl_strategies.strategies.base import Strategy
 
 
@@ -36,7 +37,9 @@ class SingleTask(Strategy):
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         if self.models:
-            self.model = copy.deepcopy(self.initial).train().to(self.device)
+            fresh = copy.deepcopy(self.initial)
+            take_over(fresh, self.model)
+            self.model = fresh.to(self.device)
         super().check_model_and_optimizer(**kwargs)
         self._latest = self.model
 

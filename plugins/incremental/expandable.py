@@ -39,10 +39,10 @@ class ExpandableNetwork(IncrementalNetwork):
         self.auxiliary: nn.Module | None = None
 
     def expand(self) -> None:
-        """Freeze the backbones and add a copy of the last one, which is trained."""
+        """Freeze the backbones and add a copy of the last one, which is trained as that was."""
         fresh = copy.deepcopy(self.backbone[-1])
         self.backbone.requires_grad_(False).eval()
-        self.backbone.append(fresh.requires_grad_(True))
+        self.backbone.append(fresh)
         self.classifier.widen(self.n_features)
 
     def outputs(self, x: Tensor) -> Outputs:
@@ -111,7 +111,8 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         self.n_old = len(network.order)
         if self.n_old:
             network.expand()
-            network.auxiliary = fresh_linear(network.n_features, len(classes) + 1)
+            auxiliary = fresh_linear(network.n_features, len(classes) + 1)
+            network.auxiliary = auxiliary.to(network.classifier.new)
         network.grow(classes)
 
     def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:

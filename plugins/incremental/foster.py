@@ -19,6 +19,7 @@ from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import Outputs
 from cl_strategies.plugins.incremental.training import train_part
 from cl_strategies.plugins.incremental.weight_aligning import align_classifier
+from cl_strategies.plugins.modes import evaluating, take_over
 from cl_strategies.ranges import not_negative, positive
 
 EVALUATED = ("teacher", "student")
@@ -59,24 +60,26 @@ class BoostedNetwork(ExpandableNetwork):
 
     def boost(self, classes: Sequence[int]) -> None:
         """Begin a phase after the first."""
-        last = self.student or Student(self.backbone[0], self.classifier)
+        trained = self.backbone[-1]
+        last = self.student or Student(trained, self.classifier)
+        take_over(last.backbone, trained)  # a student is frozen and in evaluation mode
         self.backbone = nn.ModuleList([last.backbone])
         self.classifier = copy.deepcopy(last.classifier).requires_grad_(True)
         self.before = last.classifier.requires_grad_(False)
         self.student = None
         self.expand()
         self.grow(classes)
-        auxiliary = Classifier(self.n_features).to(self.device)
+        auxiliary = Classifier(self.n_features).to(self.classifier.new)
         auxiliary.grow(len(self.order))
         self.auxiliary = auxiliary
 
     def fresh_student(self, n_new: int) -> Student:
-        """A student that knows what the old network knew."""
+        """A student that knows what the old network knew, trained as the new backbone was."""
         if self.before is None:
             raise UserError("there is nothing to compress in the first phase")
         student = Student(copy.deepcopy(self.backbone[0]), copy.deepcopy(self.before))
-        student.requires_grad_(True)
-        student.classifier.grow(n_new)
+        take_over(student.backbone, self.backbone[-1])
+        student.classifier.requires_grad_(True).grow(n_new)
         return student
 
     def settle(self, student: Student) -> None:
@@ -196,9 +199,8 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
     def compress(self, strategy: Any) -> Student:
         """Distil both backbones into one, old and new classes balanced."""
         network: BoostedNetwork = strategy.model
-        student = network.fresh_student(len(network.order) - self.n_old).train()
+        student = network.fresh_student(len(network.order) - self.n_old)
         weights = self._balance(strategy, self.compress_beta)
-        network.eval()
 
         def loss(x: Tensor, y: Tensor) -> Tensor:
             with torch.no_grad():
@@ -206,15 +208,15 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
             scores = student.outputs(x).scores
             return distillation(scores, teacher, temperature=self.temperature, weights=weights)
 
-        train_part(
-            strategy,
-            strategy.adapted_dataset,
-            student.parameters(),
-            loss,
-            epochs=self.compress_epochs or strategy.train_epochs,
-            weight_decay=0.0,
-        )
-        network.train()
+        with evaluating(network):
+            train_part(
+                strategy,
+                strategy.adapted_dataset,
+                student.parameters(),
+                loss,
+                epochs=self.compress_epochs or strategy.train_epochs,
+                weight_decay=0.0,
+            )
         return student
 
     def _balance(self, strategy: Any, beta: float) -> Tensor:

@@ -39,14 +39,14 @@ def train_part(
     epochs: int,
     **options: Any,
 ) -> None:
-    """Train some parameters with the strategy's kind of optimizer.
+    """Train some parameters with the strategy's kind of optimizer; frozen ones stay as they are.
 
     :param loss: of images and labels.
     :param epochs: how many passes over ``dataset``.
     :param options: of the optimizer, in place of those that the strategy begins a phase with; what
         a schedule has made of them by now does not count.
     """
-    chosen = [p for p in parameters if p.numel()]
+    chosen = [p for p in parameters if p.requires_grad and p.numel()]
     settings = {**strategy.initial_options, **options}
     kind = type(strategy.optimizer)
     optimizer = kind(chosen, **{k: v for k, v in settings.items() if k in kind_options(kind)})
