@@ -32,8 +32,8 @@ class ClassIncremental(Strategy):
 
     The head of ``model`` is replaced by the method's. The optimizer is kept, but in each phase
     its parameters are those that the method trains, with its initial options and without
-    momentum; a schedule of the learning rate begins anew with each phase
-    (``LRSchedulerPlugin``).
+    momentum; a schedule of the learning rate (``[train] schedule``, ``LRSchedulerPlugin``) begins
+    anew with each phase, and with each stage of training that follows a phase.
 
     :param learner: the method; ``None`` trains ``model`` as it is.
     :param memory: the exemplars, joined to the data of each experience.
@@ -56,6 +56,7 @@ class ClassIncremental(Strategy):
     ) -> None:
         self.learner = learner
         self.memory = memory
+        self.phase_rates: list[float] = []  # that the epochs of a phase had so far
         self._outputs: Outputs | None = None
         self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
         freeze_left_out(model, optimizer)
@@ -126,6 +127,7 @@ class ClassIncremental(Strategy):
         return self.learner.loss(self, outputs, self.mb_x, self.model.unit_of(self.mb_y))
 
     def _after_training_epoch(self, **kwargs: Any) -> None:
+        self.phase_rates.append(self.optimizer.param_groups[0]["lr"])
         if self.learner is not None:
             self.learner.after_epoch(self)
         super()._after_training_epoch(**kwargs)
@@ -137,6 +139,7 @@ class ClassIncremental(Strategy):
         if self.learner is not None:
             self.learner.conclude(self)
             self.make_optimizer()  # parts of the network may be gone
+        self.phase_rates = []
 
     # ------------------------------------------------------------------ state
 

@@ -107,16 +107,37 @@ def fit_budget(costs: Sequence[float] | Tensor, budget: float) -> int:
     return len(costs)
 
 
-def log_volume(features: Tensor) -> float:
+def log_volume(features: Tensor, dimensions: int | None = None) -> float:
     """Log of the volume that the unit-length features span: ``0.5 log det(X X^T)``.
 
     The criterion by which MRDC chooses how hard to compress (Wang et al., "Memory Replay with
     Data Compression for Continual Learning", ICLR 2022).
 
     :param features: ``(N, d)`` with ``N <= d`` for a volume above zero.
-    :returns: ``-inf`` for linearly dependent features, 0 for none.
+    :param dimensions: of the volume, in place of ``N``: it is then that of the directions in which
+        the features extend the most, the product of so many singular values.
+    :returns: ``-inf`` for features that span fewer dimensions, 0 for none.
     :raises UserError: if ``features`` is not a matrix of finite numbers.
     """
-    vectors = unit_features(features)
-    sign, logarithm = torch.linalg.slogdet(vectors @ vectors.T)
-    return 0.5 * float(logarithm) if sign > 0 else -torch.inf
+    wanted = len(features) if dimensions is None else dimensions
+    extents = _extents(features)
+    return float(extents[:wanted].log().sum()) if wanted <= len(extents) else -torch.inf
+
+
+def spanned_dimensions(features: Tensor) -> int:
+    """How many dimensions the unit-length features span, up to the rounding of their type.
+
+    :param features: ``(N, d)``.
+    :returns: at most the lesser of ``N`` and ``d``.
+    :raises UserError: if ``features`` is not a matrix of finite numbers.
+    """
+    return len(_extents(features))
+
+
+def _extents(features: Tensor) -> Tensor:
+    """The singular values of the unit-length features that rounding does not explain."""
+    values = torch.linalg.svdvals(unit_features(features))
+    if not len(values):
+        return values
+    kind = features.dtype if features.is_floating_point() else torch.float64
+    return values[values > values[0] * max(features.shape) * torch.finfo(kind).eps]

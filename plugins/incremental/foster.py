@@ -17,6 +17,7 @@ from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.expandable import ExpandableNetwork
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import Outputs
+from cl_strategies.plugins.incremental.rates import check_schedule
 from cl_strategies.plugins.incremental.training import train_part
 from cl_strategies.plugins.incremental.weight_aligning import align_classifier
 from cl_strategies.plugins.modes import evaluating, take_over
@@ -114,6 +115,8 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
     :param beta: of the effective numbers that the scores are divided by while boosting.
     :param compress_beta: of those that balance the distillation of the compression.
     :param compress_epochs: of the compression; 0 for as many as of a phase.
+    :param compress_schedule: of its learning rate: ``"run"``, stretched over its epochs, or
+        ``"constant"``.
     :param align: value by which rows of new classes are aligned after both stages; 0 for not.
     :param evaluate: ``"teacher"``, both backbones, or ``"student"``, one.
     :raises UserError: for another ``evaluate``, or a number out of range.
@@ -127,10 +130,12 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
         beta: float = 0.97,
         compress_beta: float = 0.97,
         compress_epochs: int = 0,
+        compress_schedule: str = "run",
         align: float = 0.0,
         evaluate: str = "teacher",
     ) -> None:
         positive(temperature=temperature)
+        check_schedule(compress_schedule=compress_schedule)
         not_negative(
             distillation_weight=distillation_weight, compress_epochs=compress_epochs, align=align
         )
@@ -145,6 +150,7 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
         self.beta = beta
         self.compress_beta = compress_beta
         self.compress_epochs = compress_epochs
+        self.compress_schedule = compress_schedule
         self.align = align
         self.evaluate = evaluate
         self._counts: list[int] = []
@@ -215,6 +221,7 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
                 student.parameters(),
                 loss,
                 epochs=self.compress_epochs or strategy.train_epochs,
+                schedule=self.compress_schedule,
                 weight_decay=0.0,
             )
         return student
