@@ -37,7 +37,7 @@ def squared_gradients(
     :param batch_size: samples per gradient.
     :param latent: ``False``: gradients with respect to the quantised weights; ``True``: with
         respect to the full-precision parameters behind them.
-    :returns: by the name of the parameter. What quantisers learn is left out.
+    :returns: by the name of the parameter. What quantisers learn and what is frozen is left out.
     """
     learned = {id(p) for m in model.modules() if isinstance(m, Quantizer) for p in m.parameters()}
     parameters: dict[str, Tensor] = {
@@ -54,7 +54,8 @@ def squared_gradients(
             _accumulate(model, loader, loss, parameters, totals, device)
         else:
             with constant_weights(model) as weights:
-                _accumulate(model, loader, loss, parameters | weights, totals, device)
+                rounded = {name: weights.get(name, value) for name, value in parameters.items()}
+                _accumulate(model, loader, loss, rounded, totals, device)
     return {name: total / max(len(loader), 1) for name, total in totals.items()}
 
 
