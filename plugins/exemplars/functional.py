@@ -107,37 +107,38 @@ def fit_budget(costs: Sequence[float] | Tensor, budget: float) -> int:
     return len(costs)
 
 
-def log_volume(features: Tensor, dimensions: int | None = None) -> float:
+def log_volume(features: Tensor) -> float:
     """Log of the volume that the unit-length features span: ``0.5 log det(X X^T)``.
 
     The criterion by which MRDC chooses how hard to compress (Wang et al., "Memory Replay with
     Data Compression for Continual Learning", ICLR 2022).
 
     :param features: ``(N, d)`` with ``N <= d`` for a volume above zero.
-    :param dimensions: of the volume, in place of ``N``: it is then that of the directions in which
-        the features extend the most, the product of so many singular values.
-    :returns: ``-inf`` for features that span fewer dimensions, 0 for none.
+    :returns: ``-inf`` for features that are linearly dependent up to the rounding of their type, as
+        more features than dimensions are; 0 for none.
     :raises UserError: if ``features`` is not a matrix of finite numbers.
     """
-    wanted = len(features) if dimensions is None else dimensions
-    extents = _extents(features)
-    return float(extents[:wanted].log().sum()) if wanted <= len(extents) else -torch.inf
-
-
-def spanned_dimensions(features: Tensor) -> int:
-    """How many dimensions the unit-length features span, up to the rounding of their type.
-
-    :param features: ``(N, d)``.
-    :returns: at most the lesser of ``N`` and ``d``.
-    :raises UserError: if ``features`` is not a matrix of finite numbers.
-    """
-    return len(_extents(features))
-
-
-def _extents(features: Tensor) -> Tensor:
-    """The singular values of the unit-length features that rounding does not explain."""
-    values = torch.linalg.svdvals(unit_features(features))
-    if not len(values):
-        return values
+    extents = torch.linalg.svdvals(unit_features(features))
+    if not len(features):
+        return 0.0
     kind = features.dtype if features.is_floating_point() else torch.float64
-    return values[values > values[0] * max(features.shape) * torch.finfo(kind).eps]
+    rounding = float(extents[0]) * max(features.shape) * torch.finfo(kind).eps
+    dependent = len(features) > len(extents) or float(extents[-1]) <= rounding
+    return -torch.inf if dependent else float(extents.log().sum())
+
+
+def log_volume_ratio(features: Tensor, reference: Tensor) -> float:
+    """Log of the volume that some features span, relative to that of others.
+
+    Where those others are linearly dependent, their volume is 0 and the ratio is taken of
+    ``det(I + X X^T)**0.5``: the sum of the squared volumes of all subsets, which normalises the
+    determinantal point process behind the criterion.
+
+    :param features: ``(N, d)``; ``reference``: ``(N, d)``.
+    :raises UserError: if one is not a matrix of finite numbers.
+    """
+    volume = log_volume(reference)
+    if volume > -torch.inf:
+        return log_volume(features) - volume
+    first, second = (torch.linalg.svdvals(unit_features(x)) for x in (features, reference))
+    return float(first.square().log1p().sum() - second.square().log1p().sum()) / 2

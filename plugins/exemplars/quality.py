@@ -21,8 +21,7 @@ from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.plugins.exemplars.functional import (
     fit_budget,
     herding_order,
-    log_volume,
-    spanned_dimensions,
+    log_volume_ratio,
 )
 from cl_strategies.plugins.exemplars.pixels import to_pixels
 from cl_strategies.plugins.exemplars.quota import RECORD_BYTES
@@ -65,10 +64,9 @@ def choose_jpeg_quality(
     """The lowest quality, so the most exemplars, with ``|R_q - 1| < tolerance``.
 
     For each quality the images are compressed, herded by their features, and taken as far as
-    ``class_bytes`` reach; then their volume is compared with that of their originals, in as many
-    dimensions as the originals span: all of them, unless there are more images than features have
-    dimensions, or some are alike. Where all images fit at the highest quality there is nothing to
-    compress, and that is chosen.
+    ``class_bytes`` reach; then their volume is compared with that of their originals
+    (:func:`~cl_strategies.plugins.exemplars.functional.log_volume_ratio`). Where all images fit at
+    the highest quality there is nothing to compress, and that is chosen.
 
     :param agent: a strategy trained on ``dataset``.
     :param dataset: an Avalanche data set of images.
@@ -123,10 +121,8 @@ def _score(
         order = members[herding_order(compressed[members])]
         count = fit_budget([costs[row] for row in order.tolist()], class_bytes)
         counts.append(count)
-        chosen = order[:count]
-        if dimensions := spanned_dimensions(original[chosen]):
-            reference = log_volume(original[chosen], dimensions)
-            gaps.append(log_volume(compressed[chosen], dimensions) - reference)
+        if count:
+            gaps.append(log_volume_ratio(compressed[order[:count]], original[order[:count]]))
     ratio = math.exp(min(700.0, sum(gaps) / len(gaps))) if gaps else 0.0
     return QualityScore(quality, sum(counts) / len(counts), ratio)
 
@@ -230,7 +226,8 @@ def _classes_of(experience: Any) -> int:
 
     :raises UserError: if the stream does not say.
     """
-    benchmark = getattr(experience, "benchmark", None)
+    stream = getattr(experience, "_origin_stream", None)  # Avalanche's property fails without one
+    benchmark = getattr(experience, "benchmark", getattr(stream, "benchmark", None))
     info = getattr(benchmark, "info", None)
     count = getattr(info, "n_classes", getattr(benchmark, "n_classes", None))
     if count is None:
