@@ -75,6 +75,7 @@ class ClassIncremental(Strategy):
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Begin a phase."""
+        self.phase_rates = []
         if self.learner is None:
             super().check_model_and_optimizer(**kwargs)
             return

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.quantization.grouping import learned_parameters
+
+logger = logging.getLogger(__name__)
 
 
 def freeze_left_out(model: nn.Module, optimizer: Optimizer) -> None:
@@ -19,6 +23,7 @@ def freeze_left_out(model: nn.Module, optimizer: Optimizer) -> None:
     if held.isdisjoint(map(id, model.parameters())):
         return
     held |= {id(parameter) for _, parameter in learned_parameters(model)}
-    for parameter in model.parameters():
-        if id(parameter) not in held:
+    for name, parameter in model.named_parameters():
+        if id(parameter) not in held and parameter.requires_grad:
+            logger.info("%s is not in the optimizer and stays as it is", name)
             parameter.requires_grad_(False)

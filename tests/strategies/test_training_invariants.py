@@ -7,6 +7,7 @@ two of them occur once in it, whatever a method copies, wraps or swaps.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
+from cl_strategies.experiment.state import capture_state, restore_state
 from cl_strategies.registry import registry
 
 NAMES = [entry.name for entry in registry("strategies")]
@@ -187,3 +189,54 @@ def test_what_the_user_froze_is_left_alone_in_every_experience(name: str) -> Non
     keep.check(strategy.model)
     strategy.eval(benchmark.test_stream[:1])
     assert probe.learning > 4
+
+
+class Freeze(SupervisedPlugin):
+    """Puts what the model has by then in evaluation mode before anything else of a training."""
+
+    def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        norms(strategy.model)[0].eval()
+
+
+@pytest.mark.parametrize("name", ["single-task", "gdumb"])
+def test_a_model_that_takes_the_place_of_another_takes_over_its_modes(name: str) -> None:
+    benchmark, seen = stream(name), []
+
+    class Watch(SupervisedPlugin):
+        def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+            seen.append([norm.training for norm in norms(strategy.model)])
+
+    strategy = build(name, benchmark.info, network(benchmark.info), [Freeze(), Watch()])
+    train(strategy, benchmark)
+    assert seen and all(not first and all(rest) for first, *rest in seen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "joint"])
+def test_a_resumed_training_leaves_alone_what_the_user_froze(name: str) -> None:
+    def made() -> Any:
+        benchmark = stream(name)
+        model = network(benchmark.info)
+        norms(model)[0].kept_by_the_user = True
+        by_shape = {tuple(p.shape): p for p in model.parameters()}
+        by_shape[STEM].requires_grad_(False)
+        frozen = {shape: by_shape[shape].detach().clone() for shape in (STEM, STAGE)}
+        plugins = [Keep(frozen), Probe()]
+        return build(name, benchmark.info, model, plugins, left_out=[by_shape[STAGE]]), benchmark
+
+    weights = []
+    for interrupted in (False, True):
+        strategy, benchmark = made()
+        for position, experience in enumerate(benchmark.train_stream[:3]):
+            if interrupted and position == 2:
+                state = capture_state(strategy)
+                strategy, benchmark = made()
+                seen = list(benchmark.train_stream[:2])
+                restore_state(strategy, state, experiences_seen=seen)
+                experience = benchmark.train_stream[2]
+            torch.manual_seed(position)
+            random.seed(position)
+            strategy.train(experience)
+        weights.append(strategy.model.state_dict())
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
