@@ -289,7 +289,7 @@ def test_another_start_is_refused():
 
 @pytest.mark.parametrize("kind", [HALRPModel, SubnetworkModel, EnsembleModel, NormalisationModel])
 def test_what_is_frozen_when_the_model_is_handed_in_is_the_same_for_all_tasks(kind):
-    """A convolution, the weights of a linear layer, the bias of another, a normalisation's scale."""
+    """A convolution, weights of a linear layer, the bias of another, a normalisation's scale."""
     torch.manual_seed(0)
     body = nn.Sequential(
         nn.Conv2d(2, 3, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 9), nn.Linear(9, 12)
