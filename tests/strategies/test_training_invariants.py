@@ -237,6 +237,7 @@ def test_a_resumed_training_leaves_alone_what_the_user_froze(name: str) -> None:
             torch.manual_seed(position)
             random.seed(position)
             strategy.train(experience)
-        weights.append(strategy.model.state_dict())
+        model = strategy.model
+        weights.append(dict([*model.named_parameters(), *model.named_buffers()]))
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
