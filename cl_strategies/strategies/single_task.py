@@ -21,6 +21,8 @@ class SingleTask(Strategy):
     experience is thus used at evaluation, in every scenario.
     """
 
+    model: nn.Module
+
     def __init__(self, **template: Any) -> None:
         super().__init__(**template)
         self.initial: nn.Module = copy.deepcopy(self.model)

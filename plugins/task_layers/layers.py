@@ -220,7 +220,7 @@ class OutputBias(nn.Module):
 
     def __init__(self, layer: nn.Linear | nn.Conv2d) -> None:
         super().__init__()
-        self.bias = layer.bias
+        self.bias: nn.Parameter = layer.bias  # type: ignore[assignment]
         self.shape = (-1, 1, 1) if isinstance(layer, nn.Conv2d) else (-1,)
         layer.register_parameter("bias", None)
 
