@@ -12,13 +12,13 @@ _FIRST = "first_lr"  # of a group, while an experience is trained
 
 
 def learning_rate_factor(
-    schedule: str, epoch: int, epochs: int, *, milestones: Sequence[int] = (), gamma: float = 0.1
+    schedule: str, epoch: float, epochs: int, *, milestones: Sequence[int] = (), gamma: float = 0.1
 ) -> float:
     """By what the first learning rate is multiplied in an epoch.
 
     :param schedule: ``"cosine"`` falls to 0 along half a cosine (PyTorch's ``CosineAnnealingLR``),
         ``"step"`` is multiplied by ``gamma`` at each of ``milestones`` (``MultiStepLR``).
-    :param epoch: from 0.
+    :param epoch: from 0; a fraction between two epochs.
     :param epochs: of an experience.
 
     >>> [round(learning_rate_factor("cosine", epoch, 4), 3) for epoch in range(4)]
@@ -48,15 +48,22 @@ class LearningRateSchedule(SupervisedPlugin):
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         """Set the rates of this epoch."""
-        factor = learning_rate_factor(
+        factor = self._factor(strategy, strategy.clock.train_exp_epochs)
+        for group in strategy.optimizer.param_groups:
+            group["lr"] = group.setdefault(_FIRST, group["lr"]) * factor
+
+    def factor_at(self, strategy: Any, share: float) -> float:
+        """By what the first rate is multiplied when ``share`` of an experience's epochs is over."""
+        return self._factor(strategy, share * strategy.train_epochs)
+
+    def _factor(self, strategy: Any, epoch: float) -> float:
+        return learning_rate_factor(
             self.schedule,
-            strategy.clock.train_exp_epochs,
+            epoch,
             strategy.train_epochs,
             milestones=self.milestones,
             gamma=self.gamma,
         )
-        for group in strategy.optimizer.param_groups:
-            group["lr"] = group.setdefault(_FIRST, group["lr"]) * factor
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Give every group its first rate back."""

@@ -23,7 +23,8 @@ class AANets(ClassIncremental):
     :param nearest: new classes that an old sample keeps away from.
     :param imprint: start the rows of new classes from their mean features.
     :param balance_epochs: epochs of training the classifier alone on exemplars after a phase.
-    :param balance_lr: learning rate of those.
+    :param balance_lr: their first learning rate.
+    :param balance_schedule: of it: ``run`` (the run's, stretched) or ``constant``.
     :raises UserError: for an option out of its range.
     """
 
@@ -42,6 +43,7 @@ class AANets(ClassIncremental):
         imprint: bool = True,
         balance_epochs: int = 0,
         balance_lr: float = 0.01,
+        balance_schedule: str = "run",
         **template: Any,
     ) -> None:
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
@@ -54,5 +56,6 @@ class AANets(ClassIncremental):
             imprint=imprint,
             balance_epochs=balance_epochs,
             balance_lr=balance_lr,
+            balance_schedule=balance_schedule,
         )
         super().__init__(learner=learner, memory=memory, **template)

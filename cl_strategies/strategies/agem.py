@@ -43,6 +43,8 @@ class ShufflingAGEMPlugin(AGEMPlugin):
     * Gradients may accumulate over mini-batches: Avalanche discards what was there and projects
       each part. Here there is one reference gradient for a step of the optimizer, and the sum of
       all parts is projected.
+    * Modules stay in their modes; Avalanche's pass over the memory puts all of them in training
+      mode, those that the user keeps in evaluation mode, too.
     """
 
     def __init__(self, patterns_per_experience: int, sample_size: int) -> None:

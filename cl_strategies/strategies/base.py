@@ -10,10 +10,12 @@ from avalanche.core import BasePlugin, SupervisedPlugin
 from avalanche.training.plugins.evaluation import default_evaluator
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
+from torch.optim import Optimizer
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.plugins.seen_classes import SeenClassesPlugin
+from cl_strategies.strategies.left_out import freeze_left_out
 
 
 class Strategy(SupervisedTemplate):
@@ -23,6 +25,8 @@ class Strategy(SupervisedTemplate):
     argument of Avalanche's ``SupervisedTemplate`` is understood (``model``, ``optimizer``,
     ``train_mb_size``, ``train_epochs``, ``device``, ``eval_every``...).
 
+    :param model: what is trained; parameters that are frozen stay so.
+    :param optimizer: of the model's parameters; those that it leaves out are frozen.
     :param method: the plugins of the method, made for this strategy alone. They run before
         the user's, which therefore see its penalties, projections and data loaders.
     :param plugins: the user's plugins; the list is copied and never changed.
@@ -38,10 +42,15 @@ class Strategy(SupervisedTemplate):
 
     #: True for a method that is trained once, on the whole stream.
     trains_jointly: ClassVar[bool] = False
+    #: True for a method that puts its own network around the user's, and calls
+    #: :func:`~cl_strategies.strategies.left_out.freeze_left_out` before.
+    wraps_model: ClassVar[bool] = False
 
     def __init__(
         self,
         *,
+        model: nn.Module,
+        optimizer: Optimizer,
         method: Sequence[SupervisedPlugin] = (),
         plugins: Sequence[BasePlugin] | None = None,
         unseen_classes: str = "mask",
@@ -53,7 +62,11 @@ class Strategy(SupervisedTemplate):
         given = [p for p in plugins or () if isinstance(p, SeenClassesPlugin)]
         others = [p for p in plugins or () if not isinstance(p, SeenClassesPlugin)]
         seen, *_ = [*given, SeenClassesPlugin(unseen_classes)]
+        if not self.wraps_model:
+            freeze_left_out(model, optimizer)
         super().__init__(
+            model=model,
+            optimizer=optimizer,
             plugins=[*method, seen, *others],
             criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
             eval_mb_size=eval_mb_size,

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.task_layers.ensemble import EnsembleModel
+from cl_strategies.strategies.left_out import freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -36,6 +37,7 @@ class BatchEnsemble(TaskModelStrategy):
     def __init__(
         self, *, model: nn.Module, optimizer: Optimizer, start: str = "signs", **template: Any
     ) -> None:
+        freeze_left_out(model, optimizer)
         if not isinstance(model, EnsembleModel):
             model = EnsembleModel(model, start=start)
         super().__init__(model=model, optimizer=optimizer, **template)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.task_layers.normalisation import NormalisationModel
+from cl_strategies.strategies.left_out import freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -36,6 +37,7 @@ class PerTaskBatchNorm(TaskModelStrategy):
     def __init__(
         self, *, model: nn.Module, optimizer: Optimizer, insert: bool = True, **template: Any
     ) -> None:
+        freeze_left_out(model, optimizer)
         if not isinstance(model, NormalisationModel):
             model = NormalisationModel(model, insert=insert)
         super().__init__(model=model, optimizer=optimizer, **template)

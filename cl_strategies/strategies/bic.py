@@ -18,7 +18,8 @@ class BiC(ClassIncremental):
     :param temperature: of the distillation, whose weight is the share of old classes.
     :param held_out: share of the exemplars that is held out for the correction.
     :param correction_epochs: steps of the correction.
-    :param correction_lr: their learning rate, with Adam.
+    :param correction_lr: their first learning rate, with Adam.
+    :param correction_schedule: of it: ``run`` (the run's, stretched) or ``constant``.
     :raises UserError: for an option out of its range.
     """
 
@@ -33,6 +34,7 @@ class BiC(ClassIncremental):
         held_out: float = 0.1,
         correction_epochs: int = 200,
         correction_lr: float = 0.01,
+        correction_schedule: str = "run",
         **template: Any,
     ) -> None:
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
@@ -41,5 +43,6 @@ class BiC(ClassIncremental):
             held_out=held_out,
             correction_epochs=correction_epochs,
             correction_lr=correction_lr,
+            correction_schedule=correction_schedule,
         )
         super().__init__(learner=learner, memory=memory, **template)

@@ -15,6 +15,7 @@ from cl_strategies.plugins.incremental.network import IncrementalNetwork, Output
 from cl_strategies.plugins.masking.boxes import make_boxes
 from cl_strategies.registry import Entry
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.left_out import freeze_left_out
 
 _METHODS = "cl_strategies.plugins.incremental"
 HOSTS: tuple[Entry, ...] = (
@@ -31,8 +32,8 @@ class ClassIncremental(Strategy):
 
     The head of ``model`` is replaced by the method's. The optimizer is kept, but in each phase
     its parameters are those that the method trains, with its initial options and without
-    momentum; a schedule of the learning rate begins anew with each phase
-    (``LRSchedulerPlugin``).
+    momentum; a schedule of the learning rate (``[train] schedule``, ``LRSchedulerPlugin``) begins
+    anew with each phase, and with each stage of training that follows a phase.
 
     :param learner: the method; ``None`` trains ``model`` as it is.
     :param memory: the exemplars, joined to the data of each experience.
@@ -41,6 +42,8 @@ class ClassIncremental(Strategy):
     :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
     :raises UserError: for an optimizer with several groups, or a model without a single head.
     """
+
+    wraps_model = True
 
     def __init__(
         self,
@@ -53,8 +56,10 @@ class ClassIncremental(Strategy):
     ) -> None:
         self.learner = learner
         self.memory = memory
+        self.phase_rates: list[float] = []  # that the epochs of a phase had so far
         self._outputs: Outputs | None = None
         self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+        freeze_left_out(model, optimizer)
         if learner is not None:
             if len(optimizer.param_groups) != 1:
                 raise UserError(
@@ -70,6 +75,7 @@ class ClassIncremental(Strategy):
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Begin a phase."""
+        self.phase_rates = []
         if self.learner is None:
             super().check_model_and_optimizer(**kwargs)
             return
@@ -122,6 +128,7 @@ class ClassIncremental(Strategy):
         return self.learner.loss(self, outputs, self.mb_x, self.model.unit_of(self.mb_y))
 
     def _after_training_epoch(self, **kwargs: Any) -> None:
+        self.phase_rates.append(self.optimizer.param_groups[0]["lr"])
         if self.learner is not None:
             self.learner.after_epoch(self)
         super()._after_training_epoch(**kwargs)
@@ -135,6 +142,7 @@ class ClassIncremental(Strategy):
             self.model.settled = False
             self.learner.conclude(self)
             self.make_optimizer()  # parts of the network may be gone
+        self.phase_rates = []
 
     # ------------------------------------------------------------------ state
 

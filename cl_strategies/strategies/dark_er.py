@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, default_collate
 
 from cl_strategies.models.classes import ABSENT
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.seen_classes import rule_out_unseen
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
@@ -107,14 +108,12 @@ class LogitsBuffer(OrderedClassBalancedBuffer):
 @torch.no_grad()
 def _logits(strategy: Any, dataset: Any) -> list[Tensor]:
     model = strategy.model
-    training = model.training
-    model.eval()
     rows: list[Tensor] = []
-    for x, _, task in DataLoader(dataset.eval(), batch_size=strategy.train_mb_size):
-        output = avalanche_forward(model, x.to(strategy.device), task)
-        output = rule_out_unseen(strategy, output, task)
-        rows += [row.clone() for row in output.cpu()]
-    model.train(training)
+    with evaluating(model):
+        for x, _, task in DataLoader(dataset.eval(), batch_size=strategy.train_mb_size):
+            output = avalanche_forward(model, x.to(strategy.device), task)
+            output = rule_out_unseen(strategy, output, task)
+            rows += [row.clone() for row in output.cpu()]
     return rows
 
 

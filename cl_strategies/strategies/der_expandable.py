@@ -18,7 +18,8 @@ class ExpandableRepresentation(ClassIncremental):
     :param auxiliary: weight of the auxiliary loss that tells new classes apart.
     :param rectify: against the bias to new classes: ``align``, ``finetune`` or ``none``.
     :param finetune_epochs: of ``rectify="finetune"``.
-    :param finetune_lr: its learning rate.
+    :param finetune_lr: its first learning rate.
+    :param finetune_schedule: of it: ``run`` (the run's, stretched) or ``constant``.
     :raises UserError: for an option out of its range.
     """
 
@@ -33,6 +34,7 @@ class ExpandableRepresentation(ClassIncremental):
         rectify: str = "align",
         finetune_epochs: int = 30,
         finetune_lr: float = 0.1,
+        finetune_schedule: str = "run",
         **template: Any,
     ) -> None:
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
@@ -41,5 +43,6 @@ class ExpandableRepresentation(ClassIncremental):
             rectify=rectify,
             finetune_epochs=finetune_epochs,
             finetune_lr=finetune_lr,
+            finetune_schedule=finetune_schedule,
         )
         super().__init__(learner=learner, memory=memory, **template)

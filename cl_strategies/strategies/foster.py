@@ -20,6 +20,7 @@ class FOSTER(ClassIncremental):
     :param beta: of the effective numbers of the boosting.
     :param compress_beta: of those of the compression.
     :param compress_epochs: of the compression; 0 for as many as of a phase.
+    :param compress_schedule: of its learning rate: ``run`` (the run's, stretched) or ``constant``.
     :param align: value by which new rows are aligned after each stage; 0 for not.
     :param evaluate: ``teacher``, both backbones, or ``student``, the compressed one.
     :raises UserError: for an option out of its range.
@@ -37,6 +38,7 @@ class FOSTER(ClassIncremental):
         beta: float = 0.97,
         compress_beta: float = 0.97,
         compress_epochs: int = 0,
+        compress_schedule: str = "run",
         align: float = 0.0,
         evaluate: str = "teacher",
         **template: Any,
@@ -48,6 +50,7 @@ class FOSTER(ClassIncremental):
             beta=beta,
             compress_beta=compress_beta,
             compress_epochs=compress_epochs,
+            compress_schedule=compress_schedule,
             align=align,
             evaluate=evaluate,
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from avalanche.training.plugins import GDumbPlugin
 
+from cl_strategies.plugins.modes import take_over
 from cl_strategies.ranges import positive
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
@@ -29,8 +30,13 @@ class TrainOnlyGDumbPlugin(GDumbPlugin):
     """Avalanche's GDumb without its adaptation of the initial model while evaluating.
 
     The initial model is kept in training mode, so that heads would grow for the classes of
-    whatever is evaluated.
+    whatever is evaluated. The model that begins an experience takes over the modes of the last.
     """
+
+    def before_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        last = strategy.model
+        super().before_train_dataset_adaptation(strategy, **kwargs)
+        take_over(strategy.model, last)
 
     def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.storage_policy.post_adapt(strategy, strategy.experience)

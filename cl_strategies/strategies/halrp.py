@@ -16,6 +16,7 @@ from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.plugins.regularization.added import AddedGradient, PassCounter
 from cl_strategies.plugins.regularization.loss_scale import LossScale
+from cl_strategies.strategies.left_out import freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -101,6 +102,7 @@ class HALRP(TaskModelStrategy):
         )
         self.warmup_epochs = warmup_epochs
         self._added, self._scale, self._passes = AddedGradient(), LossScale(), PassCounter()
+        freeze_left_out(model, optimizer)
         if not isinstance(model, HALRPModel):
             model = HALRPModel(model)
         super().__init__(model=model, optimizer=optimizer, **template)

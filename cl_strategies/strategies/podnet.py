@@ -21,7 +21,8 @@ class PODNet(ClassIncremental):
     :param margin: of the NCA loss.
     :param released: the NCA loss as the public code computes it.
     :param balance_epochs: epochs of training the classifier alone on exemplars after a phase.
-    :param balance_lr: learning rate of those.
+    :param balance_lr: their first learning rate.
+    :param balance_schedule: of it: ``run`` (the run's, stretched) or ``constant``.
     :raises UserError: for an option out of its range.
     """
 
@@ -39,6 +40,7 @@ class PODNet(ClassIncremental):
         released: bool = False,
         balance_epochs: int = 20,
         balance_lr: float = 0.05,
+        balance_schedule: str = "run",
         **template: Any,
     ) -> None:
         memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
@@ -50,5 +52,6 @@ class PODNet(ClassIncremental):
             released=released,
             balance_epochs=balance_epochs,
             balance_lr=balance_lr,
+            balance_schedule=balance_schedule,
         )
         super().__init__(learner=learner, memory=memory, **template)

@@ -10,8 +10,8 @@ from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import ParamData, copy_params_dict, zerolike_params_dict
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.exemplars.features import evaluating
 from cl_strategies.plugins.regularization.loss_term import ParameterPenalty
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
@@ -49,7 +49,8 @@ class GrowableRWalkPlugin(RWalkPlugin):
     """Avalanche's RWalk with five repairs.
 
     * Its extra backward pass leaves the model in evaluation mode, so that the whole training
-      runs without dropout and never updates batch statistics; here the mode is restored.
+      runs without dropout and never updates batch statistics; here each module gets its own mode
+      back.
     * It looks at the model before the model adapts, and fails on a new head.
     * It never protects parameters that came after the first experience.
     * It divides by the largest score, which is 0 when no score was taken (fewer than

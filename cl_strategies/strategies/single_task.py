@@ -9,6 +9,7 @@ from typing import Any
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
+from cl_strategies.plugins.modes import take_over
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.isolation import refuse_guards
 
@@ -23,6 +24,8 @@ class SingleTask(Strategy):
     :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
     :raises UserError: for a plugin that guards earlier experiences, such as a penalty or replay.
     """
+
+    model: nn.Module
 
     def __init__(self, **template: Any) -> None:
         super().__init__(**template)
@@ -41,7 +44,9 @@ class SingleTask(Strategy):
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         if self.models:
-            self.model = copy.deepcopy(self.initial).train().to(self.device)
+            fresh = copy.deepcopy(self.initial)
+            take_over(fresh, self.model)
+            self.model = fresh.to(self.device)
         super().check_model_and_optimizer(**kwargs)
         self._latest = self.model
 

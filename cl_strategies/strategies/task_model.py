@@ -27,6 +27,7 @@ class TaskModelStrategy(Strategy):
     """
 
     model: TaskModel
+    wraps_model = True
 
     def __init__(self, *, model: TaskModel, optimizer: Optimizer, **template: Any) -> None:
         if len(optimizer.param_groups) != 1:

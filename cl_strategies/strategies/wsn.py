@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.subnetworks.model import SubnetworkModel
+from cl_strategies.strategies.left_out import freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -47,6 +48,7 @@ class WSN(TaskModelStrategy):
         fresh_scores: bool = False,
         **template: Any,
     ) -> None:
+        freeze_left_out(model, optimizer)
         if not isinstance(model, SubnetworkModel):
             model = SubnetworkModel(
                 model, capacity=capacity, ranking=ranking, fresh_scores=fresh_scores

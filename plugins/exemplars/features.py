@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from cl_strategies.plugins.data.flatten import NotResident, attribute_column
 from cl_strategies.plugins.data.loader import ResidentLoader
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.data.store import Store
+from cl_strategies.plugins.modes import evaluating
 
 
 @torch.no_grad()
@@ -65,18 +65,6 @@ def resident_batches(agent: Any, dataset: Any) -> Any:
         return ResidentLoader(loader, next(stores, Store(0)), agent.device)
     except NotResident:
         return loader
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; each module in its own mode again afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def calls(model: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, Tensor, Any]]:

@@ -114,9 +114,31 @@ def log_volume(features: Tensor) -> float:
     Data Compression for Continual Learning", ICLR 2022).
 
     :param features: ``(N, d)`` with ``N <= d`` for a volume above zero.
-    :returns: ``-inf`` for linearly dependent features, 0 for none.
+    :returns: ``-inf`` for features that are linearly dependent up to the rounding of their type, as
+        more features than dimensions are; 0 for none.
     :raises UserError: if ``features`` is not a matrix of finite numbers.
     """
-    vectors = unit_features(features)
-    sign, logarithm = torch.linalg.slogdet(vectors @ vectors.T)
-    return 0.5 * float(logarithm) if sign > 0 else -torch.inf
+    extents = torch.linalg.svdvals(unit_features(features))
+    if not len(features):
+        return 0.0
+    kind = features.dtype if features.is_floating_point() else torch.float64
+    rounding = float(extents[0]) * max(features.shape) * torch.finfo(kind).eps
+    dependent = len(features) > len(extents) or float(extents[-1]) <= rounding
+    return -torch.inf if dependent else float(extents.log().sum())
+
+
+def log_volume_ratio(features: Tensor, reference: Tensor) -> float:
+    """Log of the volume that some features span, relative to that of others.
+
+    Where those others are linearly dependent, their volume is 0 and the ratio is taken of
+    ``det(I + X X^T)**0.5``: the sum of the squared volumes of all subsets, which normalises the
+    determinantal point process behind the criterion.
+
+    :param features: ``(N, d)``; ``reference``: ``(N, d)``.
+    :raises UserError: if one is not a matrix of finite numbers.
+    """
+    volume = log_volume(reference)
+    if volume > -torch.inf:
+        return log_volume(features) - volume
+    first, second = (torch.linalg.svdvals(unit_features(x)) for x in (features, reference))
+    return float(first.square().log1p().sum() - second.square().log1p().sum()) / 2

@@ -18,7 +18,11 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codec import Codec
 from cl_strategies.plugins.exemplars.encoding import AsStored, Encoder
 from cl_strategies.plugins.exemplars.features import extract_features
-from cl_strategies.plugins.exemplars.functional import fit_budget, herding_order, log_volume
+from cl_strategies.plugins.exemplars.functional import (
+    fit_budget,
+    herding_order,
+    log_volume_ratio,
+)
 from cl_strategies.plugins.exemplars.pixels import to_pixels
 from cl_strategies.plugins.exemplars.quota import RECORD_BYTES
 from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
@@ -29,6 +33,7 @@ from cl_strategies.plugins.exemplars.source import (
     make_dataset,
 )
 from cl_strategies.plugins.exemplars.whole_image import JPEG
+from cl_strategies.ranges import positive
 
 QUALITIES = (10, 25, 50, 75, 90)
 
@@ -39,7 +44,7 @@ class QualityScore(NamedTuple):
     :param quality: 1 to 95.
     :param exemplars: how many fit, on average over the classes.
     :param volume_ratio: R_q: volume spanned by their features, relative to that of the same
-        images uncompressed; geometric mean over the classes.
+        images uncompressed; geometric mean over the classes. 0 where no exemplar fits.
     """
 
     quality: int
@@ -59,9 +64,9 @@ def choose_jpeg_quality(
     """The lowest quality, so the most exemplars, with ``|R_q - 1| < tolerance``.
 
     For each quality the images are compressed, herded by their features, and taken as far as
-    ``class_bytes`` reach; then their volume is compared with that of their originals. Classes
-    whose originals span no volume, because there are more of them than features have dimensions,
-    do not count.
+    ``class_bytes`` reach; then their volume is compared with that of their originals
+    (:func:`~cl_strategies.plugins.exemplars.functional.log_volume_ratio`). Where all images fit at
+    the highest quality there is nothing to compress, and that is chosen.
 
     :param agent: a strategy trained on ``dataset``.
     :param dataset: an Avalanche data set of images.
@@ -70,7 +75,7 @@ def choose_jpeg_quality(
     :param tolerance: epsilon of the paper.
     :param layer: layer whose input counts as features; the last one with weights if ``None``.
     :returns: the quality, and the scores of all candidates, lowest quality first.
-    :raises UserError: if no quality is within the tolerance, or no volume is above zero.
+    :raises UserError: if no quality is within the tolerance, or no exemplar fits at any.
     """
     labels, tasks = labels_of(dataset)
     rows: dict[int, Tensor] = {
@@ -88,8 +93,12 @@ def choose_jpeg_quality(
         features = extract_features(agent, view, layer=layer)
         costs = [RECORD_BYTES + len(encode(row)) for row in range(len(labels))]
         scores.append(_score(quality, rows, original, features, costs, class_bytes))
+    if not any(score.exemplars for score in scores):
+        raise UserError(_none_fits(class_bytes, [score.quality for score in scores]))
+    if scores[-1].exemplars == len(labels) / len(rows):
+        return scores[-1].quality, scores
     for score in scores:
-        if abs(score.volume_ratio - 1) < tolerance:
+        if score.exemplars and abs(score.volume_ratio - 1) < tolerance:
             return score.quality, scores
     found = ", ".join(f"{score.quality}: {score.volume_ratio:.3g}" for score in scores)
     raise UserError(
@@ -112,20 +121,24 @@ def _score(
         order = members[herding_order(compressed[members])]
         count = fit_budget([costs[row] for row in order.tolist()], class_bytes)
         counts.append(count)
-        reference = log_volume(original[order[:count]])
-        if count and math.isfinite(reference):
-            gaps.append(log_volume(compressed[order[:count]]) - reference)
-    if not gaps:
-        raise UserError(
-            f"at quality {quality} no class has exemplars that span a volume: {class_bytes} bytes "
-            "per class hold none, or more than the features have dimensions"
-        )
-    ratio = math.exp(min(700.0, sum(gaps) / len(gaps)))
+        if count:
+            gaps.append(log_volume_ratio(compressed[order[:count]], original[order[:count]]))
+    ratio = math.exp(min(700.0, sum(gaps) / len(gaps))) if gaps else 0.0
     return QualityScore(quality, sum(counts) / len(counts), ratio)
+
+
+def _none_fits(class_bytes: int, qualities: Sequence[int]) -> str:
+    return (
+        f"{class_bytes} bytes per class hold no exemplar that could span a volume, at none of the "
+        f"qualities {list(qualities)}: give the memory more bytes, or add lower qualities"
+    )
 
 
 class MRDCPlugin(CompressedReplayPlugin):
     """Replay from JPEG images whose quality is chosen once, on the first experience.
+
+    What the choice needs is checked before that experience is trained: how many classes there will
+    be, that an image fits, and that the network has features.
 
     :param mem_size: bytes of the memory, or of each class if ``growing``.
     :param classes: how many classes will share the memory in the end; with it the bytes per class
@@ -148,11 +161,33 @@ class MRDCPlugin(CompressedReplayPlugin):
         super().__init__(mem_size, codec="jpeg", **options)
         if classes is None and not self.memory.growing:
             raise UserError("MRDC needs the number of classes that will share the memory: classes=")
+        positive(tolerance=tolerance)
         self.classes = 1 if self.memory.growing else classes
         self.qualities = tuple(qualities)
+        for quality in self.qualities:
+            JPEG(quality=quality)
+        if not self.qualities:
+            raise UserError("there are no qualities to choose from: give at least one, 1 to 95")
         self.tolerance = tolerance
         self.quality: int | None = None
         self.scores: list[QualityScore] = []
+
+    def before_training_exp(self, strategy: Any, num_workers: int = 0, **kwargs: Any) -> None:
+        """:raises UserError: if the quality could not be chosen after the first experience."""
+        super().before_training_exp(strategy, num_workers=num_workers, **kwargs)
+        if self.quality is None:
+            self._check(strategy)
+
+    def _check(self, strategy: Any) -> None:
+        dataset = strategy.experience.dataset
+        encode = Encoder(dataset, JPEG(quality=min(self.qualities)), None)
+        class_bytes = self._class_bytes(strategy)
+        if not any(RECORD_BYTES + len(encode(row)) <= class_bytes for row in range(len(dataset))):
+            raise UserError(_none_fits(class_bytes, self.qualities))
+        extract_features(strategy, dataset.subset([0]), layer=self.memory.layer)
+
+    def _class_bytes(self, strategy: Any) -> int:
+        return int(self.memory.max_size // (self.classes or _classes_of(strategy.experience)))
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Choose the quality, the first time; store the experience."""
@@ -161,11 +196,10 @@ class MRDCPlugin(CompressedReplayPlugin):
         super().after_training_exp(strategy, **kwargs)
 
     def _choose(self, strategy: Any) -> tuple[int, list[QualityScore]]:
-        classes = self.classes or _classes_of(strategy.experience)
         return choose_jpeg_quality(
             strategy,
             strategy.experience.dataset,
-            self.memory.max_size // classes,
+            self._class_bytes(strategy),
             qualities=self.qualities,
             tolerance=self.tolerance,
             layer=self.memory.layer,
@@ -192,7 +226,13 @@ def _classes_of(experience: Any) -> int:
 
     :raises UserError: if the stream does not say.
     """
-    info = getattr(getattr(experience, "benchmark", None), "info", None)
-    if info is None:
-        raise UserError("the stream does not say how many classes it has: give classes=")
-    return int(info.n_classes)
+    stream = getattr(experience, "_origin_stream", None)  # Avalanche's property fails without one
+    benchmark = getattr(experience, "benchmark", getattr(stream, "benchmark", None))
+    info = getattr(benchmark, "info", None)
+    count = getattr(info, "n_classes", getattr(benchmark, "n_classes", None))
+    if count is None:
+        raise UserError(
+            "the stream does not say how many classes it has, which decides the bytes of each: "
+            "give classes="
+        )
+    return int(count)

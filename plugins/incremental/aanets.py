@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.plugins.exemplars.features import evaluating
 from cl_strategies.plugins.incremental.dual_branch import DualBranch, cut, cut_points
 from cl_strategies.plugins.incremental.lucir import LUCIRMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork
 from cl_strategies.plugins.incremental.training import shuffled
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.ranges import not_negative
 
 _MOST_BATCHES = 501

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.exemplars.features import batches, evaluating
+from cl_strategies.plugins.exemplars.features import batches
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.plugins.incremental.rates import check_schedule, stage_factor
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.ranges import not_negative, positive
 
 
@@ -47,7 +49,8 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
     :param held_out: share of the exemplars that is held out for the correction, with equally many
         new samples per class.
     :param correction_epochs: steps of the correction, each on all held-out samples.
-    :param correction_lr: their learning rate, with Adam.
+    :param correction_lr: their first learning rate, with Adam.
+    :param correction_schedule: of it: ``"run"``, stretched over those steps, or ``"constant"``.
     :raises UserError: for a share out of range.
     """
 
@@ -58,7 +61,9 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
         held_out: float = 0.1,
         correction_epochs: int = 200,
         correction_lr: float = 0.01,
+        correction_schedule: str = "run",
     ) -> None:
+        check_schedule(correction_schedule=correction_schedule)
         positive(temperature=temperature, correction_lr=correction_lr)
         not_negative(correction_epochs=correction_epochs)
         super().__init__()
@@ -68,6 +73,7 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
         self.held_out = held_out
         self.correction_epochs = correction_epochs
         self.correction_lr = correction_lr
+        self.correction_schedule = correction_schedule
         self._validation: Any = None
 
     def network(self, backbone: nn.Module, n_features: int) -> CorrectedNetwork:
@@ -103,7 +109,9 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
         scores, units = _scores(strategy, self._validation)
         pair = torch.tensor([1.0, 0.0], device=scores.device, requires_grad=True)
         optimizer = torch.optim.Adam([pair], lr=self.correction_lr)
-        for _ in range(self.correction_epochs):
+        for step in range(self.correction_epochs):
+            factor = stage_factor(strategy, self.correction_schedule, step, self.correction_epochs)
+            optimizer.param_groups[0]["lr"] = self.correction_lr * factor
             corrected = torch.cat(
                 [scores[:, : self.n_old], scores[:, self.n_old :] * pair[0] + pair[1]], dim=1
             )

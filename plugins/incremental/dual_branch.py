@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.modes import evaluating
 
 
 class ChannelScale(nn.Module):
@@ -45,10 +46,13 @@ class DualBranch(nn.Module):
         self.mixture = nn.Parameter(torch.full((len(levels),), 0.5), requires_grad=False)
 
     def branch(self) -> None:
-        """Split into two branches; done once, after the first phase."""
+        """Split into two branches; done once, after the first phase.
+
+        A layer that is frozen already gets no scales: it stays what it is in both branches.
+        """
         plastic = copy.deepcopy(self.stable)
         for module in list(self.stable.modules()):
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.requires_grad:
                 module.weight.requires_grad_(False)
                 scale = ChannelScale(module.weight.detach())
                 parametrize.register_parametrization(module, "weight", scale)
@@ -81,14 +85,10 @@ def cut_points(backbone: nn.Module, x: Tensor) -> list[int]:
             "an nn.Sequential, as small-resnet, cnn and mlp have"
         )
     sizes: list[tuple[int, ...]] = []
-    modes = [(module, module.training) for module in backbone.modules()]
-    backbone.eval()
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(backbone):
         for part in backbone:
             x = part(x)
             sizes.append(tuple(x.shape[2:]) if x.ndim == 4 and x[0, 0].numel() > 1 else ())
-    for module, mode in modes:
-        module.training = mode
     ends = [i + 1 for i, size in enumerate(sizes[:-1]) if size and size != sizes[i + 1]]
     tail = list(backbone)[ends[-1] :] if ends else []
     if ends and not any(True for part in tail for _ in part.parameters()):

@@ -18,6 +18,7 @@ from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.lucir import balance_classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.plugins.incremental.rates import check_schedule
 from cl_strategies.plugins.incremental.weight_aligning import align_classifier
 from cl_strategies.ranges import not_negative, positive
 
@@ -39,10 +40,10 @@ class ExpandableNetwork(IncrementalNetwork):
         self.auxiliary: nn.Module | None = None
 
     def expand(self) -> None:
-        """Freeze the backbones and add a copy of the last one, which is trained."""
+        """Freeze the backbones and add a copy of the last one, which is trained as that was."""
         fresh = copy.deepcopy(self.backbone[-1])
         self.backbone.requires_grad_(False).eval()
-        self.backbone.append(fresh.requires_grad_(True))
+        self.backbone.append(fresh)
         self.classifier.widen(self.n_features)
 
     def outputs(self, x: Tensor) -> Outputs:
@@ -70,7 +71,8 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
     :param rectify: what removes the bias towards new classes: ``"align"`` as in WA, ``"finetune"``:
         the classifier is made anew and trained on the exemplars of all classes, or ``"none"``.
     :param finetune_epochs: of that training.
-    :param finetune_lr: its learning rate.
+    :param finetune_lr: its first learning rate.
+    :param finetune_schedule: of it: ``"run"``, stretched over those epochs, or ``"constant"``.
     :raises UserError: for another ``rectify``.
     """
 
@@ -81,7 +83,9 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         rectify: str = "align",
         finetune_epochs: int = 30,
         finetune_lr: float = 0.1,
+        finetune_schedule: str = "run",
     ) -> None:
+        check_schedule(finetune_schedule=finetune_schedule)
         not_negative(auxiliary=auxiliary, finetune_epochs=finetune_epochs)
         positive(finetune_lr=finetune_lr)
         super().__init__()
@@ -91,6 +95,7 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         self.rectify = rectify
         self.finetune_epochs = finetune_epochs
         self.finetune_lr = finetune_lr
+        self.finetune_schedule = finetune_schedule
 
     def network(self, backbone: nn.Module, n_features: int) -> ExpandableNetwork:
         return ExpandableNetwork(backbone, n_features)
@@ -111,7 +116,8 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         self.n_old = len(network.order)
         if self.n_old:
             network.expand()
-            network.auxiliary = fresh_linear(network.n_features, len(classes) + 1)
+            auxiliary = fresh_linear(network.n_features, len(classes) + 1)
+            network.auxiliary = auxiliary.to(network.classifier.new)
         network.grow(classes)
 
     def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:
@@ -131,4 +137,9 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         network.auxiliary = None
         if self.n_old and self.rectify == "finetune":
             network.classifier.restart()
-            balance_classifier(strategy, epochs=self.finetune_epochs, lr=self.finetune_lr)
+            balance_classifier(
+                strategy,
+                epochs=self.finetune_epochs,
+                lr=self.finetune_lr,
+                schedule=self.finetune_schedule,
+            )

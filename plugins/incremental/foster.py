@@ -17,8 +17,10 @@ from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.expandable import ExpandableNetwork
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import Outputs
+from cl_strategies.plugins.incremental.rates import check_schedule
 from cl_strategies.plugins.incremental.training import train_part
 from cl_strategies.plugins.incremental.weight_aligning import align_classifier
+from cl_strategies.plugins.modes import evaluating, take_over
 from cl_strategies.ranges import not_negative, positive
 
 EVALUATED = ("teacher", "student")
@@ -59,24 +61,26 @@ class BoostedNetwork(ExpandableNetwork):
 
     def boost(self, classes: Sequence[int]) -> None:
         """Begin a phase after the first."""
-        last = self.student or Student(self.backbone[0], self.classifier)
+        trained = self.backbone[-1]
+        last = self.student or Student(trained, self.classifier)
+        take_over(last.backbone, trained)  # a student is frozen and in evaluation mode
         self.backbone = nn.ModuleList([last.backbone])
         self.classifier = copy.deepcopy(last.classifier).requires_grad_(True)
         self.before = last.classifier.requires_grad_(False)
         self.student = None
         self.expand()
         self.grow(classes)
-        auxiliary = Classifier(self.n_features).to(self.device)
+        auxiliary = Classifier(self.n_features).to(self.classifier.new)
         auxiliary.grow(len(self.order))
         self.auxiliary = auxiliary
 
     def fresh_student(self, n_new: int) -> Student:
-        """A student that knows what the old network knew."""
+        """A student that knows what the old network knew, trained as the new backbone was."""
         if self.before is None:
             raise UserError("there is nothing to compress in the first phase")
         student = Student(copy.deepcopy(self.backbone[0]), copy.deepcopy(self.before))
-        student.requires_grad_(True)
-        student.classifier.grow(n_new)
+        take_over(student.backbone, self.backbone[-1])
+        student.classifier.requires_grad_(True).grow(n_new)
         return student
 
     def settle(self, student: Student) -> None:
@@ -111,6 +115,8 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
     :param beta: of the effective numbers that the scores are divided by while boosting.
     :param compress_beta: of those that balance the distillation of the compression.
     :param compress_epochs: of the compression; 0 for as many as of a phase.
+    :param compress_schedule: of its learning rate: ``"run"``, stretched over its epochs, or
+        ``"constant"``.
     :param align: value by which rows of new classes are aligned after both stages; 0 for not.
     :param evaluate: ``"teacher"``, both backbones, or ``"student"``, one.
     :raises UserError: for another ``evaluate``, or a number out of range.
@@ -124,10 +130,12 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
         beta: float = 0.97,
         compress_beta: float = 0.97,
         compress_epochs: int = 0,
+        compress_schedule: str = "run",
         align: float = 0.0,
         evaluate: str = "teacher",
     ) -> None:
         positive(temperature=temperature)
+        check_schedule(compress_schedule=compress_schedule)
         not_negative(
             distillation_weight=distillation_weight, compress_epochs=compress_epochs, align=align
         )
@@ -142,6 +150,7 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
         self.beta = beta
         self.compress_beta = compress_beta
         self.compress_epochs = compress_epochs
+        self.compress_schedule = compress_schedule
         self.align = align
         self.evaluate = evaluate
         self._counts: list[int] = []
@@ -196,9 +205,8 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
     def compress(self, strategy: Any) -> Student:
         """Distil both backbones into one, old and new classes balanced."""
         network: BoostedNetwork = strategy.model
-        student = network.fresh_student(len(network.order) - self.n_old).train()
+        student = network.fresh_student(len(network.order) - self.n_old)
         weights = self._balance(strategy, self.compress_beta)
-        network.eval()
 
         def loss(x: Tensor, y: Tensor) -> Tensor:
             with torch.no_grad():
@@ -206,15 +214,16 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
             scores = student.outputs(x).scores
             return distillation(scores, teacher, temperature=self.temperature, weights=weights)
 
-        train_part(
-            strategy,
-            strategy.adapted_dataset,
-            student.parameters(),
-            loss,
-            epochs=self.compress_epochs or strategy.train_epochs,
-            weight_decay=0.0,
-        )
-        network.train()
+        with evaluating(network):
+            train_part(
+                strategy,
+                strategy.adapted_dataset,
+                student.parameters(),
+                loss,
+                epochs=self.compress_epochs or strategy.train_epochs,
+                schedule=self.compress_schedule,
+                weight_decay=0.0,
+            )
         return student
 
     def _balance(self, strategy: Any, beta: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from cl_strategies.plugins.exemplars.features import evaluating, extract_features
+from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.plugins.exemplars.losses import (
     adaptive_weight,
     feature_distillation,
@@ -19,7 +19,9 @@ from cl_strategies.plugins.exemplars.losses import (
 from cl_strategies.plugins.incremental.classifiers import CosineClassifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.plugins.incremental.rates import check_schedule
 from cl_strategies.plugins.incremental.training import train_part
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.ranges import not_negative, positive
 
 
@@ -34,7 +36,8 @@ class LUCIRMethod(IncrementalMethod[IncrementalNetwork]):
     :param imprint: start the rows of new classes from the means of their features.
     :param balance_epochs: epochs of training the classifier alone on the exemplars of all classes
         at the end of a phase.
-    :param balance_lr: learning rate of those.
+    :param balance_lr: their first learning rate.
+    :param balance_schedule: of it: ``"run"``, stretched over those epochs, or ``"constant"``.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class LUCIRMethod(IncrementalMethod[IncrementalNetwork]):
         imprint: bool = True,
         balance_epochs: int = 0,
         balance_lr: float = 0.01,
+        balance_schedule: str = "run",
     ) -> None:
+        check_schedule(balance_schedule=balance_schedule)
         not_negative(less_forget=less_forget, ranking=ranking, balance_epochs=balance_epochs)
         positive(nearest=nearest, balance_lr=balance_lr)
         super().__init__()
@@ -58,6 +63,7 @@ class LUCIRMethod(IncrementalMethod[IncrementalNetwork]):
         self.imprint = imprint
         self.balance_epochs = balance_epochs
         self.balance_lr = balance_lr
+        self.balance_schedule = balance_schedule
 
     def network(self, backbone: nn.Module, n_features: int) -> IncrementalNetwork:
         return IncrementalNetwork(backbone, CosineClassifier(n_features))
@@ -83,7 +89,12 @@ class LUCIRMethod(IncrementalMethod[IncrementalNetwork]):
 
     def conclude(self, strategy: Any) -> None:
         if self.balance_epochs and self.old is not None:
-            balance_classifier(strategy, epochs=self.balance_epochs, lr=self.balance_lr)
+            balance_classifier(
+                strategy,
+                epochs=self.balance_epochs,
+                lr=self.balance_lr,
+                schedule=self.balance_schedule,
+            )
         super().conclude(strategy)
 
 
@@ -105,8 +116,11 @@ def imprint_means(strategy: Any) -> None:
     classifier.new.copy_(normalize(means, dim=1).to(classifier.new) * norm)
 
 
-def balance_classifier(strategy: Any, *, epochs: int, lr: float) -> None:
-    """Train all rows of the classifier, and nothing else, on the exemplars of all classes."""
+def balance_classifier(strategy: Any, *, epochs: int, lr: float, schedule: str) -> None:
+    """Train all rows of the classifier, and nothing else, on the exemplars of all classes.
+
+    :param lr: first learning rate; ``schedule``: of it, as in :func:`train_part`.
+    """
     network = strategy.model
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
@@ -122,6 +136,6 @@ def balance_classifier(strategy: Any, *, epochs: int, lr: float) -> None:
         for p in rows:
             p.requires_grad_(True)
         dataset = strategy.memory.memory.buffer.train()
-        train_part(strategy, dataset, rows, loss, epochs=epochs, lr=lr)
+        train_part(strategy, dataset, rows, loss, epochs=epochs, schedule=schedule, lr=lr)
         for p, trained in zip(rows, frozen, strict=True):
             p.requires_grad_(trained)

@@ -13,12 +13,12 @@ from torch.nn.functional import cross_entropy, normalize
 from torchvision.transforms import Compose, PILToTensor, ToTensor
 
 from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
-from cl_strategies.plugins.exemplars.features import evaluating
 from cl_strategies.plugins.exemplars.quota import Record
 from cl_strategies.plugins.exemplars.source import image_transforms
 from cl_strategies.plugins.incremental.icarl import class_means
 from cl_strategies.plugins.incremental.lucir import LUCIRMethod
 from cl_strategies.plugins.incremental.training import shuffled
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.ranges import not_negative, positive
 
 

@@ -16,6 +16,7 @@ from cl_strategies.plugins.incremental.classifiers import ProxyClassifier
 from cl_strategies.plugins.incremental.lucir import balance_classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
+from cl_strategies.plugins.incremental.rates import check_schedule
 from cl_strategies.plugins.incremental.stages import recording, stage_names
 from cl_strategies.ranges import not_negative, positive
 
@@ -42,7 +43,8 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
     :param released: the NCA loss as the public code computes it.
     :param balance_epochs: epochs of training the classifier alone on the exemplars of all classes
         at the end of a phase.
-    :param balance_lr: learning rate of those.
+    :param balance_lr: their first learning rate.
+    :param balance_schedule: of it: ``"run"``, stretched over those epochs, or ``"constant"``.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
         released: bool = False,
         balance_epochs: int = 20,
         balance_lr: float = 0.05,
+        balance_schedule: str = "run",
     ) -> None:
+        check_schedule(balance_schedule=balance_schedule)
         not_negative(spatial=spatial, flat=flat, balance_epochs=balance_epochs)
         positive(proxies=proxies, balance_lr=balance_lr)
         super().__init__()
@@ -66,6 +70,7 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
         self.released = released
         self.balance_epochs = balance_epochs
         self.balance_lr = balance_lr
+        self.balance_schedule = balance_schedule
 
     def network(self, backbone: nn.Module, n_features: int) -> PODNetwork:
         return PODNetwork(backbone, ProxyClassifier(n_features, proxies=self.proxies))
@@ -96,7 +101,12 @@ class PODNetMethod(IncrementalMethod[PODNetwork]):
 
     def conclude(self, strategy: Any) -> None:
         if self.balance_epochs and self.old is not None:
-            balance_classifier(strategy, epochs=self.balance_epochs, lr=self.balance_lr)
+            balance_classifier(
+                strategy,
+                epochs=self.balance_epochs,
+                lr=self.balance_lr,
+                schedule=self.balance_schedule,
+            )
         super().conclude(strategy)
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.plugins.exemplars.features import calls, evaluating
+from cl_strategies.plugins.exemplars.features import calls
+from cl_strategies.plugins.modes import evaluating
 
 
 def stage_names(backbone: nn.Module, x: Tensor) -> list[str]:

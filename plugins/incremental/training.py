@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+from cl_strategies.plugins.incremental.rates import first_rate, stage_factor
 
 
 def shuffled(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
@@ -37,21 +39,28 @@ def train_part(
     loss: Callable[[Tensor, Tensor], Tensor],
     *,
     epochs: int,
+    schedule: str = "run",
     **options: Any,
 ) -> None:
-    """Train some parameters with the strategy's kind of optimizer.
+    """Train some parameters with the strategy's kind of optimizer; frozen ones stay as they are.
 
     :param loss: of images and labels.
     :param epochs: how many passes over ``dataset``.
-    :param options: of the optimizer, in place of those that the strategy begins a phase with; what
-        a schedule has made of them by now does not count.
+    :param schedule: of the learning rate, as for
+        :func:`~cl_strategies.plugins.incremental.rates.stage_factor`.
+    :param options: of the optimizer, in place of those that the strategy begins a phase with.
     """
-    chosen = [p for p in parameters if p.numel()]
-    settings = {**strategy.initial_options, **options}
+    chosen = [p for p in parameters if p.requires_grad and p.numel()]
+    first = {"lr": first_rate(strategy.initial_options)}
+    settings = {**strategy.initial_options, **first, **options}
     kind = type(strategy.optimizer)
     optimizer = kind(chosen, **{k: v for k, v in settings.items() if k in kind_options(kind)})
-    for _ in range(epochs):
-        for x, y in shuffled(strategy, dataset):
+    batches = math.ceil(len(dataset) / strategy.train_mb_size)
+    for epoch in range(epochs):
+        for batch, (x, y) in enumerate(shuffled(strategy, dataset)):
+            factor = stage_factor(strategy, schedule, epoch, epochs, batch / batches)
+            for group in optimizer.param_groups:
+                group["lr"] = settings["lr"] * factor
             gradients = torch.autograd.grad(loss(x, y), chosen, allow_unused=True)
             for parameter, gradient in zip(chosen, gradients, strict=True):
                 parameter.grad = gradient

@@ -29,6 +29,7 @@ from cl_strategies.plugins.low_rank.pruning import (
 )
 from cl_strategies.plugins.low_rank.ranks import limit_ranks, random_components, select_ranks
 from cl_strategies.plugins.low_rank.spectrum import Spectrum
+from cl_strategies.plugins.modes import evaluating
 
 IMPORTANCES = ("fisher_mean", "grad_norm")
 SELECTIONS = ("hessian", "unweighted", "random")
@@ -180,9 +181,7 @@ class LowRankPerturbation:
         sums = [torch.zeros_like(weight, dtype=torch.float64) for weight in weights]
         fisher = torch.zeros(len(weights), dtype=torch.float64, device=weights[0].device)
         samples = count = 0
-        training = model.training
-        model.eval()
-        with torch.enable_grad():
+        with torch.enable_grad(), evaluating(model):
             for x, y in batches:
                 loss = criterion(model.forward_single_task(x, task.label), y)
                 gradients = torch.autograd.grad(loss, weights)
@@ -190,7 +189,6 @@ class LowRankPerturbation:
                 for total, gradient in zip(sums, gradients, strict=True):
                     total.add_(gradient, alpha=len(x))
                 fisher += len(x) * torch.stack([g.double().square().mean() for g in gradients])
-        model.train(training)
         if not count:
             raise UserError("there is no data to measure the importance of layers on")
         if self.importance == "fisher_mean":

@@ -15,11 +15,12 @@ from torchvision import transforms as tv
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plugins.exemplars.encoding import BoxOf, BoxRule
-from cl_strategies.plugins.exemplars.features import batches, evaluating
+from cl_strategies.plugins.exemplars.features import batches
 from cl_strategies.plugins.exemplars.source import RawImages, image_transforms
 from cl_strategies.plugins.masking.functional import bounding_boxes
 from cl_strategies.plugins.masking.pade import PadeActivations
 from cl_strategies.plugins.masking.tap import Tap
+from cl_strategies.plugins.modes import evaluating
 
 Box = tuple[int, int, int, int]
 

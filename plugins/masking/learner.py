@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.exemplars.features import evaluating
 from cl_strategies.plugins.masking.bilevel import (
     Batch,
     InnerLoss,
@@ -22,6 +21,7 @@ from cl_strategies.plugins.masking.bilevel import (
 )
 from cl_strategies.plugins.masking.pade import PadeActivations, count_relus
 from cl_strategies.plugins.masking.tap import Tap
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.seen_classes import rule_out_unseen
 
 #: From a strategy to the loss of its method.

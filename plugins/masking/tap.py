@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.exemplars.features import calls, evaluating, last_layer
+from cl_strategies.plugins.exemplars.features import calls, last_layer
 from cl_strategies.plugins.masking.functional import class_activation_map
+from cl_strategies.plugins.modes import evaluating
 
 Seen = list[tuple[nn.Module, Tensor, object]]
 

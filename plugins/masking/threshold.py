@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from cl_strategies.plugins.exemplars.codec import Codec
-from cl_strategies.plugins.exemplars.features import batches, evaluating
+from cl_strategies.plugins.exemplars.features import batches
 from cl_strategies.plugins.exemplars.pixels import to_pixels
 from cl_strategies.plugins.masking.artefacts import ArtefactImages
 from cl_strategies.plugins.masking.boxes import activation_maps, all_boxes, boxes_from_maps
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.seen_classes import rule_out_unseen
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

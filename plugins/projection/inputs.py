@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.projection.functional import extend_basis, extend_basis_from_gram
 
 #: Images whose patches are held at once.
@@ -78,13 +79,9 @@ def collect(
     :param batches: arguments of ``model``: tuples.
     """
     found = {name: Representation() for name in layers}
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    with _listening(layers, found):
+    with evaluating(model), _listening(layers, found):
         for batch in batches:
             model(*batch)
-    for module, mode in training.items():
-        module.training = mode
     return found
 
 

@@ -10,6 +10,7 @@ from avalanche.models.utils import avalanche_forward
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.quantization.layers import constant_weights, quantized_layers
 from cl_strategies.plugins.quantization.quantizer import Quantizer
 
@@ -36,7 +37,7 @@ def squared_gradients(
     :param batch_size: samples per gradient.
     :param latent: ``False``: gradients with respect to the quantised weights; ``True``: with
         respect to the full-precision parameters behind them.
-    :returns: by the name of the parameter. What quantisers learn is left out.
+    :returns: by the name of the parameter. What quantisers learn and what is frozen is left out.
     """
     learned = {id(p) for m in model.modules() if isinstance(m, Quantizer) for p in m.parameters()}
     parameters: dict[str, Tensor] = {
@@ -46,19 +47,15 @@ def squared_gradients(
     }
     rows = torch.randperm(len(data))[:samples].tolist()
     loader = DataLoader(Subset(data.eval(), rows), batch_size=batch_size)
-    modes = {module: module.training for module in model.modules()}
     device = next(model.parameters()).device
     totals = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-    model.eval()
-    try:
+    with evaluating(model):
         if latent:
             _accumulate(model, loader, loss, parameters, totals, device)
         else:
             with constant_weights(model) as weights:
-                _accumulate(model, loader, loss, parameters | weights, totals, device)
-    finally:
-        for module, training in modes.items():
-            module.training = training
+                rounded = {name: weights.get(name, value) for name, value in parameters.items()}
+                _accumulate(model, loader, loss, rounded, totals, device)
     return {name: total / max(len(loader), 1) for name, total in totals.items()}
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.quantization.bits import FULL_PRECISION, continuous
 from cl_strategies.plugins.quantization.layers import (
     QuantizedLayer,
@@ -98,13 +99,10 @@ def multiply_accumulates(model: nn.Module, *inputs: Any) -> dict[str, int]:
         return hook
 
     hooks = [layer.register_forward_hook(count(name)) for name, layer in layers.items()]
-    modes = {module: module.training for module in model.modules()}
     try:
-        model.eval()
-        model(*inputs)
+        with evaluating(model):
+            model(*inputs)
     finally:
-        for module, training in modes.items():
-            module.training = training
         for handle in hooks:
             handle.remove()
     return counts
@@ -173,22 +171,16 @@ def layer_errors(
     :returns: name -> (intra-task error, inter-task error).
     :raises UserError: if there is no sample, or the layers are others.
     """
-    modes = {module: module.training for module in model.modules()}
     gradients: dict[str, list[Tensor]] = {name: [] for name in old}
-    model.eval()
-    try:
-        with constant_weights(model) as now:
-            names = {key.removesuffix("weight").rstrip("."): leaf for key, leaf in now.items()}
-            if set(names) != set(old):
-                raise UserError("the snapshot is of a model with other quantised layers")
-            for x, y in samples:
-                value = loss(model(x[None]), torch.as_tensor(y, device=x.device).reshape(1))
-                found = torch.autograd.grad(value, list(names.values()))
-                for name, gradient in zip(names, found, strict=True):
-                    gradients[name].append(gradient)
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluating(model), constant_weights(model) as now:
+        names = {key.removesuffix("weight").rstrip("."): leaf for key, leaf in now.items()}
+        if set(names) != set(old):
+            raise UserError("the snapshot is of a model with other quantised layers")
+        for x, y in samples:
+            value = loss(model(x[None]), torch.as_tensor(y, device=x.device).reshape(1))
+            found = torch.autograd.grad(value, list(names.values()))
+            for name, gradient in zip(names, found, strict=True):
+                gradients[name].append(gradient)
     if not all(gradients.values()):
         raise UserError("there are no samples: give at least one of the old task")
     errors = {}

@@ -88,7 +88,7 @@ class PFRPlugin(LossTermPlugin):
     _factor = 1.0
 
     def _note(self, layer: nn.Module, inputs: Any, output: Tensor) -> None:
-        if layer.training:
+        if torch.is_grad_enabled():  # not while evaluating; the layer itself may be in any mode
             self._features = output.flatten(1)
 
     def penalty(self, strategy: Any) -> Tensor:

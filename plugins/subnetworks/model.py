@@ -87,7 +87,7 @@ class SubnetworkModel(TaskModel):
         super().finish()
 
     def used(self) -> float:
-        """The fraction of the shared weights that some task uses."""
+        """The fraction of the shared weights that some task uses; 0 if all layers are frozen."""
         layers = self.layers.values()
         used = sum(int(layer.used().sum()) for layer in layers)
-        return used / sum(layer.weight.numel() for layer in layers)
+        return used / max(1, sum(layer.weight.numel() for layer in layers))

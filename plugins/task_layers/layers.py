@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import Tensor, nn
@@ -59,10 +60,12 @@ class TaskLayer(nn.Module):
     bias: Any
     switch: Switch
     tasks: nn.ModuleDict
+    trains_bias: bool  # unless the user froze it
 
     def _adopt(self, layer: nn.Linear | nn.Conv2d, switch: Switch) -> None:
         self.weight = layer.weight
         self.bias = layer.bias
+        self.trains_bias = layer.bias is not None and layer.bias.requires_grad
         self.tasks = nn.ModuleDict()
         self.switch = switch
         self._cache: tuple[Any, Tensor] | None = None
@@ -178,6 +181,8 @@ class TaskConv2d(TaskLayer, nn.Conv2d):
 class PerTask(nn.Module):
     """A normalisation of which every task has its own, with its own running statistics.
 
+    What is frozen in it when it is handed in stays so, and is the same for all tasks.
+
     :param base: the module of the first task.
     :param switch: says which task to compute.
     """
@@ -187,6 +192,18 @@ class PerTask(nn.Module):
         self.base = base
         self.tasks = nn.ModuleDict()
         self.switch = switch
+        self._frozen = [name for name, p in base.named_parameters() if not p.requires_grad]
+
+    def add(self, task: str, *, training: bool) -> None:
+        """Give ``task`` a copy of what the first one has.
+
+        :param training: its mode.
+        """
+        shared = [self.base.get_parameter(name) for name in self._frozen]
+        copied = copy.deepcopy(self.base, {id(p): p for p in shared}).train(training)
+        for name, parameter in copied.named_parameters():
+            parameter.requires_grad_(name not in self._frozen)
+        self.tasks[task] = copied
 
     def forward(self, *inputs: Any) -> Any:
         task = self.switch.task
@@ -195,6 +212,25 @@ class PerTask(nn.Module):
         return (self.base if task == self.switch.base else self.tasks[task])(*inputs)
 
 
+class OutputBias(nn.Module):
+    """The bias of a layer, apart from it.
+
+    :param layer: which loses its bias ``(J,)``.
+    """
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d) -> None:
+        super().__init__()
+        self.bias: nn.Parameter = layer.bias  # type: ignore[assignment]
+        self.shape = (-1, 1, 1) if isinstance(layer, nn.Conv2d) else (-1,)
+        layer.register_parameter("bias", None)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """:param y: outputs of the layer, ``(..., J)``, or ``(N, J, H, W)`` of a convolution."""
+        return y + self.bias.view(self.shape)
+
+
 def own_bias(tensor: Tensor | None) -> nn.Parameter | None:
     """A copy of the bias of a layer for one task."""
-    return None if tensor is None else nn.Parameter(tensor.detach().clone())
+    if tensor is None:
+        return None
+    return nn.Parameter(tensor.detach().clone(), requires_grad=tensor.requires_grad)

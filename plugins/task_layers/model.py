@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.modes import in_mode
 from cl_strategies.plugins.task_layers.network import Task, TaskNetwork
 from cl_strategies.plugins.task_layers.surgery import head_modules
 
@@ -88,16 +88,18 @@ class TaskModel(TaskNetwork):
         task = self._add(label, classes)
         self.begin_layers(task)
         self._add_norms(task)
-        self.train(self.training)
+        for name, entry in self.entries(task).items():
+            if entry.bias is not None:
+                entry.bias.requires_grad_(self.layers[name].trains_bias)
 
     def _add(self, label: int, classes: Sequence[int]) -> Task:
         task = Task(label, tuple(classes))
         experience = SimpleNamespace(
             task_labels=[label], classes_in_this_experience=list(task.classes)
         )
-        self.head.train()
-        avalanche_model_adaptation(self.head, experience)
-        self.head.to(next(iter(self.layers.values())).weight.device)
+        with in_mode(self.head, training=True):
+            avalanche_model_adaptation(self.head, experience)
+        self.head.to(next(self.network.parameters()).device)
         head_modules(self.head, task.name)
         if self.switch.base is None:
             self.switch.base = task.name
@@ -107,7 +109,7 @@ class TaskModel(TaskNetwork):
     def _add_norms(self, task: Task) -> None:
         if task.name != self.switch.base:
             for norm in self.norms.values():
-                norm.tasks[task.name] = copy.deepcopy(norm.base).requires_grad_(True)
+                norm.add(task.name, training=self.training)
 
     def finish(self) -> None:
         """Freeze the current task."""
@@ -116,8 +118,9 @@ class TaskModel(TaskNetwork):
             for parameter in self.parameters_of(task):
                 parameter.requires_grad_(False)
                 parameter.grad = None
+            for module in self.modules_of(task):
+                module.eval()
             task.finished = True
-            self.train(self.training)
 
     def train(self, mode: bool = True) -> TaskModel:
         """As for any module, but what belongs to finished tasks stays in evaluation mode."""

@@ -51,6 +51,7 @@ class TaskNetwork(MultiTaskModule):
         self.tasks: list[Task] = []
         names = {id(module): name for name, module in network.named_modules()}
         self._head_name = names[id(parts.head)]
+        self._fixed_names = tuple(names[id(layer)] for layer in parts.fixed.values())
         self._layer_names, self._norm_names = tuple(parts.layers), tuple(parts.norms)
 
     @property
@@ -106,9 +107,11 @@ class TaskNetwork(MultiTaskModule):
         yield from head_modules(self.head, task.name)
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """The parameters of the layers that belong to no task alone."""
+        """The parameters of the layers that belong to no task alone; of frozen ones, too."""
         layers = self.layers.values()
-        return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+        own = [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+        fixed = [self.network.get_submodule(name) for name in self._fixed_names]
+        return [*own, *(p for layer in fixed for p in layer.parameters())]
 
     def parameters_of(self, task: Task) -> list[nn.Parameter]:
         """The parameters that training ``task`` changes: the first also trains what is shared."""

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from cl_strategies.errors import UserError
 from cl_strategies.models.batch_norm import BatchNorm1d
 from cl_strategies.plugins.task_layers.model import TaskModel
-from cl_strategies.plugins.task_layers.surgery import find_parts
+from cl_strategies.plugins.task_layers.surgery import find_parts, put
 
 _NORMALISATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -61,5 +61,4 @@ def insert_batch_norms(network: nn.Module, layers: dict[str, nn.Module]) -> None
             else BatchNorm1d(layer.out_features)  # type: ignore[arg-type]
         )
         norm.to(next(layer.parameters())).train(layer.training)
-        path, _, attribute = name.rpartition(".")
-        setattr(network.get_submodule(path), attribute, nn.Sequential(layer, norm))
+        put(network, name, nn.Sequential(layer, norm))

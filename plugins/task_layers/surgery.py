@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from avalanche.models import DynamicModule, MultiTaskModule
@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.task_layers.layers import PerTask, Switch, TaskLayer
+from cl_strategies.plugins.task_layers.layers import OutputBias, PerTask, Switch, TaskLayer
 
 _LAYERS = (nn.Linear, nn.Conv2d)
 _PER_TASK = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
@@ -24,16 +24,21 @@ class Parts:
 
     :param head: the multi-head classifier, unchanged.
     :param layers: linear and convolutional layers below it, in the order of definition.
-    :param norms: normalisations below it.
+    :param norms: normalisations below it, and biases on top of ``fixed``.
+    :param fixed: layers whose weights the user froze: all tasks share them as they are.
     """
 
     head: nn.Module
     layers: dict[str, Any]
     norms: dict[str, Any]
+    fixed: dict[str, Any] = field(default_factory=dict)
 
 
 def divide(network: nn.Module, switch: Switch, kinds: Mapping[Any, Any], method: str) -> Parts:
     """Replace, in place, what is below the heads by modules with weights per task.
+
+    A layer whose weights are frozen stays as it is, but for a bias per task unless that is frozen,
+    too.
 
     :param network: Linear, Conv2d, normalisation layers (each its own for every task), modules
         without parameters, and one multi-head classifier.
@@ -44,19 +49,34 @@ def divide(network: nn.Module, switch: Switch, kinds: Mapping[Any, Any], method:
     :raises UserError: if the network is none of that, with the reason; it is then unchanged.
     """
     parts = find_parts(network, method)
+    fixed = {
+        name: layer
+        for name, layer in parts.layers.items()
+        if type(layer) in kinds and not layer.weight.requires_grad
+    }
     layers = {
         name: kinds[type(layer)](layer, switch) if type(layer) in kinds else layer
         for name, layer in parts.layers.items()
+        if name not in fixed
     }
     norms = {name: PerTask(norm, switch) for name, norm in parts.norms.items()}
     for name, module in (*layers.items(), *norms.items()):
         module.training = network.training
-        path, _, attribute = name.rpartition(".")
-        setattr(network.get_submodule(path), attribute, module)
+        put(network, name, module)
+    for name, layer in fixed.items():
+        if layer.bias is not None and layer.bias.requires_grad:
+            norms[f"{name}.1"] = PerTask(OutputBias(layer), switch)
+            put(network, name, nn.Sequential(layer, norms[f"{name}.1"]).train(network.training))
     for module in network.modules():
         if isinstance(module, DynamicModule):
             module._auto_adapt = False  # TaskModel adapts the heads, in training only
-    return Parts(parts.head, layers, norms)
+    return Parts(parts.head, layers, norms, fixed)
+
+
+def put(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Let ``module`` take the place of the submodule of this name."""
+    path, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(path), attribute, module)
 
 
 def find_parts(network: nn.Module, method: str) -> Parts:

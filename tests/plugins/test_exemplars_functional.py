@@ -1,6 +1,7 @@
 """Selection, budgets and losses against reference vectors."""
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars import losses
@@ -17,6 +18,7 @@ from cl_strategies.plugins.exemplars.functional import (
     fit_budget,
     herding_order,
     log_volume,
+    log_volume_ratio,
 )
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cim"
@@ -100,6 +102,31 @@ def test_log_volume_matches_the_reference(golden):
     close(log_volume(golden["herd_X"][golden["mrdc_idx"]]), golden["mrdc_logvol"])
     assert log_volume(torch.ones(2, 5)) == -np.inf
     assert log_volume(torch.zeros(0, 5)) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_is_no_volume(dtype):
+    """More vectors than dimensions, and copies of one: dependent, whatever rounding leaves."""
+    features = torch.rand(12, 5, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    assert log_volume(features) == -np.inf
+    copied = features[[0, 1, 1, 2]] * (1 + torch.finfo(dtype).eps)
+    assert log_volume(copied) == -np.inf
+    assert log_volume(torch.zeros(3, 5, dtype=dtype)) == -np.inf
+
+
+def test_a_ratio_of_volumes_exists_for_more_vectors_than_dimensions():
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(7, 3, generator=generator).double() for _ in range(2))
+    few = log_volume_ratio(first[:3], second[:3])
+    assert few == pytest.approx(log_volume(first[:3]) - log_volume(second[:3]))
+    totals = []
+    for vectors in (first, second):
+        unit = normalize(vectors, dim=1)
+        subsets = [list(s) for n in range(8) for s in itertools.combinations(range(7), n)]
+        totals.append(sum(float(torch.det(unit[s] @ unit[s].T)) for s in subsets))
+    ratio = 0.5 * math.log(totals[0] / totals[1])
+    assert log_volume_ratio(first, second) == pytest.approx(ratio)
+    assert log_volume_ratio(first[:1].expand(7, 3), second) < -0.3
 
 
 def test_distillation_and_class_weights_match(golden):

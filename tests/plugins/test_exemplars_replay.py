@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from avalanche.benchmarks.utils.data_loader import ReplayDataLoader
-from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
+from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin, SupervisedPlugin
 from avalanche.training.supervised import LwF, Naive
 from torch import nn
 
@@ -242,3 +242,55 @@ def test_mrdc_chooses_once_and_remembers():
     assert other.memory.records == plugin.memory.records
     with pytest.raises(UserError, match="classes="):
         MRDCPlugin(6_000)
+
+
+def flat_network(width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(432, width), nn.ReLU(), nn.Linear(width, 6))
+
+
+def test_more_exemplars_than_dimensions_still_have_a_volume():
+    """24 images of each class and 8 features: a ratio that tells qualities apart, no noise."""
+    experience = stream(n=48).train_stream[0]
+    torch.manual_seed(0)
+    agent = SimpleNamespace(model=flat_network(8), device=torch.device("cpu"), eval_mb_size=64)
+    options = {"qualities": (2, 95), "tolerance": 1e9}
+    _, (low, high) = choose_jpeg_quality(agent, experience.dataset, 4_000, **options)
+    assert low.exemplars > 8 and high.exemplars > 8
+    assert 0.25 < high.volume_ratio < 4  # rounding noise differs by orders of magnitude
+    assert 0 < low.volume_ratio < high.volume_ratio
+
+
+def test_the_best_quality_is_kept_where_all_images_fit():
+    plugin = MRDCPlugin(1_000_000, classes=6, tolerance=1e-9, qualities=(30, 90, 60))
+    make([plugin]).train(stream().train_stream[0])
+    assert plugin.quality == 90
+    assert len(plugin.memory.records) == 48
+
+
+class Trained(SupervisedPlugin):
+    """Notes that a mini-batch was trained."""
+
+    yet = False
+
+    def after_update(self, strategy, **kwargs):
+        self.yet = True
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": 0}, "does not say how many classes"),
+        ({"classes": 6, "mem_size": 60}, "hold no exemplar"),
+    ],
+)
+def test_what_the_choice_of_a_quality_needs_is_checked_before_training(options, message):
+    trained, experience = Trained(), stream().train_stream[0]
+    experience.benchmark = SimpleNamespace()  # says nothing of its classes
+    strategy = make([MRDCPlugin(**{"mem_size": 60_000, **options}), trained])
+    with pytest.raises(UserError, match=message):
+        strategy.train(experience)
+    assert not trained.yet
+    with pytest.raises(UserError, match="no qualities"):
+        MRDCPlugin(classes=6, qualities=())
+    with pytest.raises(UserError, match="quality"):
+        MRDCPlugin(classes=6, qualities=(0,))

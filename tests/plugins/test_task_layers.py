@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
+from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.plugins.subnetworks.model import SubnetworkModel
 from cl_strategies.plugins.task_layers.ensemble import EnsembleModel
 from cl_strategies.plugins.task_layers.functional import fast_linear, fast_weight
 from cl_strategies.plugins.task_layers.normalisation import NormalisationModel
@@ -283,3 +285,31 @@ def test_fast_weights_begin_as_asked(start):
 def test_another_start_is_refused():
     with pytest.raises(UserError, match="unknown start 'one': did you mean ones"):
         EnsembleModel(network(plain), start="one")
+
+
+@pytest.mark.parametrize("kind", [HALRPModel, SubnetworkModel, EnsembleModel, NormalisationModel])
+def test_what_is_frozen_when_the_model_is_handed_in_is_the_same_for_all_tasks(kind):
+    """A convolution, weights of a linear layer, the bias of another, a normalisation's scale."""
+    torch.manual_seed(0)
+    body = nn.Sequential(
+        nn.Conv2d(2, 3, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 9), nn.Linear(9, 12)
+    )
+    body.extend([nn.LayerNorm(12), nn.Linear(12, 12)])
+    nn.init.uniform_(body[5].weight)
+    frozen = [*body[0].parameters(), body[3].weight, body[4].bias, body[5].weight]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    values = [parameter.detach().clone() for parameter in frozen]
+    trained = body[3].bias.detach().clone()
+
+    model = kind(MultiHeadModel(body, 12))
+    for label in range(3):
+        learn(model, label)
+
+    found = list(model.parameters())
+    for value in values:
+        same = [p for p in found if p.shape == value.shape and torch.equal(p, value)]
+        assert same and not any(p.requires_grad for p in same)
+    assert not any(p.shape == (9,) and torch.equal(p, trained) for p in found)
+    convolutions = [p for p in found if p.shape == (3, 2, 3, 3)]
+    assert len(convolutions) == 1  # shared, without scales, masks or copies
