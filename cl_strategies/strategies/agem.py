@@ -9,6 +9,8 @@ from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoad
 from avalanche.benchmarks.utils.utils import concat_datasets
 from avalanche.training.plugins import AGEMPlugin
 
+from cl_strategies.plugins.exemplars.coverage import Coverage
+from cl_strategies.plugins.exemplars.source import labels_of
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import positive
 from cl_strategies.strategies.base import Strategy
@@ -40,6 +42,10 @@ class ShufflingAGEMPlugin(AGEMPlugin):
       Avalanche then asks for batches of size 0 and fails.
     """
 
+    def __init__(self, patterns_per_experience: int, sample_size: int) -> None:
+        super().__init__(patterns_per_experience, sample_size)
+        self.coverage = Coverage()
+
     def before_training_exp(
         self, strategy: Any, *args: Any, num_workers: int = 0, **kwargs: Any
     ) -> None:
@@ -66,6 +72,9 @@ class ShufflingAGEMPlugin(AGEMPlugin):
     @torch.no_grad()
     def update_memory(self, dataset: Any, *args: Any, **kwargs: Any) -> None:
         """Keep a random part of ``dataset``."""
-        kept = torch.randperm(len(dataset))[: self.patterns_per_experience]
-        self.buffers.append(dataset.subset(kept.tolist()))
+        kept = torch.randperm(len(dataset))[: self.patterns_per_experience].tolist()
+        labels, _ = labels_of(dataset)
+        size = f"{self.patterns_per_experience} samples per experience"
+        self.coverage.check(labels, [labels[row] for row in kept], size)
+        self.buffers.append(dataset.subset(kept))
         self.buffer_dataloader, self.buffer_dliter = None, iter([])

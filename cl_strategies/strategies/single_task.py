@@ -20,6 +20,8 @@ class SingleTask(Strategy):
     experience is thus used at evaluation, in every scenario.
     """
 
+    needs_whole_experiences = "keeps a model for every experience of the stream"
+
     def __init__(self, **template: Any) -> None:
         super().__init__(**template)
         self.initial: nn.Module = copy.deepcopy(self.model)

@@ -15,6 +15,7 @@ from torch import Tensor
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.catalogue import make_codec
 from cl_strategies.plugins.exemplars.codec import HEADER, Codec
+from cl_strategies.plugins.exemplars.coverage import Coverage
 from cl_strategies.plugins.exemplars.encoding import AsStored, BoxRule, Encoder
 from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.plugins.exemplars.order import Ranking, check_order, draw_keys, needs_features
@@ -94,6 +95,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.pool = pool
         self.rank_stored = rank_stored
         self.layer = layer
+        self.coverage = Coverage()
         self._groups: Groups = {}
         self._kind: Kind | None = None
         self._has_tasks = True
@@ -214,7 +216,10 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             ]
             for group, members in rows.items()
         }
+        seen = {*self.counts(), *labels}
         self._groups = self._fill(fresh, self.max_size)
+        each = " for each group" if self.growing else ""
+        self.coverage.check(seen, self.counts(), f"{self.max_size} bytes{each}")
         self._kind, self._has_tasks, self._transforms = kind, tasks is not None, transforms
         self._updates += 1
         self._dataset = None

@@ -111,7 +111,8 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         self.n_old = len(network.order)
         if self.n_old:
             network.expand()
-            network.auxiliary = fresh_linear(network.n_features, len(classes) + 1)
+            auxiliary = fresh_linear(network.n_features, len(classes) + 1)
+            network.auxiliary = auxiliary.to(network.classifier.new)
         network.grow(classes)
 
     def loss(self, strategy: Any, outputs: Outputs, x: Tensor, units: Tensor) -> Tensor:

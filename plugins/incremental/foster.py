@@ -66,7 +66,7 @@ class BoostedNetwork(ExpandableNetwork):
         self.student = None
         self.expand()
         self.grow(classes)
-        auxiliary = Classifier(self.n_features).to(self.device)
+        auxiliary = Classifier(self.n_features).to(self.classifier.new)
         auxiliary.grow(len(self.order))
         self.auxiliary = auxiliary
 
