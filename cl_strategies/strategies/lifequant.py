@@ -24,8 +24,8 @@ class LifeQuant(Strategy):
     under a balanced loss, and a penalty on moving quantised weights that old tasks need.
 
     A copy of ``model``, with one classifier, is quantised and trained; the criterion must be the
-    plain cross-entropy, which the balanced loss replaces in training. The authors train with SGD and a
-    momentum of 0.9.
+    plain cross-entropy, which the balanced loss replaces in training. The authors train with SGD
+    and a momentum of 0.9.
 
     :param weight_bits: 1 to 8, or 32.
     :param activation_bits: 1 to 8, or 32.
