@@ -20,7 +20,7 @@ from cl_strategies.plugins.exemplars.encoding import AsStored, BoxRule, Encoder
 from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.plugins.exemplars.order import Ranking, check_order, draw_keys, needs_features
 from cl_strategies.plugins.exemplars.pixels import Kind, to_pixels
-from cl_strategies.plugins.exemplars.quota import Candidate, Queue, Record, fill
+from cl_strategies.plugins.exemplars.quota import LOOK_AHEAD, Candidate, Queue, Record, fill
 from cl_strategies.plugins.exemplars.source import (
     RawImages,
     Transforms,
@@ -256,7 +256,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     def _fill(self, fresh: Mapping[tuple[int, int], list[Candidate]], size: int) -> Groups:
         names = [*self._groups, *(name for name in fresh if name not in self._groups)]
         queues = [Queue(_merge(self._groups.get(name, []), fresh.get(name, []))) for name in names]
-        fill(queues, size, per_group=self.growing, pool=self.pool)
+        ahead = LOOK_AHEAD if fresh else 0  # what shrinks loses its end and nothing else
+        fill(queues, size, per_group=self.growing, pool=self.pool, look_ahead=ahead)
         return {name: queue.taken for name, queue in zip(names, queues, strict=True)}
 
     def _group(self, label: int, task: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from cl_strategies.errors import UserError
 #: Bytes that an exemplar takes beside its payload: label, task label, key and length, 4 each.
 RECORD_BYTES = 16
 #: Candidates of a group that are encoded in search of one that fits into the last bytes.
-_LOOK_AHEAD = 8
+LOOK_AHEAD = 8
 
 
 class Record(NamedTuple):
@@ -108,7 +108,9 @@ class Queue:
         return used
 
 
-def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> None:
+def fill(
+    queues: list[Queue], budget: int, *, per_group: bool, pool: bool, look_ahead: int = LOOK_AHEAD
+) -> None:
     """Take from each queue as long a prefix as the bytes allow.
 
     Every group has the same quota, and stops at the first candidate beyond it, though a later,
@@ -120,13 +122,14 @@ def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> No
     :param budget: bytes in all, or of each group.
     :param per_group: whether ``budget`` is of each group; nothing is pooled then.
     :param pool: whether left-over bytes are pooled.
+    :param look_ahead: how many of each group are tried for the last bytes; 0 keeps prefixes.
     :raises UserError: if there are candidates but none fits.
     """
     quota = budget if per_group or not queues else budget // len(queues)
     used = sum([queue.take(quota) for queue in queues])
     first = [queue.ahead.cost for queue in queues if queue.ahead is not None]
     if pool and not per_group:
-        _share_rest(queues, budget - used)
+        _share_rest(queues, budget - used, look_ahead)
     if first and not any(queue.taken for queue in queues):
         share = (
             f"{quota} bytes for each of {len(queues)} groups" if len(queues) > 1 else "all of it"
@@ -137,12 +140,12 @@ def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> No
         )
 
 
-def _share_rest(queues: list[Queue], room: int) -> None:
+def _share_rest(queues: list[Queue], room: int, look_ahead: int) -> None:
     uneven = len({record.cost for queue in queues for record in queue.known()}) > 1
     while True:
         waiting = [queue for queue in queues if queue.fits(room)]
         if not waiting:
-            waiting = [queue for queue in queues if uneven and queue.skip(room, _LOOK_AHEAD)]
+            waiting = [queue for queue in queues if uneven and queue.skip(room, look_ahead)]
         if not waiting:
             return
         room -= min(waiting, key=lambda candidate: len(candidate.taken)).take(room, 1)
