@@ -36,7 +36,7 @@ ENTRIES = {entry.name: entry for entry in registry("strategies")}
 #: Short trainings; 5,000 bytes are a few images of 3 x 8 x 8.
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 8, "sample_size": 8},
-    "cim": {"masks": "centre"},
+    "cim": {"artefact_interval": 1},
     "lucir": {"balance_epochs": 1},
     "podnet": {"balance_epochs": 1},
     "mrdc": {"tolerance": 1e9, "classes": 4},
