@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from cl_strategies.benchmarks.limits import read_picture
 from cl_strategies.errors import DataMissingError, UserError
+from cl_strategies.plain import shown
 
 
 class Samples(Protocol):
@@ -99,7 +100,7 @@ class DatasetSamples:
 
     def __init__(self, source: Any) -> None:
         self.source = source
-        self.labels = np.asarray(list(source.targets), dtype=np.int64)
+        self.labels = class_ids(source.targets)
 
     def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
         if not hasattr(self.source, "with_transforms"):
@@ -207,6 +208,23 @@ class Relabelled(Dataset[tuple[Any, int]]):
         return len(self.targets)
 
 
+def class_ids(labels: Any) -> np.ndarray:
+    """``labels`` as int64, ``(N,)``.
+
+    :param labels: whole numbers, in any sequence.
+    :raises UserError: for names, fractions and anything else that is no class id.
+    """
+    found = np.asarray([label.item() if hasattr(label, "item") else label for label in labels])
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iub"):
+        shown_label = shown(next(iter(found.ravel().tolist()), None))
+        raise UserError(
+            f"the labels hold {shown_label}, which is not a class id: give whole numbers from 0 "
+            "up, for instance the position of each name in a sorted list of the names (and the "
+            "list as class_names)"
+        )
+    return found.astype(np.int64)
+
+
 def as_samples(piece: Any) -> Samples:
     """``piece`` as :class:`Samples`.
 
@@ -216,7 +234,8 @@ def as_samples(piece: Any) -> Samples:
     if hasattr(piece, "labels") and hasattr(piece, "dataset"):
         return piece
     if isinstance(piece, tuple) and len(piece) == 2:
-        x, y = torch.as_tensor(piece[0]), torch.as_tensor(piece[1])
+        x, y = torch.as_tensor(piece[0]), piece[1]
+        y = y if isinstance(y, Tensor) else torch.from_numpy(class_ids(y))
         if y.ndim != 1 or len(x) != len(y) or y.is_floating_point():
             raise UserError(
                 f"a pair (x, y) needs one integer label per sample: x has shape {tuple(x.shape)}, "

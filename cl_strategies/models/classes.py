@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 
 #: Logit of a class that the model has no unit for, or has not seen: its probability is zero.
 ABSENT = -1000.0
@@ -19,13 +20,16 @@ def labels_by_task(dataset: Any) -> dict[int, list[int]]:
 
     :param dataset: with an attribute ``targets``; without one, nothing is known. Without
         ``targets_task_labels`` all samples are of task 0.
+    :raises UserError: if a label is not a whole number.
     """
     from cl_strategies.plugins.data.flatten import attribute_column
 
     targets = getattr(dataset, "targets", None)
     if targets is None or not len(dataset):
         return {}
-    classes = torch.as_tensor(attribute_column(targets))
+    classes = attribute_column(targets)
+    if not isinstance(classes, Tensor) or classes.is_floating_point():
+        class_ids(targets)  # says which label is none
     labels = getattr(dataset, "targets_task_labels", None)
     tasks = (
         torch.zeros_like(classes) if labels is None else torch.as_tensor(attribute_column(labels))
@@ -42,22 +46,39 @@ def classes_of(experience: Any, task: int | None = None) -> list[int]:
     :param experience: what it declares as ``classes_in_this_experience`` counts; one that
         declares nothing, as parts of an online stream, is judged by the labels of its samples.
     :param task: of an experience with several task labels: only the classes of this one.
-    :raises UserError: if the experience has neither.
+    :raises UserError: if the experience has neither, or a label is not a class id.
     """
     declared = getattr(experience, "classes_in_this_experience", None)
     several = task is not None and len(set(getattr(experience, "task_labels", ()))) > 1
     if declared is not None and not several:
-        return sorted({int(label) for label in declared})
+        return class_ids(declared)
     found = labels_by_task(getattr(experience, "dataset", None))
     if found:
         chosen = [found.get(task, [])] if several and task is not None else list(found.values())
-        return sorted({label for labels in chosen for label in labels})
+        return class_ids(label for labels in chosen for label in labels)
     if declared is not None:
-        return sorted({int(label) for label in declared})
+        return class_ids(declared)
     raise UserError(
         "the classes of this experience are not known: it has neither classes_in_this_experience "
         "nor a data set with the attribute targets"
     )
+
+
+def class_ids(labels: Iterable[Any]) -> list[int]:
+    """The distinct ``labels`` in ascending order.
+
+    :raises UserError: if one is not a whole number from 0 up.
+    """
+    ids = set()
+    for label in labels:
+        value = label.item() if hasattr(label, "item") else label
+        if not isinstance(value, int) or value < 0:
+            raise UserError(
+                f"the label {shown(value)} is not a class id: give whole numbers from 0 up, for "
+                "instance the position of each name in a sorted list of the names"
+            )
+        ids.add(int(value))
+    return sorted(ids)
 
 
 class ArrivalOrder:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.classes import ABSENT, ArrivalOrder, classes_of
+from cl_strategies.models.experience import task_labels_of
 
 
 def linear_bound(in_features: int) -> float:
@@ -132,7 +133,7 @@ class _TaskModule(MultiTaskModule):
         super().adaptation(
             SimpleNamespace(
                 classes_in_this_experience=classes_of(experience),
-                task_labels=experience.task_labels,
+                task_labels=task_labels_of(experience),
             )
         )
 
@@ -150,18 +151,21 @@ class MultiHead(_TaskModule):
         super().__init__()
         self.in_features = in_features
         self.heads = nn.ModuleDict()
+        # Goes where the module goes, so that new heads are of its type and on its device.
+        self.register_buffer("_like", torch.empty(0), persistent=False)
         self._untrained: dict[int, int] = {}
 
     def adaptation(self, experience: Any) -> None:
-        """Add or grow the heads of ``experience.task_labels``."""
+        """Add or grow the heads of the task labels of ``experience``."""
         super().adaptation(experience)
-        for task in sorted({int(label) for label in experience.task_labels}):
+        for task in task_labels_of(experience):
             classes = classes_of(experience, task)
             if str(task) not in self.heads:
                 if not self.training:
                     self._untrained[task] = max(classes, default=-1) + 1
                     continue
-                self.heads[str(task)] = GrowingClassifier(self.in_features, auto_adapt=False)
+                fresh = GrowingClassifier(self.in_features, auto_adapt=False)
+                self.heads[str(task)] = fresh.to(self._like)
             head: Any = self.heads[str(task)]
             head.make_room(classes)
 

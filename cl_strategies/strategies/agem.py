@@ -10,6 +10,8 @@ from avalanche.benchmarks.utils.utils import concat_datasets
 from avalanche.models import avalanche_forward
 from avalanche.training.plugins import AGEMPlugin
 
+from cl_strategies.plugins.exemplars.coverage import Coverage
+from cl_strategies.plugins.exemplars.source import labels_of
 from cl_strategies.plugins.regularization.added import AddedGradient
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import positive
@@ -50,6 +52,7 @@ class ShufflingAGEMPlugin(AGEMPlugin):
     def __init__(self, patterns_per_experience: int, sample_size: int) -> None:
         super().__init__(patterns_per_experience, sample_size)
         self._projection = AddedGradient()
+        self.coverage = Coverage()
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.reference_gradients = torch.empty(0)  # of a step that was given up
@@ -112,10 +115,14 @@ class ShufflingAGEMPlugin(AGEMPlugin):
         super().after_training_exp(strategy, **kwargs)
         self.reference_gradients = torch.empty(0)
         self._projection = AddedGradient()
+        self.coverage = Coverage()
 
     @torch.no_grad()
     def update_memory(self, dataset: Any, *args: Any, **kwargs: Any) -> None:
         """Keep a random part of ``dataset``."""
-        kept = torch.randperm(len(dataset))[: self.patterns_per_experience]
-        self.buffers.append(dataset.subset(kept.tolist()))
+        kept = torch.randperm(len(dataset))[: self.patterns_per_experience].tolist()
+        labels, _ = labels_of(dataset)
+        size = f"{self.patterns_per_experience} samples per experience"
+        self.coverage.check(labels, [labels[row] for row in kept], size)
+        self.buffers.append(dataset.subset(kept))
         self.buffer_dataloader, self.buffer_dliter = None, iter([])

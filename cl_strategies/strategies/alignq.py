@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
+from torch import nn
+from torch.optim import Optimizer
 
 from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.quantization.admm import FORMS
@@ -14,15 +16,16 @@ from cl_strategies.plugins.quantization.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.correlation import CorrelationPlugin
 from cl_strategies.plugins.quantization.plugin import QuantizationPlugin
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.copies import own_copy
 
 
 class AlignQ(Strategy):
     """Fine-tuning of a low-bit network whose levels are uniform in the normal distribution
     function, with the correlations between samples kept.
 
-    The model, best one with a BatchNorm after each layer, is quantised in place. There is no means
-    against forgetting besides: combine it with a plugin that has. The authors train with SGD and
-    a momentum of 0.9.
+    A copy of ``model``, best one with a BatchNorm after each layer, is quantised and trained. There
+    is no means against forgetting besides: combine it with a plugin that has. The authors train
+    with SGD and a momentum of 0.9.
 
     :param weight_bits: 1 to 8, or 32.
     :param activation_bits: 1 to 8, or 32, which leaves no correlations to keep.
@@ -45,6 +48,8 @@ class AlignQ(Strategy):
     def __init__(
         self,
         *,
+        model: nn.Module,
+        optimizer: Optimizer,
         weight_bits: int = 4,
         activation_bits: int = 4,
         levels: str = "exact",
@@ -71,5 +76,6 @@ class AlignQ(Strategy):
             if correlation not in FORMS:
                 raise unknown_name("correlation", correlation, (*FORMS, "none"))
             own.append(CorrelationPlugin(correlation, mu=mu, rho=rho, measured_on=measured_on))
-        super().__init__(method=[quantization, *own], **template)
+        model = own_copy(model, optimizer)
+        super().__init__(method=[quantization, *own], model=model, optimizer=optimizer, **template)
         quantization.prepare(self)

@@ -6,15 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
+from avalanche.benchmarks.scenarios import OnlineCLExperience
 from avalanche.core import BasePlugin, SupervisedPlugin
+from avalanche.models.dynamic_modules import avalanche_model_adaptation
+from avalanche.models.utils import is_multi_task_module
 from avalanche.training.plugins.evaluation import default_evaluator
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.experience import described
 from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.plugins.seen_classes import SeenClassesPlugin
+from cl_strategies.strategies.batches import moved
 from cl_strategies.strategies.left_out import freeze_left_out
 
 
@@ -45,6 +50,8 @@ class Strategy(SupervisedTemplate):
     #: True for a method that puts its own network around the user's, and calls
     #: :func:`~cl_strategies.strategies.left_out.freeze_left_out` before.
     wraps_model: ClassVar[bool] = False
+    #: Why it cannot learn parts of an experience one after the other; empty if it can.
+    needs_whole_experiences: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -88,6 +95,48 @@ class Strategy(SupervisedTemplate):
     def _after_training_exp(self, **kwargs: Any) -> None:
         super()._after_training_exp(**kwargs)
         self._stop_training = False  # a stop within the last epoch is not for the next experience
+
+    def check_experience(self, experience: Any) -> Any:
+        """``experience`` with its classes and task labels, which Avalanche leaves out at times.
+
+        :raises UserError: for labels that are not class ids, samples without the task labels that
+            the model needs, and in training parts of experiences, where the method needs whole
+            ones.
+        """
+        part = self.is_training and isinstance(experience, OnlineCLExperience)
+        if part and self.needs_whole_experiences:
+            raise UserError(
+                f"{type(self).__name__} {self.needs_whole_experiences}, and this experience is "
+                "a part of one: train on the stream that split_online_stream was given"
+            )
+        experience = described(experience)
+        if is_multi_task_module(self.model) and not hasattr(experience, "task_labels"):
+            raise UserError(
+                f"{type(self.model).__name__} chooses parameters by the task label of a sample, "
+                "and the experience has no task labels: use a task-incremental stream with one "
+                "label per experience, or a model with a single head"
+            )
+        return experience
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        self.experience = self.check_experience(self.experience)
+        super()._before_training_exp(**kwargs)
+
+    def _before_eval_exp(self, **kwargs: Any) -> None:
+        self.experience = self.check_experience(self.experience)
+        super()._before_eval_exp(**kwargs)
+
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """As Avalanche's; a stream whose task boundaries are known gives all classes of a task."""
+        experience = self.experience
+        if self.is_training and getattr(experience, "access_task_boundaries", False):
+            experience = described(experience.origin_experience)
+        adapted = self.model if model is None else model
+        avalanche_model_adaptation(adapted, experience)
+        return adapted.to(self.device)
+
+    def _unpack_minibatch(self) -> None:
+        self.mbatch = [moved(part, self.device) for part in self.mbatch]
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """As Avalanche's, which divides each mini-batch between the tasks in the data.

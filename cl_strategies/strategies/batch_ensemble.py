@@ -3,6 +3,7 @@ Lifelong Learning", ICLR 2020) in its lifelong setting."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import nn
@@ -21,7 +22,7 @@ class BatchEnsemble(TaskModelStrategy):
     changes, and neither do its outputs.
 
     ``strategy.model`` is an :class:`~cl_strategies.plugins.task_layers.ensemble.EnsembleModel`
-    around ``model``, which is changed in place.
+    around a copy of ``model``.
 
     :param model: Linear, Conv2d and normalisation layers below a multi-head classifier.
     :param optimizer: with one group of parameters.
@@ -39,5 +40,5 @@ class BatchEnsemble(TaskModelStrategy):
     ) -> None:
         freeze_left_out(model, optimizer)
         if not isinstance(model, EnsembleModel):
-            model = EnsembleModel(model, start=start)
+            model = EnsembleModel(copy.deepcopy(model), start=start)
         super().__init__(model=model, optimizer=optimizer, **template)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import nn
@@ -20,8 +21,8 @@ class PerTaskBatchNorm(TaskModelStrategy):
     belongs to an old task never changes, and neither do its outputs.
 
     ``strategy.model`` is a
-    :class:`~cl_strategies.plugins.task_layers.normalisation.NormalisationModel` around ``model``,
-    which is changed in place.
+    :class:`~cl_strategies.plugins.task_layers.normalisation.NormalisationModel` around a copy of
+    ``model``.
 
     :param model: Linear, Conv2d and normalisation layers below a multi-head classifier.
     :param optimizer: with one group of parameters.
@@ -39,5 +40,5 @@ class PerTaskBatchNorm(TaskModelStrategy):
     ) -> None:
         freeze_left_out(model, optimizer)
         if not isinstance(model, NormalisationModel):
-            model = NormalisationModel(model, insert=insert)
+            model = NormalisationModel(copy.deepcopy(model), insert=insert)
         super().__init__(model=model, optimizer=optimizer, **template)

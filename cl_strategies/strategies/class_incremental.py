@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.models.classes import classes_of
 from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs, split_head
@@ -18,6 +20,7 @@ from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.left_out import freeze_left_out
 
 _METHODS = "cl_strategies.plugins.incremental"
+_WHOLE = "needs all samples of its new classes in one experience"
 HOSTS: tuple[Entry, ...] = (
     Entry(name="icarl", factory=f"{_METHODS}.icarl:ICaRLMethod", summary="iCaRL"),
     Entry(name="wa", factory=f"{_METHODS}.weight_aligning:WeightAligningMethod", summary="WA"),
@@ -30,10 +33,11 @@ HOSTS: tuple[Entry, ...] = (
 class ClassIncremental(Strategy):
     """Trains a network that grows on new classes and on exemplars of old ones.
 
-    The head of ``model`` is replaced by the method's. The optimizer is kept, but in each phase
-    its parameters are those that the method trains, with its initial options and without
-    momentum; a schedule of the learning rate (``[train] schedule``, ``LRSchedulerPlugin``) begins
-    anew with each phase, and with each stage of training that follows a phase.
+    The network is a copy of ``model`` with the method's head in place of its own. The optimizer is
+    kept, but in each phase its parameters are those that the method trains, with its initial
+    options and without momentum; a schedule of the learning rate (``[train] schedule``,
+    ``LRSchedulerPlugin``) begins anew with each phase, and with each stage of training that follows
+    a phase.
 
     :param learner: the method; ``None`` trains ``model`` as it is.
     :param memory: the exemplars, joined to the data of each experience.
@@ -67,7 +71,11 @@ class ClassIncremental(Strategy):
                     "the parameters change with each phase: give one group"
                 )
             if not isinstance(model, IncrementalNetwork):
-                model = learner.network(*split_head(model))
+                last = [*model.parameters()][-1:]
+                model = learner.network(*split_head(copy.deepcopy(model)))
+                if last:
+                    model.match(last[0])
+            self.needs_whole_experiences = _WHOLE  # type: ignore[misc]
         super().__init__(method=[memory], model=model, optimizer=optimizer, **template)
         self._phases: list[list[int]] = []
 
@@ -80,7 +88,7 @@ class ClassIncremental(Strategy):
             super().check_model_and_optimizer(**kwargs)
             return
         self.model = self.model_adaptation()
-        classes = sorted(set(self.experience.classes_in_this_experience) - set(self.model.order))
+        classes = sorted(set(classes_of(self.experience)) - set(self.model.order))
         if not classes:
             raise UserError(
                 f"experience {self.experience.current_experience} has no new class: this method "

@@ -16,10 +16,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, default_collate
 
 from cl_strategies.models.classes import ABSENT
+from cl_strategies.models.experience import has_task_labels
 from cl_strategies.plugins.modes import evaluating
 from cl_strategies.plugins.seen_classes import rule_out_unseen
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.batches import joined, moved
 from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
 
 
@@ -53,7 +55,7 @@ class DarkER(Strategy):
         self.alpha = alpha
         self.beta = beta
         self.storage_policy = LogitsBuffer(mem_size)
-        self._replay: Iterator[list[Tensor]] | None = None
+        self._replay: Iterator[list[Any]] | None = None
         self._replayed_logits: Tensor | None = None
 
     def _before_training_exp(self, **kwargs: Any) -> None:
@@ -78,9 +80,9 @@ class DarkER(Strategy):
     def _before_forward(self, **kwargs: Any) -> None:
         super()._before_forward(**kwargs)
         if self._replay is not None:
-            *replayed, logits = (part.to(self.device) for part in next(self._replay))
+            *replayed, logits = (moved(part, self.device) for part in next(self._replay))
             for index, part in enumerate(replayed):
-                self.mbatch[index] = torch.cat([part, self.mbatch[index]])
+                self.mbatch[index] = joined(part, self.mbatch[index])
             self._replayed_logits = logits
 
     def criterion(self) -> Tensor:
@@ -110,14 +112,15 @@ def _logits(strategy: Any, dataset: Any) -> list[Tensor]:
     model = strategy.model
     rows: list[Tensor] = []
     with evaluating(model):
-        for x, _, task in DataLoader(dataset.eval(), batch_size=strategy.train_mb_size):
-            output = avalanche_forward(model, x.to(strategy.device), task)
-            output = rule_out_unseen(strategy, output, task)
+        for x, *_, last in DataLoader(dataset.eval(), batch_size=strategy.train_mb_size):
+            tasks = last if has_task_labels(dataset) else None
+            output = avalanche_forward(model, x.to(strategy.device), tasks)
+            output = rule_out_unseen(strategy, output, tasks)
             rows += [row.clone() for row in output.cpu()]
     return rows
 
 
-def _collate_with_logits(batch: list[Any]) -> list[Tensor]:
+def _collate_with_logits(batch: list[Any]) -> list[Any]:
     """Stack samples; logits of a smaller head are padded with ``ABSENT``."""
     *rest, logits = zip(*batch, strict=True)
     padded = pad_sequence(list(logits), batch_first=True, padding_value=ABSENT)

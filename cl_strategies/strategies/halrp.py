@@ -3,6 +3,7 @@ Perturbation for Order-Robust Continual Learning", 2024)."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,8 +30,8 @@ class HALRP(TaskModelStrategy):
     the remaining epochs. Nothing that belongs to an old task changes afterwards, unless
     ``prune_old_tasks`` is set.
 
-    ``strategy.model`` is a :class:`~cl_strategies.plugins.low_rank.model.HALRPModel` around
-    ``model``, which is changed in place. The optimizer is kept, but its parameters are those of
+    ``strategy.model`` is a :class:`~cl_strategies.plugins.low_rank.model.HALRPModel` around a copy
+    of ``model``. The optimizer is kept, but its parameters are those of
     the phase in training and nothing else, with fresh moments and the initial options in each
     phase; between experiences it holds none. The gradient of the regulariser is added after the
     backward pass: ``strategy.loss`` is the task loss.
@@ -104,7 +105,7 @@ class HALRP(TaskModelStrategy):
         self._added, self._scale, self._passes = AddedGradient(), LossScale(), PassCounter()
         freeze_left_out(model, optimizer)
         if not isinstance(model, HALRPModel):
-            model = HALRPModel(model)
+            model = HALRPModel(copy.deepcopy(model))
         super().__init__(model=model, optimizer=optimizer, **template)
         if not 1 <= warmup_epochs <= self.train_epochs:
             raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
@@ -26,7 +27,9 @@ class Joint(Strategy, JointTraining):
 
         :raises AlreadyTrainedError: (Avalanche's) on a second call.
         """
-        metrics = super().train(experiences, eval_streams, **kwargs)
+        several = experiences if isinstance(experiences, Iterable) else [experiences]
+        whole = [self.check_experience(experience) for experience in several]
+        metrics = super().train(whole, eval_streams, **kwargs)
         self._train_cleanup()
         return metrics
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
+from torch import nn
+from torch.optim import Optimizer
 
 from cl_strategies.plugins.quantization.balanced_plugin import BalancedLossPlugin
 from cl_strategies.plugins.quantization.inter_task import InterTaskQuantizationPenaltyPlugin
@@ -14,15 +16,16 @@ from cl_strategies.plugins.quantization.lifequant import ProxQ
 from cl_strategies.plugins.quantization.plugin import QuantizationPlugin
 from cl_strategies.plugins.quantization.replay import RatioReplayPlugin
 from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.copies import own_copy
 
 
 class LifeQuant(Strategy):
     """Low-bit training in one standard space for all tasks, with replay of a share of old data
     under a balanced loss, and a penalty on moving quantised weights that old tasks need.
 
-    The model, with one classifier, is quantised in place; the criterion must be the plain
-    cross-entropy, which the balanced loss replaces in training. The authors train with SGD and a
-    momentum of 0.9.
+    A copy of ``model``, with one classifier, is quantised and trained; the criterion must be the
+    plain cross-entropy, which the balanced loss replaces in training. The authors train with SGD
+    and a momentum of 0.9.
 
     :param weight_bits: 1 to 8, or 32.
     :param activation_bits: 1 to 8, or 32.
@@ -48,6 +51,8 @@ class LifeQuant(Strategy):
     def __init__(
         self,
         *,
+        model: nn.Module,
+        optimizer: Optimizer,
         weight_bits: int = 4,
         activation_bits: int = 4,
         alpha: float = 1.0,
@@ -82,5 +87,6 @@ class LifeQuant(Strategy):
         )
         own: list[SupervisedPlugin] = [self.penalty, *([balanced] if balanced else [])]
         own.append(RatioReplayPlugin(replay_ratio))
-        super().__init__(method=[quantization, *own], **template)
+        model = own_copy(model, optimizer)
+        super().__init__(method=[quantization, *own], model=model, optimizer=optimizer, **template)
         quantization.prepare(self)

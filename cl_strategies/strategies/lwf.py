@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
 from avalanche.training.regularization import LearningWithoutForgetting
 from torch import Tensor
 
+from cl_strategies.models.classes import labels_by_task
 from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
@@ -51,12 +53,15 @@ class FrozenTeacherLwF(LearningWithoutForgetting):
 
     Avalanche's teacher stays in training mode: its dropout is active and its batch statistics
     drift with every mini-batch of the new task. Old classes are also taken in the order of
-    their ids, so that sums do not depend on how a ``set`` came about.
+    their ids, so that sums do not depend on how a ``set`` came about. Samples without task labels
+    count as those of one task.
     """
 
     def post_adapt(self, agent: Any, exp: Any) -> None:
-        super().post_adapt(agent, exp)
-        self.prev_model.eval().requires_grad_(False)
+        self.expcount += 1
+        self.prev_model = copy.deepcopy(agent.model).eval().requires_grad_(False)
+        for task, classes in labels_by_task(exp.dataset).items():
+            self.prev_classes_by_task[task].update(classes)
 
     def _distillation_loss(
         self, out: Tensor, prev_out: Tensor, active_units: Iterable[int]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from avalanche.training.plugins import ReplayPlugin
-from avalanche.training.storage_policy import (
-    ExemplarsBuffer,
-    ExperienceBalancedBuffer,
-    ReservoirSamplingBuffer,
-)
+from avalanche.training.storage_policy import ExemplarsBuffer
 
 from cl_strategies.errors import UserError
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy
-from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
+from cl_strategies.strategies.buffers import (
+    CoveringReservoir,
+    FullExperienceBalancedBuffer,
+    OrderedClassBalancedBuffer,
+)
 
 _STORAGE: dict[str, type[ExemplarsBuffer]] = {
     "class": OrderedClassBalancedBuffer,
-    "experience": ExperienceBalancedBuffer,
-    "reservoir": ReservoirSamplingBuffer,
+    "experience": FullExperienceBalancedBuffer,
+    "reservoir": CoveringReservoir,
 }
 
 

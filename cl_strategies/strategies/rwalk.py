@@ -10,8 +10,8 @@ from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import ParamData, copy_params_dict, zerolike_params_dict
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.regularization.loss_term import ParameterPenalty
 from cl_strategies.plugins.modes import evaluating
+from cl_strategies.plugins.regularization.loss_term import ParameterPenalty
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.ranges import not_negative, positive
 from cl_strategies.strategies.base import Strategy

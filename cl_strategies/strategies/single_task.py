@@ -26,6 +26,7 @@ class SingleTask(Strategy):
     """
 
     model: nn.Module
+    needs_whole_experiences = "keeps a model for every experience of the stream"
 
     def __init__(self, **template: Any) -> None:
         super().__init__(**template)

@@ -28,6 +28,7 @@ class TaskModelStrategy(Strategy):
 
     model: TaskModel
     wraps_model = True
+    needs_whole_experiences = "learns a task in one experience and freezes what belongs to it"
 
     def __init__(self, *, model: TaskModel, optimizer: Optimizer, **template: Any) -> None:
         if len(optimizer.param_groups) != 1:

@@ -3,6 +3,7 @@ with Winning Subnetworks", ICML 2022)."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ class WSN(TaskModelStrategy):
     and the head are those of the task alone.
 
     ``strategy.model`` is a :class:`~cl_strategies.plugins.subnetworks.model.SubnetworkModel`
-    around ``model``, which is changed in place. Masks take one bit per weight and task; the scores
+    around a copy of ``model``. Masks take one bit per weight and task; the scores
     that the next task begins with are state of the method, not of the model.
 
     :param model: Linear, Conv2d and normalisation layers below a multi-head classifier.
@@ -51,7 +52,7 @@ class WSN(TaskModelStrategy):
         freeze_left_out(model, optimizer)
         if not isinstance(model, SubnetworkModel):
             model = SubnetworkModel(
-                model, capacity=capacity, ranking=ranking, fresh_scores=fresh_scores
+                copy.deepcopy(model), capacity=capacity, ranking=ranking, fresh_scores=fresh_scores
             )
         super().__init__(model=model, optimizer=optimizer, **template)
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.catalogue import make_codec
 from cl_strategies.plugins.exemplars.codec import HEADER, Codec
+from cl_strategies.plugins.exemplars.coverage import Coverage
 from cl_strategies.plugins.exemplars.encoding import AsStored, BoxRule, Encoder
 from cl_strategies.plugins.exemplars.features import extract_features
 from cl_strategies.plugins.exemplars.order import Ranking, check_order, draw_keys, needs_features
 from cl_strategies.plugins.exemplars.pixels import Kind, to_pixels
-from cl_strategies.plugins.exemplars.quota import Candidate, Queue, Record, fill
+from cl_strategies.plugins.exemplars.quota import LOOK_AHEAD, Candidate, Queue, Record, fill
 from cl_strategies.plugins.exemplars.source import (
     RawImages,
     Transforms,
@@ -94,6 +95,7 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         self.pool = pool
         self.rank_stored = rank_stored
         self.layer = layer
+        self.coverage = Coverage()
         self._groups: Groups = {}
         self._kind: Kind | None = None
         self._has_tasks = True
@@ -220,7 +222,10 @@ class ByteBudgetBuffer(ExemplarsBuffer):
             ]
             for group, members in rows.items()
         }
+        seen = {*self.counts(), *labels}
         self._groups = self._fill(fresh, self.max_size)
+        each = " for each group" if self.growing else ""
+        self.coverage.check(seen, self.counts(), f"{self.max_size} bytes{each}")
         self._kind, self._has_tasks, self._transforms = kind, tasks is not None, transforms
         self._updates += 1
         self._dataset = None
@@ -262,7 +267,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
         stored = self._groups if stored is None else stored
         names = [*stored, *(name for name in fresh if name not in stored)]
         queues = [Queue(_merge(stored.get(name, []), fresh.get(name, []))) for name in names]
-        fill(queues, size, per_group=self.growing, pool=self.pool)
+        ahead = LOOK_AHEAD if fresh else 0  # what shrinks loses its end and nothing else
+        fill(queues, size, per_group=self.growing, pool=self.pool, look_ahead=ahead)
         return {name: queue.taken for name, queue in zip(names, queues, strict=True)}
 
     def _group(self, label: int, task: int) -> tuple[int, int]:

@@ -26,7 +26,8 @@ def extract_features(agent: Any, dataset: Any, *, layer: str | None = None) -> T
     :param dataset: an Avalanche data set, whose ``eval`` transforms are applied.
     :param layer: name of the layer whose input counts as features; ``None``: the last layer with
         weights.
-    :returns: ``(N, d)`` on the CPU; the network is left in the modes it was in.
+    :returns: ``(N, d)`` on the CPU, of at least float32; the network is left in the modes it was
+        in.
     :raises UserError: if no layer is found, or ``layer`` does not exist.
     """
     labels = getattr(dataset, "targets_task_labels", None)
@@ -65,6 +66,11 @@ def resident_batches(agent: Any, dataset: Any) -> Any:
         return ResidentLoader(loader, next(stores, Store(0)), agent.device)
     except NotResident:
         return loader
+
+
+def wide(values: Tensor) -> Tensor:
+    """Values of half precision in float32, others as they are."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def calls(model: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, Tensor, Any]]:
@@ -108,7 +114,7 @@ def _features(agent: Any, loader: Any, task: int, layer: str | None) -> Iterator
                 module = _layer(agent.model, layer, run)
                 handle = module.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
             run()
-            yield caught.pop().flatten(1).cpu()
+            yield wide(caught.pop().flatten(1).cpu())
             caught.clear()
     finally:
         if handle is not None:

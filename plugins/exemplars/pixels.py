@@ -15,8 +15,10 @@ from PIL import Image
 from cl_strategies.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]
-#: What a data set gives: Pillow images, float tensors (C, H, W) in [0, 1], or uint8 tensors.
-Kind = Literal["pillow", "float", "uint8"]
+#: What a data set gives: Pillow images, uint8 tensors (C, H, W), or tensors with values in [0, 1]:
+#: of half precision, or else (``float``) of PyTorch's default type.
+Kind = Literal["pillow", "uint8", "float", "bfloat16", "float16"]
+_HALF: dict[torch.dtype, Kind] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
 
 
 def to_pixels(sample: Any) -> tuple[Pixels, Kind]:
@@ -53,7 +55,9 @@ def _from_tensor(sample: torch.Tensor) -> tuple[Pixels, Kind]:
                 "float images lie in [0, 1]; put normalisation into the stream's transforms, "
                 "which are applied when an exemplar is read",
             )
-        sample, kind = (sample * 255).round().to(torch.uint8), "float"
+        kind = _HALF.get(sample.dtype, "float")
+        wide = sample if kind == "float" else sample.float()
+        sample = (wide * 255).round().to(torch.uint8)
     elif sample.dtype == torch.uint8:
         kind = "uint8"
     else:
@@ -66,7 +70,10 @@ def from_pixels(pixels: Pixels, kind: Kind) -> Any:
     if kind == "pillow":
         return to_pillow(pixels)
     tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-    return tensor if kind == "uint8" else tensor.to(torch.get_default_dtype()).div_(255)
+    if kind == "uint8":
+        return tensor
+    values = tensor.to(torch.get_default_dtype()).div_(255)
+    return values if kind == "float" else values.to(getattr(torch, kind))
 
 
 def to_pillow(pixels: Pixels) -> Image.Image:

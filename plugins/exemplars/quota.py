@@ -9,6 +9,8 @@ from cl_strategies.errors import UserError
 
 #: Bytes that an exemplar takes beside its payload: label, task label, key and length, 4 each.
 RECORD_BYTES = 16
+#: Candidates of a group that are encoded in search of one that fits into the last bytes.
+LOOK_AHEAD = 8
 
 
 class Record(NamedTuple):
@@ -72,6 +74,21 @@ class Queue:
         """Whether there is a next exemplar, of no more than ``room`` bytes."""
         return self.ahead is not None and self.ahead.cost <= room
 
+    def known(self) -> list[Record]:
+        """The exemplars taken, and the next one."""
+        return [*self.taken, *([] if self.ahead is None else [self.ahead])]
+
+    def skip(self, room: int, most: int) -> bool:
+        """Drop candidates before the first one of no more than ``room`` bytes.
+
+        :param most: how many are looked at.
+        :returns: whether there is one, which is :attr:`ahead` then.
+        """
+        while self.ahead is not None and not self.fits(room) and most > 0:
+            self._advance()
+            most -= 1
+        return self.fits(room)
+
     def take(self, room: int, most: int | None = None) -> int:
         """Move exemplars to the taken ones until the next one exceeds the room.
 
@@ -91,24 +108,28 @@ class Queue:
         return used
 
 
-def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> None:
+def fill(
+    queues: list[Queue], budget: int, *, per_group: bool, pool: bool, look_ahead: int = LOOK_AHEAD
+) -> None:
     """Take from each queue as long a prefix as the bytes allow.
 
     Every group has the same quota, and stops at the first candidate beyond it, though a later,
     smaller one might fit. With ``pool``, bytes left over then go one exemplar at a time to the
-    group that has the fewest.
+    group that has the fewest; where the next of no group fits, to the first that does among the
+    next few of each.
 
     :param queues: one per group.
     :param budget: bytes in all, or of each group.
     :param per_group: whether ``budget`` is of each group; nothing is pooled then.
     :param pool: whether left-over bytes are pooled.
+    :param look_ahead: how many of each group are tried for the last bytes; 0 keeps prefixes.
     :raises UserError: if there are candidates but none fits.
     """
     quota = budget if per_group or not queues else budget // len(queues)
     used = sum([queue.take(quota) for queue in queues])
-    if pool and not per_group:
-        _share_rest(queues, budget - used)
     first = [queue.ahead.cost for queue in queues if queue.ahead is not None]
+    if pool and not per_group:
+        _share_rest(queues, budget - used, look_ahead)
     if first and not any(queue.taken for queue in queues):
         share = (
             f"{quota} bytes for each of {len(queues)} groups" if len(queues) > 1 else "all of it"
@@ -119,9 +140,12 @@ def fill(queues: list[Queue], budget: int, *, per_group: bool, pool: bool) -> No
         )
 
 
-def _share_rest(queues: list[Queue], room: int) -> None:
-    waiting = [queue for queue in queues if queue.fits(room)]
-    while waiting:
-        queue = min(waiting, key=lambda candidate: len(candidate.taken))
-        room -= queue.take(room, 1)
-        waiting = [candidate for candidate in waiting if candidate.fits(room)]
+def _share_rest(queues: list[Queue], room: int, look_ahead: int) -> None:
+    uneven = len({record.cost for queue in queues for record in queue.known()}) > 1
+    while True:
+        waiting = [queue for queue in queues if queue.fits(room)]
+        if not waiting:
+            waiting = [queue for queue in queues if uneven and queue.skip(room, look_ahead)]
+        if not waiting:
+            return
+        room -= min(waiting, key=lambda candidate: len(candidate.taken)).take(room, 1)

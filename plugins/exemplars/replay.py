@@ -11,6 +11,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
 from cl_strategies.plugins.exemplars.codec import Codec
 from cl_strategies.plugins.exemplars.encoding import BoxRule
+from cl_strategies.plugins.exemplars.extras import without_extras
 from cl_strategies.plugins.exemplars.order import Ranking
 
 JOINS = ("batch", "concat")
@@ -91,7 +92,12 @@ class CompressedReplayPlugin(ReplayPlugin):
         return buffer
 
     def after_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
-        """Read exemplars as this experience's samples are read; join them if they are shuffled."""
+        """Read exemplars as this experience's samples are read; join them if they are shuffled.
+
+        What samples hold beside input, label and task label is not stored, and left out of the
+        mini-batches of all experiences.
+        """
+        strategy.adapted_dataset = without_extras(strategy.adapted_dataset)
         if self.memory.records:
             self.memory.use_transforms(strategy.experience.dataset)
             if self.join == "concat":

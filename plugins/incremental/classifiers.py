@@ -111,7 +111,8 @@ class CosineClassifier(Classifier):
 
     def cosines(self, features: Tensor) -> Tensor:
         """``(N, n_classes)``, before the scale."""
-        return F.normalize(features, dim=1) @ F.normalize(self.weight, dim=1).T
+        directions = F.normalize(self.weight, dim=1)
+        return F.normalize(features.to(directions), dim=1) @ directions.T
 
     def forward(self, features: Tensor) -> Tensor:
         return self.scale * self.cosines(features)
@@ -135,4 +136,4 @@ class ProxyClassifier(Classifier):
         return 1 / math.sqrt(self.n_features)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.scale * local_similarity(features, self.weight, self.rows)
+        return self.scale * local_similarity(features.to(self.weight), self.weight, self.rows)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from cl_strategies.plugins.exemplars.features import extract_features
+from cl_strategies.plugins.exemplars.features import extract_features, wide
 from cl_strategies.plugins.exemplars.functional import unit_features
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import IncrementalMethod
@@ -37,7 +37,8 @@ class NearestMeanNetwork(IncrementalNetwork):
         """Negative squared distances, ``(N, C)``."""
         if self.training or not len(self.means):
             return outputs.scores
-        return -torch.cdist(normalize(outputs.features, dim=1), self.means).square()
+        features, means = (wide(part) for part in (outputs.features, self.means))
+        return -torch.cdist(normalize(features, dim=1), means).square().to(outputs.scores)
 
 
 class ICaRLMethod(IncrementalMethod[NearestMeanNetwork]):

@@ -80,9 +80,9 @@ class MnemonicsMethod(LUCIRMethod):
             for _ in range(self.pixel_epochs):
                 for x, y in shuffled(strategy, strategy.experience.dataset.train()):
                     with torch.no_grad():
-                        queries = normalize(network.outputs(x).features, dim=1)
-                    batch = torch.stack([prepare(image) for image in images])
-                    features = normalize(network.outputs(batch).features, dim=1)
+                        queries = normalize(network.outputs(x).features, dim=1).to(stored)
+                    batch = torch.stack([prepare(image) for image in images]).to(x)
+                    features = normalize(network.outputs(batch).features, dim=1).to(stored)
                     sums = torch.zeros_like(stored).index_add(0, units, features)
                     means = stored.index_copy(0, present, sums[present])
                     scores = queries @ normalize(means, dim=1).T

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.call_order import last_linear
-from cl_strategies.models.classes import ArrivalOrder, classes_of
+from cl_strategies.models.classes import ABSENT, ArrivalOrder, classes_of
 from cl_strategies.models.heads import SingleHeadModel
 from cl_strategies.plugins.incremental.classifiers import Classifier
 
@@ -68,6 +68,15 @@ class IncrementalNetwork(DynamicModule):
         """Where its parameters are."""
         return self.classifier.new.device
 
+    def match(self, weight: Tensor) -> None:
+        """Let all but the backbone have the type and the device of ``weight``."""
+        for name, part in self.named_children():
+            if name != "backbone":
+                part.to(weight)
+        for name, buffer in self.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(self, name, buffer.to(weight))
+
     def grow(self, classes: Sequence[int]) -> None:
         """Add classes.
 
@@ -97,8 +106,12 @@ class IncrementalNetwork(DynamicModule):
     def forward(self, x: Tensor) -> Tensor:
         """Logits by class id, ``(N, largest id + 1)``; those of unknown classes rule them out.
 
-        :raises UserError: before the first classes.
+        Before the first classes, those of all classes that are evaluated are equal.
+
+        :raises UserError: before the first classes, unless it is evaluated.
         """
+        if not self.order and self._evaluated:
+            return x.new_full((len(x), self._evaluated), ABSENT)
         if not self.order:
             raise UserError("the network knows no class yet: train it first")
         outputs = self.outputs(x)

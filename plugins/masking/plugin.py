@@ -10,6 +10,7 @@ import torch
 from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
 from cl_strategies.plugins.exemplars.encoding import BoxRule
+from cl_strategies.plugins.exemplars.extras import without_extras
 from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
 from cl_strategies.plugins.exemplars.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.artefacts import ArtefactImages, ArtefactSchedule
@@ -146,7 +147,8 @@ class CIMPlugin(CompressedReplayPlugin):
         if isinstance(self.rule, CamBoxes):
             self.rule.activations = activations
         size, device = self.learner.schedule.batch_size, strategy.device
-        everything = self._new.concat(self.memory.buffer) if self.memory.records else self._new
+        new = without_extras(self._new)
+        everything = new.concat(self.memory.buffer) if self.memory.records else new
         judged = everything if self.learner.schedule.outer == "all" else self._new
         self._batches = endless(everything, size, device), endless(judged, size, device)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from avalanche.benchmarks.scenarios import OnlineCLExperience
 from avalanche.models import MultiTaskModule
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
@@ -147,6 +148,12 @@ class GPMPlugin(SupervisedPlugin):
 
     def _check_label(self, strategy: Any) -> None:
         label = self._label(strategy)
+        with_heads = isinstance(strategy.model, MultiTaskModule)
+        if with_heads and isinstance(strategy.experience, OnlineCLExperience):
+            raise UserError(
+                "GPM with a head per task learns a task in one experience, and this experience is "
+                "a part of one: train on the stream that split_online_stream was given"
+            )
         if label in self.labels:
             raise UserError(
                 f"task label {label} was already learned: with a head per task GPM needs a label "

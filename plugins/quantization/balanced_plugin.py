@@ -9,6 +9,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.plugins.exemplars.source import labels_of
 from cl_strategies.plugins.quantization.balanced import FORMS, balanced_cross_entropy
 
 
@@ -94,7 +95,7 @@ def class_counts(strategy: Any) -> Tensor:
         buffer = getattr(getattr(plugin, "storage_policy", None), "buffer", None)
         if buffer is not None and len(buffer):
             sources.append(buffer)
-    tasks = {int(task) for data in sources for task in set(data.targets_task_labels)}
+    tasks = {task for data in sources for task in labels_of(data)[1] or ()}
     if len(tasks) > 1 or any(task != 0 for task in tasks):
         raise UserError(
             f"the data have the task labels {sorted(tasks)}, whose class ids mean different "

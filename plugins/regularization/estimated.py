@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plain import shown
-from cl_strategies.plugins.regularization.fisher import sample_fisher
 from cl_strategies.plugins.modes import evaluating
+from cl_strategies.plugins.regularization.fisher import sample_fisher
 from cl_strategies.plugins.regularization.functional import check_not_negative
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.batch_norm import BatchNorm1d
+from cl_strategies.models.experience import mini_batch_task_labels
 from cl_strategies.plain import shown
 from cl_strategies.plugins.regularization.features import feature_layer, features_of
 from cl_strategies.plugins.regularization.functional import check_not_negative
@@ -96,11 +97,12 @@ class PFRPlugin(LossTermPlugin):
         features, self._features = self._features, None
         if self.old is None or features is None:
             return torch.zeros((), device=strategy.device)
+        tasks = mini_batch_task_labels(strategy)
         with torch.no_grad():
             old = features_of(
                 self.old,
                 self.layer,
-                lambda model: avalanche_forward(model, strategy.mb_x, strategy.mb_task_id),
+                lambda model: avalanche_forward(model, strategy.mb_x, tasks),
             )
         if self._predictor is None:
             self._predictor = predictor(features.shape[1]).to(features)

@@ -39,7 +39,10 @@ def fewest_rows(directions: Tensor) -> Tensor:
     torch.Size([10, 10])
     """
     scaled = directions / math.sqrt(len(directions))
-    return torch.linalg.qr(scaled).R if len(scaled) > scaled.shape[1] else scaled
+    if len(scaled) <= scaled.shape[1]:
+        return scaled
+    wide = scaled if scaled.dtype == torch.float64 else scaled.float()  # no QR in half precision
+    return torch.linalg.qr(wide).R.to(scaled)
 
 
 def sliced_importance(

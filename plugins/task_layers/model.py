@@ -12,6 +12,8 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.classes import classes_of
+from cl_strategies.models.experience import task_labels_of
 from cl_strategies.plugins.modes import in_mode
 from cl_strategies.plugins.task_layers.network import Task, TaskNetwork
 from cl_strategies.plugins.task_layers.surgery import head_modules
@@ -67,7 +69,7 @@ class TaskModel(TaskNetwork):
             was learned before.
         """
         label = task_label(experience, self.method)
-        classes = tuple(sorted(int(c) for c in experience.classes_in_this_experience))
+        classes = tuple(classes_of(experience))
         if self.training:
             self._begin(label, classes)
         else:
@@ -99,7 +101,7 @@ class TaskModel(TaskNetwork):
         )
         with in_mode(self.head, training=True):
             avalanche_model_adaptation(self.head, experience)
-        self.head.to(next(self.network.parameters()).device)
+        self.head.to(next(iter(self.layers.values())).weight)
         head_modules(self.head, task.name)
         if self.switch.base is None:
             self.switch.base = task.name
@@ -262,9 +264,9 @@ def task_label(experience: Any, method: str) -> int:
 
     :raises UserError: if it has none, or several.
     """
-    labels = {int(label) for label in getattr(experience, "task_labels", ())}
+    labels = task_labels_of(experience)
     if len(labels) != 1:
-        found = f"the task labels {sorted(labels)}" if labels else "no task labels"
+        found = f"the task labels {labels}" if labels else "no task labels"
         raise UserError(
             f"{method} chooses parameters by the task label of a sample, and the experience has "
             f"{found}: use a task-incremental stream with one label per experience"

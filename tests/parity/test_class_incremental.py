@@ -10,6 +10,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
