@@ -144,19 +144,29 @@ class Accuracy(SupervisedPlugin):
         return 100 * self.right / self.total
 
 
-def curves(method: str, seed: int, head: str = "wide", **options: Any) -> dict[str, list[float]]:
+class NewClassesOnly(SupervisedPlugin):
+    """The peer's rule for fine-tuning: the loss is over the classes of the experience alone."""
+
+    def after_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        new = torch.zeros(strategy.mb_output.shape[1], dtype=torch.bool)
+        new[strategy.experience.classes_in_this_experience] = True
+        strategy.mb_output = torch.where(new, strategy.mb_output, -1000.0)
+
+
+def curves(method: str, seed: int, head: str = "growing", **options: Any) -> dict[str, list[float]]:
     """Accuracy over all classes seen after each experience, by measure."""
     benchmark, accuracy = stream(seed), Accuracy()
     torch.manual_seed(seed)
     np.random.seed(seed)
     model = network(method, head)
     name, defaults = METHODS[method]
+    extra = [NewClassesOnly()] if method == "finetune" else []
     strategy = registry("strategies")[name].load()(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4),
         train_mb_size=64,
         train_epochs=12,
-        plugins=[accuracy, ResidentDataPlugin()],
+        plugins=[*extra, accuracy, ResidentDataPlugin()],
         evaluator=None,
         **{**defaults, **options},
     )
