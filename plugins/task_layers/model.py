@@ -101,7 +101,7 @@ class TaskModel(TaskNetwork):
         )
         with in_mode(self.head, training=True):
             avalanche_model_adaptation(self.head, experience)
-        self.head.to(next(iter(self.layers.values())).weight)
+        self.head.to(next(self.network.parameters()))
         head_modules(self.head, task.name)
         if self.switch.base is None:
             self.switch.base = task.name
