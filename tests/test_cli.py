@@ -56,9 +56,9 @@ def test_show_prints_options_and_defaults(capsys):
 def test_show_describes_a_recipe(capsys):
     assert main(["show", "quickstart"]) == 0
     text = capsys.readouterr().out
-    assert "48 runs" in text and "permuted-digits: n_experiences = 10" in text
+    assert "80 runs" in text and "permuted-digits: n_experiences = 10" in text
     assert main(["show", "quickstart", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["seeds"] == [0, 1, 2]
+    assert json.loads(capsys.readouterr().out)["seeds"] == [0, 1, 2, 3, 4]
 
 
 def test_compare_keeps_published_numbers_beside_the_runs(capsys, tmp_path):

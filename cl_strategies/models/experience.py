@@ -20,7 +20,7 @@ def task_labels_of(experience: Any) -> list[int]:
     """The task labels of an experience in ascending order; none if its samples have none."""
     named = getattr(experience, "task_labels", None)
     if named is None:
-        data = experience.dataset
+        data = getattr(experience, "dataset", None)
         return sorted(labels_by_task(data)) if has_task_labels(data) else []
     return sorted({int(label) for label in named})
 

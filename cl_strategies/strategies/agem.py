@@ -114,8 +114,6 @@ class ShufflingAGEMPlugin(AGEMPlugin):
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         super().after_training_exp(strategy, **kwargs)
         self.reference_gradients = torch.empty(0)
-        self._projection = AddedGradient()
-        self.coverage = Coverage()
 
     @torch.no_grad()
     def update_memory(self, dataset: Any, *args: Any, **kwargs: Any) -> None:

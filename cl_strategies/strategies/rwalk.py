@@ -66,7 +66,7 @@ class GrowableRWalkPlugin(RWalkPlugin):
     checkpoint_params: dict[str, ParamData]
     checkpoint_scores: dict[str, ParamData]
 
-    def __init__(self, ewc_lambda: float, ewc_alpha: float, delta_t: int) -> None:
+    def __init__(self, ewc_lambda: float = 0.1, ewc_alpha: float = 0.9, delta_t: int = 10) -> None:
         super().__init__(ewc_lambda, ewc_alpha, delta_t)
         self.steps = 0
         self._seen = 0

@@ -90,9 +90,7 @@ class TaskModel(TaskNetwork):
         task = self._add(label, classes)
         self.begin_layers(task)
         self._add_norms(task)
-        for name, entry in self.entries(task).items():
-            if entry.bias is not None:
-                entry.bias.requires_grad_(self.layers[name].trains_bias)
+        self._train_biases(task)
 
     def _add(self, label: int, classes: Sequence[int]) -> Task:
         task = Task(label, tuple(classes))
@@ -107,6 +105,12 @@ class TaskModel(TaskNetwork):
             self.switch.base = task.name
         self.tasks.append(task)
         return task
+
+    def _train_biases(self, task: Task) -> None:
+        """Let ``task`` train its biases, copies of frozen ones, unless the user froze those."""
+        for name, entry in self.entries(task).items():
+            if entry.bias is not None:
+                entry.bias.requires_grad_(self.layers[name].trains_bias)
 
     def _add_norms(self, task: Task) -> None:
         if task.name != self.switch.base:
@@ -238,6 +242,7 @@ class TaskModel(TaskNetwork):
                 "into a new one"
             )
         self.restore_layers(task, saved[-1])
+        self._train_biases(task)
         self.train(self.training)
         self.rebuilt = True
 

@@ -69,7 +69,7 @@ def built(made: ExperimentConfig) -> tuple[Any, Any]:
 @pytest.mark.parametrize(
     ("changes", "slug"),
     [
-        ({}, "si-split-digits-s0-3538c7428cdd"),
+        ({}, "si-split-digits-s0-89335dbf7bab"),
         (
             {
                 "benchmark": {"name": "permuted-digits", "n_experiences": 3},
@@ -77,7 +77,7 @@ def built(made: ExperimentConfig) -> tuple[Any, Any]:
                 "train": {"epochs": 2, "optimizer": "sgd", "lr": 0.1},
                 "run": {"seed": 3},
             },
-            "ewc-permuted-digits-s3-e535abdd3456",
+            "ewc-permuted-digits-s3-242497249cbb",
         ),
     ],
 )
