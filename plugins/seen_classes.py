@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.class_loss import over_present_classes
 from cl_strategies.models.classes import ABSENT, classes_of, labels_by_task
 from cl_strategies.plain import shown
 
@@ -36,6 +37,10 @@ class SeenClassesPlugin(SupervisedPlugin):
     strategy; make it the first one. What computes outputs beside the main loop calls
     :func:`rule_out_unseen`, or stands within :func:`unseen_ruled_out`.
 
+    Cross-entropy with label smoothing or class weights is taken over the classes that are not
+    ruled out (:class:`~cl_strategies.models.class_loss.PresentClassesLoss`); a loss of the user's
+    own gets the logits as they are, with ``ABSENT`` in them.
+
     :param unseen: ``"mask"``, or ``"train"``: all outputs are trained from the start, as in
         published settings that say nothing about it.
     :raises UserError: for another word.
@@ -58,6 +63,12 @@ class SeenClassesPlugin(SupervisedPlugin):
         return rows.any(0).nonzero().flatten().tolist()
 
     # ------------------------------------------------------------------ what is seen
+
+    def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        strategy._criterion = over_present_classes(strategy._criterion)
+
+    def before_eval(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        strategy._criterion = over_present_classes(strategy._criterion)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Note the classes of the experience, of what is trained with it, and of memories."""

@@ -39,7 +39,9 @@ class Strategy(SupervisedTemplate):
         they are ruled out, in losses and in predictions
         (:class:`~cl_strategies.plugins.seen_classes.SeenClassesPlugin`); ``"train"``: they are
         trained like all others. A plugin of that class among ``plugins`` decides in its place.
-    :param criterion: loss of logits and labels; cross-entropy if ``None``.
+    :param criterion: loss of logits and labels; cross-entropy if ``None``. Label smoothing and
+        class weights of :class:`torch.nn.CrossEntropyLoss` count over the classes that are there;
+        a loss of the user's own gets :data:`~cl_strategies.models.classes.ABSENT` for others.
     :param eval_mb_size: batch size of the evaluation.
     :param evaluator: Avalanche evaluation plugin, or ``None`` for no metrics; Avalanche's default
         prints accuracies.

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cl_strategies.plugins.incremental.dual_branch import DualBranch, cut, cut_points
 from cl_strategies.plugins.incremental.lucir import LUCIRMethod
+from cl_strategies.plugins.incremental.method import unit_loss
 from cl_strategies.plugins.incremental.network import IncrementalNetwork
 from cl_strategies.plugins.incremental.training import shuffled
 from cl_strategies.plugins.modes import evaluating
@@ -73,7 +74,7 @@ class AANetsMethod(LUCIRMethod):
                 if count == _MOST_BATCHES:
                     break
                 mixture.requires_grad_(True)
-                loss: Tensor = strategy._criterion(network.outputs(x).scores, network.unit_of(y))
+                loss = unit_loss(strategy, network.outputs(x).scores, network.unit_of(y))
                 (slope,) = torch.autograd.grad(loss, [mixture])
                 mixture.requires_grad_(False).sub_(self.mixture_lr * slope)
 

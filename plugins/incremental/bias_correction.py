@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.features import batches
 from cl_strategies.plugins.incremental.classifiers import Classifier
-from cl_strategies.plugins.incremental.method import IncrementalMethod
+from cl_strategies.plugins.incremental.method import IncrementalMethod, unit_loss
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
 from cl_strategies.plugins.incremental.rates import check_schedule, stage_factor
 from cl_strategies.plugins.modes import evaluating
@@ -115,7 +115,7 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
             corrected = torch.cat(
                 [scores[:, : self.n_old], scores[:, self.n_old :] * pair[0] + pair[1]], dim=1
             )
-            loss = strategy._criterion(corrected, units)
+            loss = unit_loss(strategy, corrected, units)
             (pair.grad,) = torch.autograd.grad(loss, [pair])
             optimizer.step()
         network.corrections[self.n_old :] = pair.detach()

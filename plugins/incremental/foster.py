@@ -15,7 +15,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.losses import distillation, effective_number_weights
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.expandable import ExpandableNetwork
-from cl_strategies.plugins.incremental.method import IncrementalMethod
+from cl_strategies.plugins.incremental.method import IncrementalMethod, unit_loss
 from cl_strategies.plugins.incremental.network import Outputs
 from cl_strategies.plugins.incremental.rates import check_schedule
 from cl_strategies.plugins.incremental.training import train_part
@@ -186,8 +186,8 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
         kept = distillation(
             outputs.scores[:, : self.n_old], outputs.before, temperature=self.temperature
         )
-        boosted = strategy._criterion(outputs.scores / self._weights, units)
-        alone = strategy._criterion(outputs.auxiliary, units)
+        boosted = unit_loss(strategy, outputs.scores / self._weights, units)
+        alone = unit_loss(strategy, outputs.auxiliary, units)
         return boosted + alone + self.distillation_weight * kept
 
     def finish(self, strategy: Any) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.class_loss import is_plain
 from cl_strategies.plugins.exemplars.losses import distillation
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
@@ -66,8 +68,7 @@ class IncrementalMethod(Generic[Network]):
 
     def classification(self, strategy: Any, scores: Tensor, units: Tensor) -> Tensor:
         """The part of the loss that needs scores and labels only."""
-        loss: Tensor = strategy._criterion(scores, units)
-        return loss
+        return unit_loss(strategy, scores, units)
 
     def distilled(self, outputs: Outputs, x: Tensor, temperature: float) -> Tensor:
         """How far the scores of old classes have moved from those of the old network.
@@ -88,3 +89,19 @@ class IncrementalMethod(Generic[Network]):
     def conclude(self, strategy: Any) -> None:
         """What follows once exemplars are chosen."""
         self.old = None
+
+
+def unit_loss(strategy: Any, scores: Tensor, units: Tensor) -> Tensor:
+    """The strategy's criterion for scores of units, which may tell classes apart by their ids.
+
+    :param scores: of all classes in the order in which they came, ``(N, C)``.
+    :param units: the labels in that order, ``(N,)``.
+    """
+    loss: Tensor
+    if is_plain(strategy._criterion):
+        loss = strategy._criterion(scores, units)
+    else:
+        network: IncrementalNetwork = strategy.model
+        labels = torch.tensor(network.order, device=units.device)[units]
+        loss = strategy._criterion(network.arrival.by_class(scores), labels)
+    return loss

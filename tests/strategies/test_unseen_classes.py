@@ -15,10 +15,11 @@ from torch import nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.state import capture_state, restore_state
-from cl_strategies.models.classes import ABSENT
+from cl_strategies.models.classes import ABSENT, ArrivalOrder
 from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins import SeenClassesPlugin
 from cl_strategies.plugins.incremental.classifiers import Classifier
+from cl_strategies.plugins.incremental.method import unit_loss
 from cl_strategies.plugins.seen_classes import unseen_ruled_out
 from cl_strategies.registry import registry
 from cl_strategies.strategies import Naive
@@ -126,6 +127,44 @@ def test_all_outputs_can_be_trained_from_the_start():
     assert watch.pushed == set(range(10))
     with pytest.raises(UserError, match="unseen_classes is 'forget': use mask or train"):
         build("naive", benchmark.info, unseen_classes="forget")
+
+
+SINGLE_HEAD = [n for n, s in CASES if s == "class" and n not in ("lifequant", "joint")]
+
+
+class Losses(SupervisedPlugin):
+    """Notes every loss of a training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[float] = []
+
+    def after_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self.values.append(strategy.loss.item())
+
+
+@pytest.mark.parametrize("head", ["auto", "growing"])
+@pytest.mark.parametrize("name", SINGLE_HEAD)
+def test_smoothed_and_weighted_losses_are_over_the_classes_seen(name: str, head: str) -> None:
+    """Any part of the target on a class that is ruled out would cost 1,000 times that part."""
+    benchmark, losses = stream(), Losses()
+    criterion = nn.CrossEntropyLoss(weight=torch.linspace(0.5, 1.5, 10), label_smoothing=0.1)
+    strategy = build(name, benchmark.info, head=head, criterion=criterion, plugins=[losses])
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience)
+    strategy.eval(benchmark.test_stream[0])
+    assert max(losses.values) < 20
+
+
+def test_class_weights_follow_class_ids_where_units_follow_arrival() -> None:
+    arrival = ArrivalOrder([2, 0, 1])
+    scores, units = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
+    criterion = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 25.0]))
+    strategy = SimpleNamespace(
+        _criterion=criterion, model=SimpleNamespace(arrival=arrival, order=arrival.classes)
+    )
+    right = criterion(scores[:, [1, 2, 0]], torch.tensor([2, 0, 1, 2, 0]))
+    torch.testing.assert_close(unit_loss(strategy, scores, units), right)
 
 
 def test_a_plugin_among_the_users_decides_and_precedes_the_others():
