@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins.exemplars.features import calls, last_layer
 from cl_strategies.plugins.masking.functional import class_activation_map
 from cl_strategies.plugins.modes import evaluating
@@ -31,8 +32,8 @@ class Tap:
     classifier is given. That holds for ResNets, MobileNets and the like, and for several of them
     side by side.
 
-    :param model: network from images to logits. If it has a method ``unit_of``, from class ids to
-        rows of the classifier, labels go through it.
+    :param model: network from images to logits. Labels go through its method ``unit_of``, from
+        class ids to rows of the classifier, if it has one, or the order of a growing head.
     :param x: some inputs, ``(N, C, H, W)``.
     :raises UserError: if no layer qualifies.
     """
@@ -50,7 +51,7 @@ class Tap:
         if weight.shape != (scores.shape[1], pooled.shape[1]):
             raise _no_maps(model)
         self.classifier = head
-        self.unit_of = getattr(model, "unit_of", None)
+        self.unit_of = getattr(model, "unit_of", None) or _units(model, head)
         self.sources = _sources(model, seen, pooled)
 
     @contextmanager
@@ -78,6 +79,14 @@ class Tap:
         rows = labels if self.unit_of is None else self.unit_of(labels)
         weight: Tensor = self.classifier.weight  # type: ignore[assignment]
         return class_activation_map(features, weight.detach(), rows)
+
+
+def _units(model: nn.Module, classifier: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """From class ids to rows of ``classifier``, if it is that of a head that grows."""
+    for module in model.modules():
+        if isinstance(module, GrowingClassifier) and module.classifier is classifier:
+            return module.arrival.units
+    return None
 
 
 def _sources(model: nn.Module, seen: Seen, pooled: Tensor) -> list[Source]:

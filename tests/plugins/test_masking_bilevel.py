@@ -7,6 +7,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy, interpolate, relu
 
 from cl_strategies.errors import UserError
+from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins.masking.bilevel import MaskObjective, mask_gradients
 from cl_strategies.plugins.masking.pade import PadeActivations
 from cl_strategies.plugins.masking.tap import Tap
@@ -183,3 +184,23 @@ def test_maps_are_read_where_features_are_averaged():
 def test_networks_without_class_activation_maps_are_refused(model):
     with pytest.raises(UserError, match="no class activation maps"):
         Tap(model, torch.rand(2, 3, 10, 10))
+
+
+def test_a_growing_head_has_its_rows_in_the_order_of_arrival():
+    model = Net()
+    wide = model.fc
+    model.fc = head = GrowingClassifier(6)
+    head.make_room([3])
+    head.make_room([0, 4])
+    with torch.no_grad():
+        head.classifier.weight.copy_(wide.weight[[3, 0, 4]])
+        head.classifier.bias.copy_(wide.bias[[3, 0, 4]])
+    x, labels = torch.rand(4, 3, 12, 12), torch.tensor([4, 3, 0, 3])
+    found = []
+    for classifier in (head, wide):
+        model.fc = classifier
+        tap = Tap(model, x)
+        with tap.features() as caught, torch.no_grad():
+            model.eval()(x)
+        found.append(tap.maps(caught[0], labels))
+    assert torch.equal(*found)
