@@ -35,6 +35,7 @@ class Joint(Strategy, JointTraining):
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
         model = self.model if model is None else model
-        for experience in self._experiences or [self.experience]:
+        whole = self._experiences if self.is_training else ()
+        for experience in whole or [self.experience]:
             avalanche_model_adaptation(model, experience)
         return model.to(self.device)

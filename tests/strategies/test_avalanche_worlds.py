@@ -150,6 +150,17 @@ def test_an_untrained_network_can_be_evaluated_before_and_within_training(name):
     assert initial.shape == (2,) and ((initial >= 0) & (initial <= 1)).all()
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if "class" in ENTRIES[name].scenarios])
+def test_evaluation_before_training_rules_in_the_classes_of_any_experience(name):
+    """The last experience has not the largest class id."""
+    x, y = images(), torch.arange(16) % 2
+    parts = [(x, y + 2), (x, y)]
+    benchmark = build_benchmark(parts, parts, name="small", scenario="class")
+    head = "auto" if name in ("alignq", "lifequant") else "growing"
+    strategy = build(name, network("class", head), eval_every=1)
+    train(strategy, benchmark.train_stream, eval_streams=[benchmark.test_stream])
+
+
 def worked_or_said_why_before_training(run: Any, counter: Count, names: tuple[str, ...]) -> bool:
     """Whether ``run`` worked; a refusal must come first and contain one of ``names``."""
     try:
