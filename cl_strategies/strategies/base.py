@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.experience import described
+from cl_strategies.models.groups import place_new
 from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
 from cl_strategies.plugins.seen_classes import SeenClassesPlugin
 from cl_strategies.strategies.batches import moved
@@ -31,7 +32,10 @@ class Strategy(SupervisedTemplate):
     ``train_mb_size``, ``train_epochs``, ``device``, ``eval_every``...).
 
     :param model: what is trained; parameters that are frozen stay so.
-    :param optimizer: of the model's parameters; those that it leaves out are frozen.
+    :param optimizer: of the model's parameters; those that it leaves out are frozen, with a
+        warning (:func:`~cl_strategies.strategies.left_out.freeze_left_out`). Of several groups, one
+        without parameters takes those that come later, such as heads
+        (:func:`~cl_strategies.models.groups.place_new`).
     :param method: the plugins of the method, made for this strategy alone. They run before
         the user's, which therefore see its penalties, projections and data loaders.
     :param plugins: the user's plugins; the list is copied and never changed.
@@ -136,6 +140,15 @@ class Strategy(SupervisedTemplate):
         adapted = self.model if model is None else model
         avalanche_model_adaptation(adapted, experience)
         return adapted.to(self.device)
+
+    def make_optimizer(self, **kwargs: Any) -> None:
+        """As Avalanche's, with new parameters in the groups that they belong to.
+
+        :raises UserError: if that cannot be told.
+        """
+        if len(self.optimizer.param_groups) > 1:
+            place_new(self.optimizer, self.model, known=self.optimized_param_id or {})
+        super().make_optimizer(**kwargs)
 
     def _unpack_minibatch(self) -> None:
         self.mbatch = [moved(part, self.device) for part in self.mbatch]

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from cl_strategies.errors import UserError
+from cl_strategies.models.groups import place_new
 from cl_strategies.plugins.quantization.quantizer import Quantizer
 
 #: Learning rate of what quantisers learn, as a share of that of the optimizer's first group. At the
@@ -117,44 +117,8 @@ def _make_optimizer(
     optimizer, model = strategy.optimizer, strategy.model
     followed = strategy.optimized_param_id or {}
     add_groups(optimizer, model, weight_decay=weight_decay, lr=lr, followed=followed)
-    place_new(optimizer, model, known=followed)
+    steps = {id(parameter) for _, parameter in learned_parameters(model)}
+    place_new(optimizer, model, known=followed, apart=steps)
     type(strategy).make_optimizer(strategy, **kwargs)
     # a strategy that fills its first group with all parameters puts steps there as well
     _leave_shared_groups(optimizer, {id(p): p for _, p in learned_parameters(model)})
-
-
-def place_new(optimizer: Optimizer, model: nn.Module, *, known: Any) -> None:
-    """Put parameters that ``optimizer`` lacks into the group of their nearest relatives.
-
-    :param known: names that Avalanche follows itself (grown parameters keep their place).
-    :raises UserError: if the nearest relatives are in several groups.
-    """
-    where = {
-        id(p): index for index, group in enumerate(optimizer.param_groups) for p in group["params"]
-    }
-    steps = {id(parameter) for _, parameter in learned_parameters(model)}
-    named = dict(model.named_parameters())
-    placed = {
-        name: where[id(known.get(name, parameter))]
-        for name, parameter in named.items()
-        if id(known.get(name, parameter)) in where and id(parameter) not in steps
-    }
-    for name, parameter in named.items():
-        if name in known or id(parameter) in where:
-            continue
-        optimizer.param_groups[_nearest(name, placed)]["params"].append(parameter)
-
-
-def _nearest(name: str, placed: dict[str, int]) -> int:
-    parts = name.split(".")
-    for length in range(len(parts) - 1, -1, -1):
-        prefix = "".join(f"{part}." for part in parts[:length])
-        groups = {index for other, index in placed.items() if other.startswith(prefix)}
-        if len(groups) == 1:
-            return groups.pop()
-        if groups:
-            raise UserError(
-                f"the new parameter {name!r} could belong to {len(groups)} groups of the "
-                "optimizer: give an optimizer with one group, or add the parameter to it"
-            )
-    return 0
