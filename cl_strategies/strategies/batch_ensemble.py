@@ -3,14 +3,13 @@ Lifelong Learning", ICLR 2020) in its lifelong setting."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.task_layers.ensemble import EnsembleModel
-from cl_strategies.strategies.left_out import freeze_left_out
+from cl_strategies.strategies.left_out import copy_to_train, freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -38,7 +37,8 @@ class BatchEnsemble(TaskModelStrategy):
     def __init__(
         self, *, model: nn.Module, optimizer: Optimizer, start: str = "signs", **template: Any
     ) -> None:
-        freeze_left_out(model, optimizer)
-        if not isinstance(model, EnsembleModel):
-            model = EnsembleModel(copy.deepcopy(model), start=start)
+        if isinstance(model, EnsembleModel):
+            freeze_left_out(model, optimizer)
+        else:
+            model = EnsembleModel(copy_to_train(model, optimizer), start=start)
         super().__init__(model=model, optimizer=optimizer, **template)

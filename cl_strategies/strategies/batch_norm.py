@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.task_layers.normalisation import NormalisationModel
-from cl_strategies.strategies.left_out import freeze_left_out
+from cl_strategies.strategies.left_out import copy_to_train, freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -38,7 +37,8 @@ class PerTaskBatchNorm(TaskModelStrategy):
     def __init__(
         self, *, model: nn.Module, optimizer: Optimizer, insert: bool = True, **template: Any
     ) -> None:
-        freeze_left_out(model, optimizer)
-        if not isinstance(model, NormalisationModel):
-            model = NormalisationModel(copy.deepcopy(model), insert=insert)
+        if isinstance(model, NormalisationModel):
+            freeze_left_out(model, optimizer)
+        else:
+            model = NormalisationModel(copy_to_train(model, optimizer), insert=insert)
         super().__init__(model=model, optimizer=optimizer, **template)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from cl_strategies.plugins.incremental.network import IncrementalNetwork, Output
 from cl_strategies.plugins.masking.boxes import make_boxes
 from cl_strategies.registry import Entry
 from cl_strategies.strategies.base import Strategy
-from cl_strategies.strategies.left_out import freeze_left_out
+from cl_strategies.strategies.left_out import copy_to_train, freeze_left_out
 
 _METHODS = "cl_strategies.plugins.incremental"
 _WHOLE = "needs all samples of its new classes in one experience"
@@ -63,7 +62,8 @@ class ClassIncremental(Strategy):
         self.phase_rates: list[float] = []  # that the epochs of a phase had so far
         self._outputs: Outputs | None = None
         self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
-        freeze_left_out(model, optimizer)
+        if learner is None or isinstance(model, IncrementalNetwork):
+            freeze_left_out(model, optimizer)
         if learner is not None:
             if len(optimizer.param_groups) != 1:
                 raise UserError(
@@ -72,7 +72,7 @@ class ClassIncremental(Strategy):
                 )
             if not isinstance(model, IncrementalNetwork):
                 last = [*model.parameters()][-1:]
-                model = learner.network(*split_head(copy.deepcopy(model)))
+                model = learner.network(*split_head(copy_to_train(model, optimizer)))
                 if last:
                     model.match(last[0])
             self.needs_whole_experiences = _WHOLE  # type: ignore[misc]

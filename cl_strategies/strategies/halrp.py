@@ -3,7 +3,6 @@ Perturbation for Order-Robust Continual Learning", 2024)."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.plugins.regularization.added import AddedGradient, PassCounter
 from cl_strategies.plugins.regularization.loss_scale import LossScale
-from cl_strategies.strategies.left_out import freeze_left_out
+from cl_strategies.strategies.left_out import copy_to_train, freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -103,9 +102,10 @@ class HALRP(TaskModelStrategy):
         )
         self.warmup_epochs = warmup_epochs
         self._added, self._scale, self._passes = AddedGradient(), LossScale(), PassCounter()
-        freeze_left_out(model, optimizer)
-        if not isinstance(model, HALRPModel):
-            model = HALRPModel(copy.deepcopy(model))
+        if isinstance(model, HALRPModel):
+            freeze_left_out(model, optimizer)
+        else:
+            model = HALRPModel(copy_to_train(model, optimizer))
         super().__init__(model=model, optimizer=optimizer, **template)
         if not 1 <= warmup_epochs <= self.train_epochs:
             raise UserError(

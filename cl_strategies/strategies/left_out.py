@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
-import logging
+import copy
+import warnings
 
 from torch import nn
 from torch.optim import Optimizer
 
+from cl_strategies.plain import shown
 from cl_strategies.plugins.quantization.grouping import learned_parameters
-
-logger = logging.getLogger(__name__)
 
 
 def freeze_left_out(model: nn.Module, optimizer: Optimizer) -> None:
     """Freeze the parameters that the optimizer leaves out, before anything adds them to it.
 
     Avalanche gives the optimizer every parameter of the model, and so do methods whose parameters
-    change with each experience; a frozen one they leave alone. An optimizer that holds none of the
-    model's parameters says nothing about them. What quantisers learn joins the optimizer later.
+    change with each experience; a frozen one they leave alone. A warning names what is frozen.
+
+    An optimizer that holds none of the model's parameters, or others beside them, was made for the
+    model as it was before (a head has been replaced, the model was copied) and says nothing about
+    the parameters that it lacks: they are trained, as in Avalanche. What quantisers learn joins the
+    optimizer later.
     """
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    if held.isdisjoint(map(id, model.parameters())):
-        return
-    held |= {id(parameter) for _, parameter in learned_parameters(model)}
+    _freeze(model, _left_out(model, optimizer))
+
+
+def copy_to_train(model: nn.Module, optimizer: Optimizer) -> nn.Module:
+    """A copy of ``model`` as :func:`freeze_left_out` leaves it; ``model`` stays as it was."""
+    copied = copy.deepcopy(model)
+    _freeze(copied, _left_out(model, optimizer))
+    return copied
+
+
+def _freeze(model: nn.Module, names: set[str]) -> None:
     for name, parameter in model.named_parameters():
-        if id(parameter) not in held and parameter.requires_grad:
-            logger.info("%s is not in the optimizer and stays as it is", name)
+        if name in names:
             parameter.requires_grad_(False)
+
+
+def _left_out(model: nn.Module, optimizer: Optimizer) -> set[str]:
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not held <= {id(parameter) for parameter in model.parameters()}:
+        return set()
+    held |= {id(parameter) for _, parameter in learned_parameters(model)}
+    names = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in held]
+    if names:
+        warnings.warn(
+            f"the optimizer leaves out {shown(names)}, which is frozen (requires_grad is False): "
+            "give it all of model.parameters() to train everything, or freeze what is meant to "
+            "stay as it is beforehand",
+            stacklevel=2,
+        )
+    return set(names)

@@ -3,7 +3,6 @@ with Winning Subnetworks", ICML 2022)."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from cl_strategies.plugins.subnetworks.model import SubnetworkModel
-from cl_strategies.strategies.left_out import freeze_left_out
+from cl_strategies.strategies.left_out import copy_to_train, freeze_left_out
 from cl_strategies.strategies.task_model import TaskModelStrategy
 
 
@@ -49,10 +48,14 @@ class WSN(TaskModelStrategy):
         fresh_scores: bool = False,
         **template: Any,
     ) -> None:
-        freeze_left_out(model, optimizer)
-        if not isinstance(model, SubnetworkModel):
+        if isinstance(model, SubnetworkModel):
+            freeze_left_out(model, optimizer)
+        else:
             model = SubnetworkModel(
-                copy.deepcopy(model), capacity=capacity, ranking=ranking, fresh_scores=fresh_scores
+                copy_to_train(model, optimizer),
+                capacity=capacity,
+                ranking=ranking,
+                fresh_scores=fresh_scores,
             )
         super().__init__(model=model, optimizer=optimizer, **template)
 

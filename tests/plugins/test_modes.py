@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import pytest
 import torch
 from torch import nn
 
 from cl_strategies.plugins.modes import evaluating, in_mode, take_over
-from cl_strategies.strategies.left_out import freeze_left_out
+from cl_strategies.strategies.left_out import copy_to_train, freeze_left_out
 
 
 def network() -> nn.Sequential:
@@ -42,14 +43,34 @@ def test_a_copy_takes_over_modes_and_what_is_frozen() -> None:
     made = copy.deepcopy(source).eval().requires_grad_(False)
     take_over(made, source)
     assert modes(made) == modes(source)
-    flags = {name: p.requires_grad for name, p in made.named_parameters()}
-    assert flags == {name: p.requires_grad for name, p in source.named_parameters()}
-    assert flags == {**dict.fromkeys(flags, True), "0.weight": False}
+    trained = {name: p.requires_grad for name, p in made.named_parameters()}
+    assert trained == {name: p.requires_grad for name, p in source.named_parameters()}
+    assert trained == {**dict.fromkeys(trained, True), "0.weight": False}
 
 
-def test_what_the_optimizer_leaves_out_is_frozen() -> None:
+def flags(model: nn.Module) -> list[bool]:
+    return [parameter.requires_grad for parameter in model.parameters()]
+
+
+def test_what_the_optimizer_leaves_out_is_frozen_with_a_warning() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model[3].parameters(), lr=0.1)
+    with pytest.warns(UserWarning, match=r"the optimizer leaves out \['0.weight'"):
+        copied = copy_to_train(model, optimizer)
+    assert flags(copied) == [False] * 4 + [True] * 2 and all(flags(model))
+    with pytest.warns(UserWarning, match=r"the optimizer leaves out \['0.weight'"):
+        freeze_left_out(model, optimizer)
+    assert flags(model) == [False] * 4 + [True] * 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        freeze_left_out(model, optimizer)  # frozen by then
+
+
+def test_an_optimizer_made_before_the_model_changed_leaves_nothing_out() -> None:
     model = network()
     freeze_left_out(model, torch.optim.SGD(network().parameters(), lr=0.1))
-    assert all(parameter.requires_grad for parameter in model.parameters())
-    freeze_left_out(model, torch.optim.SGD(model[3].parameters(), lr=0.1))
-    assert [p.requires_grad for p in model.parameters()] == [False] * 4 + [True] * 2
+    assert all(flags(model))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model[3] = nn.Linear(model[3].in_features, 2)
+    freeze_left_out(model, optimizer)
+    assert all(flags(model)) and all(flags(copy_to_train(model, optimizer)))
