@@ -214,7 +214,11 @@ def class_ids(labels: Any) -> np.ndarray:
     :param labels: whole numbers, in any sequence.
     :raises UserError: for names, fractions and anything else that is no class id.
     """
-    found = np.asarray([label.item() if hasattr(label, "item") else label for label in labels])
+    ids = [
+        label.item() if np.size(label) == 1 and hasattr(label, "item") else label
+        for label in labels
+    ]
+    found = np.asarray(ids)
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iub"):
         shown_label = shown(next(iter(found.ravel().tolist()), None))
         raise UserError(

@@ -27,9 +27,17 @@ def labels_by_task(dataset: Any) -> dict[int, list[int]]:
     targets = getattr(dataset, "targets", None)
     if targets is None or not len(dataset):
         return {}
-    classes = attribute_column(targets)
-    if not isinstance(classes, Tensor) or classes.is_floating_point():
+    try:
+        classes = attribute_column(targets)
+    except TypeError:  # PyTorch makes no batch of them
         class_ids(targets)  # says which label is none
+        raise
+    if not isinstance(classes, Tensor) or classes.is_floating_point():
+        class_ids(targets)
+    if classes.ndim != 1:
+        raise UserError(
+            f"the labels have the shape {tuple(classes.shape)}: give one class id per sample"
+        )
     labels = getattr(dataset, "targets_task_labels", None)
     tasks = (
         torch.zeros_like(classes) if labels is None else torch.as_tensor(attribute_column(labels))
@@ -110,7 +118,7 @@ class ArrivalOrder:
     def units(self, labels: Tensor) -> Tensor:
         """The units of class ids ``(N,)``; -1 for a class that is not there."""
         self._units = self._units.to(labels.device)
-        return self._units[labels]
+        return self._units[labels.long()]  # bytes and booleans would be masks
 
     def by_class(self, scores: Tensor, width: int = 0) -> Tensor:
         """Scores of units ``(N, U)`` as logits by class id, :data:`ABSENT` for all others.

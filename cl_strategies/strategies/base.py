@@ -152,6 +152,9 @@ class Strategy(SupervisedTemplate):
 
     def _unpack_minibatch(self) -> None:
         self.mbatch = [moved(part, self.device) for part in self.mbatch]
+        labels = self.mbatch[1]
+        if not labels.is_floating_point():  # as ids, not as masks, which bytes and booleans are
+            self.mbatch[1] = labels.long()
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """As Avalanche's, which divides each mini-batch between the tasks in the data.

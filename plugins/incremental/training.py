@@ -29,7 +29,7 @@ def shuffled(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
             plugin.before_training_epoch(strategy)
     batches, strategy.dataloader = strategy.dataloader, kept
     for x, y, *_ in batches:
-        yield x.to(strategy.device), y.to(strategy.device)
+        yield x.to(strategy.device), y.to(strategy.device).long()
 
 
 def train_part(

@@ -256,7 +256,7 @@ def endless(dataset: Any, size: int, device: torch.device) -> Iterator[Batch]:
     )
     while True:
         for x, y, *_ in loader:
-            yield x.to(device), y.to(device)
+            yield x.to(device), y.to(device).long()
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:

@@ -76,7 +76,7 @@ class Tap:
 
     def maps(self, features: Tensor, labels: Tensor) -> Tensor:
         """Activation maps ``(N, h, w)`` of each image's own class; the classifier is constant."""
-        rows = labels if self.unit_of is None else self.unit_of(labels)
+        rows = labels.long() if self.unit_of is None else self.unit_of(labels)
         weight: Tensor = self.classifier.weight  # type: ignore[assignment]
         return class_activation_map(features, weight.detach(), rows)
 

@@ -102,7 +102,7 @@ def class_counts(strategy: Any) -> Tensor:
             "classes: the balanced loss needs a class- or domain-incremental stream"
         )
     labels = torch.cat([torch.as_tensor(list(data.targets)) for data in sources])
-    return torch.bincount(labels)
+    return torch.bincount(labels.long())
 
 
 def fitted(counts: Tensor, logits: Tensor) -> Tensor:

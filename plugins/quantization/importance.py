@@ -69,7 +69,7 @@ def _accumulate(
 ) -> None:
     with torch.enable_grad():
         for batch in loader:
-            x, y, task = batch[0].to(device), batch[1].to(device), batch[-1].to(device)
+            x, y, task = batch[0].to(device), batch[1].to(device).long(), batch[-1].to(device)
             value = loss(avalanche_forward(model, x, task), y)
             gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
             for name, gradient in zip(parameters, gradients, strict=True):

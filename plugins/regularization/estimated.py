@@ -222,12 +222,12 @@ class EWCPlugin(EstimatedPlugin):
         if self.fisher == "batch":
             return super().estimate(strategy)
         model, device = strategy.model, strategy.device
-        batches = ((b[0].to(device), b[1].to(device), b[-1]) for b in self.batches(strategy))
+        batches = ((b[0].to(device), b[1].to(device).long(), b[-1]) for b in self.batches(strategy))
         with evaluating(model), unseen_ruled_out(strategy):
             return sample_fisher(model, batches, FISHERS[self.fisher], strategy._criterion)
 
     def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
-        return strategy._criterion(output, labels)
+        return strategy._criterion(output, labels.long())
 
     def contribution(self, gradient: Tensor) -> Tensor:
         return gradient.square()

@@ -341,3 +341,24 @@ def test_labels_that_are_names_are_refused_before_training(name):
     with pytest.raises(UserError, match="'(cat|dog)' is not a class id"):
         train(strategy, benchmark.train_stream)
     assert counter.iterations == 0
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int8])
+@pytest.mark.parametrize("name", SINGLE_HEAD)
+def test_labels_may_be_of_any_integer_type(name, kind):
+    data = as_classification_dataset(Samples(torch.tensor([0, 1] * 8).to(kind)))
+    benchmark = benchmark_from_datasets(train=[data], test=[data])
+    strategy = build(name, network("class"))
+    train(strategy, benchmark.train_stream)
+    strategy.eval(benchmark.test_stream)
+
+
+@pytest.mark.parametrize("targets", [[torch.tensor([0])] * 16, [None] * 16, torch.eye(2)[[0] * 16]])
+def test_labels_that_are_no_class_ids_are_refused_in_words(targets):
+    data = as_classification_dataset(Samples(targets))
+    benchmark = benchmark_from_datasets(train=[data], test=[data])
+    with pytest.raises(UserError, match="class id"):
+        train(build("naive", network("class")), benchmark.train_stream)
+    if not isinstance(targets[0], torch.Tensor) or len(targets[0]) > 1:
+        with pytest.raises(UserError, match="class id"):
+            build_benchmark([Samples(targets)], [Samples(targets)], name="t", scenario="class")
