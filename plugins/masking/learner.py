@@ -22,7 +22,7 @@ from cl_strategies.plugins.masking.bilevel import (
 from cl_strategies.plugins.masking.pade import PadeActivations, count_relus
 from cl_strategies.plugins.masking.tap import Tap
 from cl_strategies.plugins.modes import evaluating
-from cl_strategies.plugins.seen_classes import rule_out_unseen
+from cl_strategies.plugins.seen_classes import rule_out_unseen, unseen_ruled_out
 
 #: From a strategy to the loss of its method.
 HostLoss = Callable[[Any, Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
@@ -157,7 +157,7 @@ class MaskLearner:
         """
         activations, tap = self._ready()
         fade = 0.5 * (1 + math.cos(math.pi * progress))
-        with evaluating(strategy.model):
+        with evaluating(strategy.model), unseen_ruled_out(strategy):
             for _ in range(count):
                 gradients = mask_gradients(
                     strategy.model,
@@ -175,7 +175,8 @@ class MaskLearner:
         """The loss of the current mini-batch with masks, for training phi and theta together."""
         (activations, tap), objective = self._ready(), self.objective
         batch = (strategy.mb_x, strategy.mb_y)
-        with evaluating(strategy.model):  # leave the statistics of BatchNorm alone
+        # evaluating() leaves the statistics of BatchNorm alone
+        with evaluating(strategy.model), unseen_ruled_out(strategy):
             found = mask_losses(
                 strategy.model, activations, tap, batch, objective, self._inner_loss(strategy)
             )

@@ -120,6 +120,38 @@ class Gather(SupervisedPlugin):
         self.predicted |= set(strategy.mb_output.argmax(1).tolist())
 
 
+@pytest.mark.parametrize("masks", ["bilevel", "joint"])
+def test_masks_train_no_output_of_an_unseen_class(masks: str) -> None:
+    benchmark, watch = stream(), Watch()
+    model = registry("models")["small-resnet"].load()(
+        input_shape=benchmark.info.input_shape,
+        n_classes=10,
+        scenario="class",
+        channels=(4, 6),
+        stem_stride=1,
+    )
+    strategy = registry("strategies")["cim"].load()(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.05),
+        train_mb_size=32,
+        evaluator=None,
+        mem_bytes=5_000,
+        masks=masks,
+        plugins=[watch],
+    )
+    judged: set[int] = set()
+
+    def note(layer: nn.Module, inputs: Any, scores: torch.Tensor) -> None:
+        if scores.requires_grad:
+            scores.register_hook(lambda g: judged.update(g.any(0).nonzero().flatten().tolist()))
+
+    handle = model.head.register_forward_hook(note)
+    strategy.train(benchmark.train_stream[0])
+    handle.remove()
+    assert watch.pushed == {6, 7}
+    assert judged == {6, 7}
+
+
 def test_all_outputs_can_be_trained_from_the_start():
     benchmark, watch = stream(), Watch()
     strategy = build("naive", benchmark.info, plugins=[watch], unseen_classes="train")
