@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -90,10 +90,9 @@ class ClassIncremental(Strategy):
         self.model = self.model_adaptation()
         classes = sorted(set(classes_of(self.experience)) - set(self.model.order))
         if not classes:
-            raise UserError(
-                f"experience {self.experience.current_experience} has no new class: this method "
-                "needs a class-incremental stream with new classes in each experience"
-            )
+            raise _nothing_new(self.experience)
+        if not self._phases:
+            _check_stream(self.experience)
         self.learner.begin(self, classes)
         self._phases.append(classes)
         self.model.to(self.device)
@@ -170,6 +169,27 @@ class ClassIncremental(Strategy):
             self.learner.rebuild(self.model, self._phases, state["structure"])
             self.model.to(self.device)
             self.make_optimizer()
+
+
+def _check_stream(first: Any) -> None:
+    """:raises UserError: if a later experience of the stream of ``first`` has no new class."""
+    stream = getattr(first, "origin_stream", None)
+    experiences = getattr(stream, "exps_iter", stream)  # sized or not, but not used up by reading
+    if not isinstance(experiences, Iterable) or isinstance(experiences, Iterator):
+        return
+    seen: set[int] = set()
+    for experience in stream:
+        new = set(classes_of(experience)) - seen
+        if not new:
+            raise _nothing_new(experience)
+        seen |= new
+
+
+def _nothing_new(experience: Any) -> UserError:
+    return UserError(
+        f"experience {experience.current_experience} has no new class: this method needs a "
+        "class-incremental stream with new classes in each experience"
+    )
 
 
 def host_loss(strategy: Any, network: Any, x: Tensor, y: Tensor) -> Tensor:

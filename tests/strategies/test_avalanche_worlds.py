@@ -362,3 +362,24 @@ def test_labels_that_are_no_class_ids_are_refused_in_words(targets):
     if not isinstance(targets[0], torch.Tensor) or len(targets[0]) > 1:
         with pytest.raises(UserError, match="class id"):
             build_benchmark([Samples(targets)], [Samples(targets)], name="t", scenario="class")
+
+
+EXEMPLARS = [
+    name
+    for name in SINGLE_HEAD
+    if has_option(name, "mem_bytes") and name not in ("compressed-replay", "cim")
+]
+
+
+@pytest.mark.parametrize("kind", ["new instances", "data sets"])
+@pytest.mark.parametrize("name", EXEMPLARS)
+def test_a_stream_without_new_classes_is_refused_before_its_first_experience(name, kind):
+    data, counter = as_classification_dataset(Samples([0, 1] * 8)), Count()
+    if kind == "data sets":
+        benchmark = benchmark_from_datasets(train=[data, data], test=[data])
+    else:
+        benchmark = new_instances_benchmark(data, data, num_experiences=2)
+    strategy = build(name, network("class"), plugins=[counter])
+    with pytest.raises(UserError, match="experience 1 has no new class"):
+        train(strategy, benchmark.train_stream)
+    assert counter.iterations == 0
