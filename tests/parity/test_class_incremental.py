@@ -26,7 +26,7 @@ from torchvision.transforms import Normalize
 from cl_strategies.benchmarks import build_benchmark
 from cl_strategies.benchmarks.loaders import load_dataset
 from cl_strategies.errors import DataMissingError
-from cl_strategies.models.heads import GrowingClassifier, SingleHeadModel
+from cl_strategies.models.heads import with_head
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.registry import registry
 
@@ -96,9 +96,8 @@ def network(method: str, head: str = "wide") -> nn.Module:
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     )
-    return SingleHeadModel(
-        backbone, GrowingClassifier(64) if head == "growing" else nn.Linear(64, 10)
-    )
+    kind = "growing" if head == "growing" else "auto"
+    return with_head(backbone, 64, n_classes=10, scenario="class", head=kind)
 
 
 @cache
