@@ -225,3 +225,18 @@ def test_the_scenario_decides_on_the_head():
 def test_a_head_that_does_not_fit_is_refused(scenario, head, message):
     with pytest.raises(UserError, match=message):
         with_head(nn.Identity(), 3, n_classes=10, scenario=scenario, head=head)
+
+
+def test_rows_of_a_head_of_fixed_size_begin_as_those_of_one_that_grows():
+    torch.manual_seed(0)
+    features, spread = 48, 0.25  # sqrt(3 / 48)
+    models = {
+        scenario: with_head(
+            nn.Identity(), features, n_classes=40, scenario=scenario, head="auto"
+        ).head
+        for scenario in ("class", "domain")
+    }
+    assert not models["class"].bias.any()
+    assert 0.9 * spread < models["class"].weight.abs().max() <= spread
+    assert models["domain"].bias.any()
+    assert models["domain"].weight.abs().max() <= features**-0.5

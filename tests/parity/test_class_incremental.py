@@ -1,7 +1,10 @@
 """Class-incremental methods as trained end to end, beside PyCIL's learners at the same setting.
 
-``class_incremental.jsonl`` has the peer's accuracies (PyCIL at 87cc411). Single runs are chaotic
-in the seed of the network, so means over the peer's seeds are compared.
+``class_incremental.jsonl`` has accuracies of the peer (PyCIL at 87cc411), ``MEANS`` its means over
+more seeds. Single runs are chaotic in the seed of the network: a rounding error in the first steps
+moves the last accuracy by points. So means over data and network seeds are compared here, and
+``test_step_by_step.py`` compares trainings step by step. ``pytest -rP`` shows the numbers, which
+``docs/parity.md`` has as a table.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from torchvision.transforms import Normalize
 from cl_strategies.benchmarks import build_benchmark
 from cl_strategies.benchmarks.loaders import load_dataset
 from cl_strategies.errors import DataMissingError
-from cl_strategies.models.heads import GrowingClassifier, SingleHeadModel
+from cl_strategies.models.heads import with_head
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.registry import registry
 
@@ -48,7 +51,18 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "foster": ("foster", MEMORY),
     "der": ("der-expandable", MEMORY),
 }
-#: By how many points a mean over seeds may lie below the peer's.
+#: The peer's average and last accuracy, means over the data of seeds 0 to 4.
+MEANS = {
+    ("finetune", "linear"): (45.6, 20.9),
+    ("replay", "linear"): (76.1, 58.3),
+    ("icarl", "linear"): (76.2, 60.7),
+    ("icarl", "nme"): (81.8, 68.7),
+    ("wa", "linear"): (71.8, 50.1),
+    ("bic", "linear"): (75.1, 56.3),
+}
+#: Networks per data seed: more where few data seeds are known, or where the means lie close.
+NETWORKS = {"replay": 2, "wa": 2, "podnet": 3, "foster": 3, "der": 3}
+#: By how many points a mean over runs may lie below the peer's.
 MARGIN = 3.0
 
 
@@ -82,9 +96,8 @@ def network(method: str, head: str = "wide") -> nn.Module:
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     )
-    return SingleHeadModel(
-        backbone, GrowingClassifier(64) if head == "growing" else nn.Linear(64, 10)
-    )
+    kind = "growing" if head == "growing" else "auto"
+    return with_head(backbone, 64, n_classes=10, scenario="class", head=kind)
 
 
 @cache
@@ -153,11 +166,17 @@ class NewClassesOnly(SupervisedPlugin):
         strategy.mb_output = torch.where(new, strategy.mb_output, -1000.0)
 
 
-def curves(method: str, seed: int, head: str = "growing", **options: Any) -> dict[str, list[float]]:
-    """Accuracy over all classes seen after each experience, by measure."""
+def curves(
+    method: str, seed: int, head: str = "growing", network_seed: int | None = None, **options: Any
+) -> dict[str, list[float]]:
+    """Accuracy over all classes seen after each experience, by measure.
+
+    :param seed: of the order of classes.
+    :param network_seed: of initial weights and of the order of samples; ``seed`` if ``None``.
+    """
     benchmark, accuracy = stream(seed), Accuracy()
-    torch.manual_seed(seed)
-    np.random.seed(seed)
+    torch.manual_seed(seed if network_seed is None else network_seed)
+    np.random.seed(seed if network_seed is None else network_seed)
     model = network(method, head)
     name, defaults = METHODS[method]
     extra = [NewClassesOnly()] if method == "finetune" else []
@@ -206,39 +225,55 @@ MEASURES: dict[str, dict[str, Any]] = {
 }
 
 
-def peer(method: str, measure: str) -> dict[int, dict[str, Any]]:
-    """The peer's rows by seed."""
-    return {
-        row["seed"]: row
-        for row in ROWS
-        if row["method"] == method and row["measure"].split(",")[0] == measure
-    }
+def peer(method: str, measure: str) -> tuple[list[int], float | None, float]:
+    """The peer's data seeds, and its means of average and last accuracy over them."""
+    if (method, measure) in MEANS:
+        return [*range(5)], *MEANS[method, measure]
+    rows = [
+        row for row in ROWS if row["method"] == method and row["measure"].split(",")[0] == measure
+    ]
+    averages = [row["average"] for row in rows]
+    average = None if None in averages else mean(averages)
+    return [row["seed"] for row in rows], average, mean(row["last"] for row in rows)
 
 
 @cache
-def ours(method: str, seed: int) -> dict[str, list[float]]:
-    return curves(method, seed)
+def ours(method: str, head: str, seed: int, network_seed: int) -> dict[str, list[float]]:
+    return curves(method, seed, head, network_seed)
 
 
-#: The classifier's accuracy, and what else a method measures; PODNet here has no nearest means.
-COMPARED = [(method, next(iter(MEASURES.get(method, {"linear": None})))) for method in METHODS]
-COMPARED += [("icarl", "nme"), ("foster", "teacher")]
+#: Method, head and measure: the classifier's accuracy, and what else a method measures; PODNet
+#: here has no nearest means.
+COMPARED = [
+    *((m, "growing", next(iter(MEASURES.get(m, {"linear": None})))) for m in METHODS),
+    ("replay", "wide", "linear"),
+    ("icarl", "growing", "nme"),
+    ("foster", "growing", "teacher"),
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "measure"), COMPARED)
-def test_the_mean_over_seeds_is_not_below_the_peer(method, measure):
-    rows = peer(method, measure)
-    found = [ours(method, seed)[measure] for seed in rows]
-    for name, own in (
-        ("average", [mean(curve) for curve in found]),
-        ("last", [curve[-1] for curve in found]),
-    ):
-        theirs = [row[name] for row in rows.values()]
-        if None not in theirs:
-            assert mean(own) >= mean(theirs) - MARGIN, (name, own, theirs)
+@pytest.mark.parametrize(("method", "head", "measure"), COMPARED)
+def test_the_mean_over_runs_is_not_below_the_peer(method, head, measure):
+    seeds, average, last = peer(method, measure)
+    runs = [
+        ours(method, head, seed, seed + 100 * network)[measure]
+        for network in range(NETWORKS.get(method, 1))
+        for seed in seeds
+    ]
+    own_average, own_last = mean(mean(run) for run in runs), mean(run[-1] for run in runs)
+    for run in runs:
+        print(method, head, measure, [round(value, 1) for value in run])
+    print(
+        f"{method}, {head} head, {measure}: {len(runs)} runs of data seeds {seeds}: average "
+        f"{own_average:.1f}, the peer's {average}; last {own_last:.1f}, the peer's {last:.1f}"
+    )
+    assert own_last >= last - MARGIN
+    assert average is None or own_average >= average - MARGIN
 
 
-def test_the_peer_has_every_compared_measure_for_at_least_two_seeds():
-    assert all(len(peer(method, measure)) >= 2 for method, measure in COMPARED)
-    assert len({(method, measure) for method, measure in COMPARED}) == len(COMPARED) == 10
+@pytest.mark.parametrize(("method", "head", "measure"), COMPARED)
+def test_every_comparison_has_five_runs_at_least_on_the_data_of_the_peer(method, head, measure):
+    seeds, _, _ = peer(method, measure)
+    assert len(set(seeds)) == len(seeds) >= 2
+    assert len(seeds) * NETWORKS.get(method, 1) >= 5
