@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cl_strategies.errors import unknown_name
@@ -40,6 +40,8 @@ class AlignQ(Strategy):
     :param skip: patterns of names of layers to leave alone.
     :param first_bits: bits of the first layer's weights; ``None``: ``weight_bits``.
     :param last_bits: bits of the last layer; 32 leaves it alone.
+    :param example: a batch ``(N, ...)``, for a model whose code depends on values or shapes, so
+        that the order of its layers cannot be read from it.
     :param template: arguments of every strategy, see
         :class:`~cl_strategies.strategies.base.Strategy`.
     :raises UserError: if the model cannot be quantised, or for options out of range.
@@ -61,6 +63,7 @@ class AlignQ(Strategy):
         skip: Sequence[str] = (),
         first_bits: int | None = None,
         last_bits: int = 32,
+        example: Tensor | None = None,
         **template: Any,
     ) -> None:
         quantization = QuantizationPlugin(
@@ -70,6 +73,7 @@ class AlignQ(Strategy):
             skip=skip,
             first_bits=first_bits,
             last_bits=last_bits,
+            example=example,
         )
         own: list[SupervisedPlugin] = []
         if correlation != "none":

@@ -193,7 +193,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Chen et al., AlignQ: alignment quantization with ADMM-based correlation "
         "preservation, CVPR 2022",
         needs=("Linear or Conv2d layers",),
-        fixed=TEMPLATE,
+        fixed=TEMPLATE | {"example"},
     ),
     Entry(
         name="lifequant",
@@ -203,7 +203,7 @@ ENTRIES: tuple[Entry, ...] = (
         "ICCV 2023",
         scenarios=("class", "domain"),
         needs=("a share of old data", "Linear or Conv2d layers"),
-        fixed=TEMPLATE,
+        fixed=TEMPLATE | {"example"},
     ),
     Entry(
         name="compressed-replay",

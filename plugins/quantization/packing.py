@@ -142,7 +142,13 @@ def load_packed(model: nn.Module, packed: Mapping[str, Any]) -> nn.Module:
         codes = unpack(entry["packed"], entry["bits"], entry["shape"])
         decoded = layers[name].weight_quantizer.decode(Encoded(codes, entry["constants"]))
         weights[name] = decoded.to(layers[name].weight)
-    model.load_state_dict({**packed["state"], **weights})
+    shared = {id(layer.weight): name for name, layer in layers.items()}
+    full = {  # of weights that a layer at full precision, as an embedding, has as well
+        shared[id(parameter)]: packed["state"][key]
+        for key, parameter in model.named_parameters(remove_duplicate=False)
+        if key not in layers and id(parameter) in shared
+    }
+    model.load_state_dict({**packed["state"], **weights, **full})
     for name, layer in layers.items():
         layer.stand_in = weights[name]
     return model

@@ -65,7 +65,24 @@ def _begin(module: nn.Module, inputs: tuple[Any, ...]) -> None:
     if torch.compiler.is_compiling():
         return
     if module.training not in vars(module).get(_CHECKED, ()) and can_watch(inputs):
-        begin(module, {id(layer.weight): n for n, layer in quantized_layers(module).items()})
+        begin(module, _own_weights(module), map(id, module.buffers()))
+
+
+def _own_weights(model: nn.Module) -> dict[int, str]:
+    """``id`` of each quantised layer's weight -> name of the layer.
+
+    Not of weights shared with a module that was left at full precision, as an embedding is with the
+    classifier: that one computes with the same parameter in its own right.
+    """
+    layers = quantized_layers(model)
+    plain = {
+        id(parameter)
+        for module in model.modules()
+        if not isinstance(module, QuantizedLayer) and next(module.children(), None) is None
+        for parameter in module.parameters(recurse=False)
+    }
+    names = {id(layer.weight): name for name, layer in layers.items()}
+    return {key: name for key, name in names.items() if key not in plain}
 
 
 def _end(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:

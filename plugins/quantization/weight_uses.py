@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,14 +12,19 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 
 class WeightUses(TorchFunctionMode):
-    """Notes weights, and what is computed of them, that meet other tensors: activations.
+    """Notes weights, and what is computed of them, that meet activations.
+
+    Parameters, buffers and numbers are no activations, so that a penalty may be computed, and
+    added to a loss, in the forward pass.
 
     :param names: ``id`` of a weight -> name of its layer.
+    :param constants: ``id`` of each buffer.
     """
 
-    def __init__(self, names: Mapping[int, str]) -> None:
+    def __init__(self, names: Mapping[int, str], constants: Iterable[int] = ()) -> None:
         super().__init__()
         self.names = dict(names)
+        self.constants = frozenset(constants)
         self.own: set[int] = set()
         self.found: dict[str, None] = {}
         self._derived: list[Tensor] = []  # kept, so that no other tensor gets their ids
@@ -31,13 +36,17 @@ class WeightUses(TorchFunctionMode):
         used = [value for value in used if _reads(func, value, args)]
         if not used:
             return result
-        if any(id(v) not in self.names and not isinstance(v, nn.Parameter) for v in given):
+        if any(self._is_activation(value) for value in given):
             self.found |= dict.fromkeys(self.names[id(value)] for value in used)
         else:  # of weights alone, as its transpose, or its norm for a record
             for value in _tensors((result,)):
                 self.names.setdefault(id(value), self.names[id(used[0])])
                 self._derived.append(value)
         return result
+
+    def _is_activation(self, value: Tensor) -> bool:
+        known = id(value) in self.names or id(value) in self.constants
+        return not (known or isinstance(value, nn.Parameter) or value.dim() == 0)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -53,7 +62,7 @@ def _reads(func: Any, weight: Tensor, args: Any) -> bool:
     name = full.removesuffix(".__get__").rpartition(".")[2]
     if name == "to" or name.endswith("_as"):  # x.to(weight) takes the type alone
         return args[0] is weight
-    return not (name.startswith("new_") or name.endswith("_like") or name in ("data", "grad"))
+    return not (name.startswith("new_") or name.endswith("_like") or name == "grad")
 
 
 class _Running(threading.local):
@@ -65,14 +74,17 @@ _running = _Running()
 _watches = 0  # in all threads; a number, which compiled code may read
 
 
-def begin(owner: Any, names: Mapping[int, str]) -> None:
-    """Take notes from now on, on behalf of ``owner``, unless another one does."""
+def begin(owner: Any, names: Mapping[int, str], constants: Iterable[int] = ()) -> None:
+    """Take notes from now on, on behalf of ``owner``, unless another one does.
+
+    :param names: see :class:`WeightUses`, as ``constants``.
+    """
     global _watches
     if _running.uses is not None:
         if _running.owner is not owner:
             return
         end(owner)  # of a pass that was interrupted
-    _running.uses, _running.owner = WeightUses(names), owner
+    _running.uses, _running.owner = WeightUses(names, constants), owner
     _running.uses.__enter__()
     _watches += 1
 

@@ -90,7 +90,12 @@ class AttentionFunction(Functional):
         )[0][:, 0]
 
 
-BYPASSING = [Functional, Transposed, Tied, AttentionFunction]
+class Data(Functional):
+    def mixed(self, x):
+        return F.linear(x, self.qkv.weight.data, self.qkv.bias)
+
+
+BYPASSING = [Functional, Transposed, Tied, AttentionFunction, Data]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -137,6 +142,101 @@ def test_what_is_not_used_or_only_looked_at_is_no_error():
         model.train(mode)(torch.rand(5, 4))
     assert seen
     assert {row["layer"] for row in layer_table(model)} >= {"unused", "auxiliary"}
+
+
+class Penalised(Functional):
+    """Computes its loss in forward, with penalties on its weights, as some models do."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("old", torch.zeros(4, 4))
+        self.register_buffer("importance", torch.ones(4, 4))
+
+    def forward(self, x):
+        y = self.head(self.qkv(self.stem(x)).relu())
+        moved = self.importance * (self.qkv.weight - self.old).square()
+        return y, y.square().mean() + 0.1 * moved.sum() + self.stem.weight.data.norm()
+
+
+class Embedding(nn.Module):
+    """Has the weight of its embedding in another layer as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+        self.inner = nn.Linear(4, 4)
+        self.outer = nn.Linear(4, 5, bias=False)
+        self.head = nn.Linear(5, 2)
+        self.outer.weight = self.embedding.weight
+
+    def forward(self, x):
+        return self.head(self.outer(self.inner(self.embedding(x)).relu()))
+
+
+class Kept(Functional):
+    """Uses a weight under another name, which does not make it another weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = self.qkv.weight
+
+    def mixed(self, x):
+        return F.linear(x, self.kept)
+
+
+class TrainedAlone(Functional):
+    """Calls a layer in training, and uses its weight in evaluation."""
+
+    def mixed(self, x):
+        return self.qkv(x) if self.training else super().mixed(x)
+
+
+def test_a_penalty_in_the_forward_pass_is_no_error():
+    model = quantize_model(Penalised(), weight_bits=3, activation_bits=32)
+    for mode in (True, False):
+        model.train(mode)(torch.rand(5, 4))
+    assert pack_model(model)["layers"].keys() == {"stem.weight", "qkv.weight"}
+
+
+def test_a_weight_shared_with_a_module_left_alone_computes_and_packs_as_it_is():
+    options = {"weight_bits": 3, "activation_bits": 32, "skip": ["embedding"]}
+    x = torch.tensor([[0, 3], [4, 1]])
+    model = quantize_model(Embedding(), **options)
+    for mode in (True, False):
+        expected = model.train(mode)(x)
+    twin = quantize_model(Embedding(), **options).eval()
+    load_packed(twin, pack_model(model))
+    assert torch.equal(twin(x), expected)
+    assert torch.equal(twin.embedding.weight, model.embedding.weight)
+
+
+def test_a_weight_under_a_second_name_is_refused():
+    with pytest.raises(UserError, match="'qkv' is used without"):
+        quantize_model(Kept(), weight_bits=3)(torch.rand(3, 4))
+
+
+def test_evaluation_is_checked_of_its_own():
+    model = quantize_model(TrainedAlone(), weight_bits=3)
+    model.train()(torch.rand(3, 4)).sum().backward()
+    with pytest.raises(UserError, match="'qkv' is used without"):
+        model.eval()(torch.rand(3, 4))
+
+
+def test_transformers_layers_do_not_compute_past_their_quantised_ones():
+    encoder = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2, enable_nested_tensor=False
+    )
+    model = nn.Sequential(nn.Linear(4, 4), encoder, nn.Linear(4, 2))
+    x = torch.rand(3, 5, 4)
+    quantize_model(model, weight_bits=2, activation_bits=32, skip=["*self_attn"], example=x)
+    model.train()(x)
+    model.eval()
+    with torch.no_grad():  # where torch has a fast path, which uses the weights of all layers
+        model(x)
+        before = model(x)
+        for layer in encoder.layers:
+            layer.linear1.weight.mul_(1.001)  # within the cells of the grid
+        assert torch.equal(model(x), before)
 
 
 def test_the_check_leaves_no_trace_when_a_forward_pass_fails():

@@ -190,6 +190,30 @@ def test_a_step_of_llsq_rests_where_its_gradient_is_zero(make):
     assert all(torch.equal(a, b.detach()) for a, b in zip(before, steps, strict=True))
 
 
+@pytest.mark.parametrize("quantizer", LEARNING)
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_layer_that_lives_is_not_held_up(quantizer, bits):
+    """Around the best size of normal values nothing is changed, whatever the size was."""
+    x = sample(4000).clamp(-3.5, 3.5).float()
+    for v in (x, x.relu()):
+        signed = bool(v.min() < 0)
+        made = scheme(quantizer).activation(bits, features=None).train()
+        made(v)
+        size = next(made.parameters())
+        sizes = size.detach() * 2.0 ** torch.arange(-12, 6)
+        with torch.no_grad():
+            errors = []
+            for value in sizes:
+                size.copy_(value)
+                errors.append(float((made.eval()(v) - v).square().mean()))
+            best = sizes[errors.index(min(errors))]
+        for factor in (0.6, 1.0, 1.5):
+            with torch.no_grad():
+                size.copy_(factor * best)
+            made.train()(v)
+            assert float(size) == pytest.approx(float(factor * best)), (signed, factor)
+
+
 def test_a_schedule_of_pytorch_starts_from_the_rate_of_the_steps():
     model = network("lsq")
     weights = [p for name, p in model.named_parameters() if "quantizer" not in name]
