@@ -57,7 +57,7 @@ def add_groups(
     for quantizer, parameter in learned_parameters(model):
         if id(parameter) not in known:
             decay = quantizer.decay if weight_decay is None else weight_decay
-            groups.setdefault((decay, quantizer.momentum), []).append(parameter)
+            groups.setdefault((decay, quantizer.takes_momentum), []).append(parameter)
     base = {
         k: v for k, v in optimizer.param_groups[0].items() if k not in ("params", "param_names")
     }

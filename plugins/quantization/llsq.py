@@ -22,7 +22,7 @@ class LLSQWeight(LSQWeight):
     """:func:`~cl_strategies.plugins.quantization.functional.llsq` with steps from the weights."""
 
     kind = "llsq weight"
-    momentum = False
+    takes_momentum = False
 
     def used_step(self, dtype: torch.dtype) -> Tensor:
         return rounded(self.step, dtype)
@@ -36,7 +36,7 @@ class LLSQActivation(LSQActivation):
     batch."""
 
     kind = "llsq activation"
-    momentum = False
+    takes_momentum = False
 
     def on_grid(self, x: Tensor) -> Tensor:
         return llsq(x, rounded(self.step, x.dtype), self.bits, signed=self.is_signed)

@@ -24,7 +24,7 @@ class PACTActivation(SignedActivation):
 
     kind = "pact activation"
     decay = 2e-4
-    momentum = False
+    takes_momentum = False
 
     def __init__(
         self, bits: int, *, alpha: float | None = None, signed: bool | None = None

@@ -30,7 +30,7 @@ class Quantizer(nn.Module):
     kind: ClassVar[str]
     decay: ClassVar[float] = 0.0
     """Weight decay of the learned parameters that the paper uses."""
-    momentum: ClassVar[bool] = True
+    takes_momentum: ClassVar[bool] = True
     """Whether an optimizer may carry them on: not where their gradient is zero at the best value,
     which momentum would leave again."""
     lazy: ClassVar[bool] = False
