@@ -45,7 +45,7 @@ BESIDE: dict[str, Options] = {
 }
 #: The same for a method's own options.
 BESIDE_OWN: dict[str, dict[str, Options]] = {
-    "ewc": {"decay_factor": {"mode": "online"}},
+    "ewc": {"decay_factor": {"mode": "online"}, "fisher_samples": {"fisher": "empirical"}},
     "bic": {"held_out": {"held_out": 0.5}},
     "alasso": {"eps": {"eps": 0.1}, "eps_prime": {"eps_prime": 0.1}},
     "cim": {
@@ -58,7 +58,6 @@ BESIDE_OWN: dict[str, dict[str, Options]] = {
         "finetune_lr": {"rectify": "finetune", "finetune_epochs": 1},
     },
     "halrp": {"threshold": {"threshold": 0.01}, "gamma": {"pruning": "percentile"}},
-    "lifequant": {"alpha": {"clamp": False}},
     # Until classes are far apart, every sample is within the margin, whatever it is.
     "podnet": {"margin": {"margin": -2.0}},
 }
