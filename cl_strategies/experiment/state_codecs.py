@@ -14,30 +14,81 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state_objects import OBJECT_CODECS
 from cl_strategies.experiment.state_walk import LEFT_OUT, Codec, Walker
 
 _DICTIONARIES = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
 _FACTORIES = {kind.__name__: kind for kind in (dict, list, set, int, float)}
+_NUMBERS = "biufc"  # kinds of dtypes
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
 def _encode_tensor(tensor: Tensor, walker: Walker, path: str) -> dict[str, Any]:
+    key = walker.shared(tensor, path)
+    if key is not None:
+        return _encode_view(tensor, walker.base(key), key, path)
     walker.count(tensor)
     return {
         "data": tensor.detach().clone().cpu(),
+        "number": walker.number_of(tensor),
         "on_device": tensor.device.type != "cpu",
         "parameter": isinstance(tensor, nn.Parameter),
         "requires_grad": tensor.requires_grad,
     }
 
 
+def _encode_view(tensor: Tensor, base: Tensor, key: list[Any], path: str) -> dict[str, Any]:
+    """A tensor in the memory of another, which stays one with it.
+
+    :raises UserError: if it reaches beyond the other one, which is all that is captured.
+    """
+    if tensor is base:
+        return {"of": key, "same": True}
+    offset = tensor.storage_offset() - base.storage_offset()
+    last = offset + sum(
+        (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    fits = base.is_contiguous() and base.dtype == tensor.dtype
+    if not fits or offset < 0 or last >= base.numel():
+        raise UserError(
+            f"{path} shares memory with another tensor of the state, of which it is no part: "
+            "give one of them memory of its own with clone()"
+        )
+    return {
+        "of": key,
+        "same": False,
+        "size": list(tensor.shape),
+        "stride": list(tensor.stride()),
+        "offset": offset,
+        "requires_grad": tensor.requires_grad and tensor.is_leaf,
+    }
+
+
 def _decode_tensor(node: dict[str, Any], walker: Walker, live: Any) -> Tensor:
+    if "of" in node:
+        return _decode_view(node, walker.base(node["of"]))
     tensor = node["data"].detach().clone()
     tensor = tensor.to(walker.strategy.device) if node["on_device"] else tensor.cpu()
     if node["parameter"]:
-        return nn.Parameter(tensor, requires_grad=node["requires_grad"])
-    return tensor.requires_grad_(node["requires_grad"])
+        tensor = nn.Parameter(tensor, requires_grad=node["requires_grad"])
+    else:
+        tensor.requires_grad_(node["requires_grad"])
+    if node["number"] is not None:
+        walker.tensors[node["number"]] = tensor
+    return tensor
+
+
+def _decode_view(node: dict[str, Any], base: Tensor) -> Tensor:
+    if node["same"]:
+        return base
+    offset, size, stride = node["offset"], node["size"], node["stride"]
+    if offset < 0 or any(n < 0 for n in (*size, *stride)) or (
+        offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) >= base.numel()
+    ):
+        raise UserError("the state holds a part of a tensor that reaches beyond it")
+    view = base.detach().as_strided(size, stride, base.storage_offset() + offset)
+    return view.requires_grad_(node["requires_grad"])
 
 
 def _encode_dictionary(values: Any, walker: Walker, path: str) -> dict[str, Any]:
@@ -87,7 +138,7 @@ def _decode_deque(node: dict[str, Any], walker: Walker, live: Any) -> deque[Any]
 
 
 def _is_numeric_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufc"
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in _NUMBERS
 
 
 def _encode_array(value: Any, walker: Walker, path: str) -> dict[str, Any]:
@@ -103,8 +154,10 @@ def _encode_array(value: Any, walker: Walker, path: str) -> dict[str, Any]:
 
 
 def _decode_array(node: dict[str, Any], walker: Walker, live: Any) -> Any:
-    raw = node["data"].cpu().numpy().tobytes()
-    array = np.frombuffer(raw, dtype=node["dtype"]).reshape(node["shape"]).copy()
+    raw, kind = node["data"].cpu().numpy().tobytes(), np.dtype(node["dtype"])
+    if kind.kind not in _NUMBERS:
+        raise UserError(f"the state holds an array of {kind}, which is no number")
+    array = np.frombuffer(raw, dtype=kind).reshape(node["shape"]).copy()
     return array[()] if node["scalar"] else array
 
 

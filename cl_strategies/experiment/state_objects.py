@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Collection
 from typing import Any
 
 from avalanche.benchmarks.scenarios import CLExperience
 from avalanche.benchmarks.utils.data import AvalancheDataset
-from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from avalanche.training.utils import ParamData
 from torch import nn
-from torch.utils.data import Dataset
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.state_data import (
@@ -21,32 +18,46 @@ from cl_strategies.experiment.state_data import (
     transform_group,
     with_attribute,
 )
-from cl_strategies.experiment.state_walk import LEFT_OUT, Codec, Walker, fits
-
-#: Packages whose objects are walked attribute by attribute.
-WALKED = ("avalanche", "cl_strategies")
+from cl_strategies.experiment.state_modules import (
+    decode_module,
+    encode_module,
+    module_fits,
+    new_loss,
+)
+from cl_strategies.experiment.state_restorable import restorable_named, restorable_of
+from cl_strategies.experiment.state_walk import LEFT_OUT, Codec, Walker
 
 
 def encode_attributes(
     owner: Any, walker: Walker, path: str, *, skip: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The attributes of ``owner`` but those that are left out of a state."""
+    """The attributes of ``owner`` but those that are left out of a state.
+
+    :param skip: names to leave out, besides the owner's own ``transient_attributes``: what it
+        makes anew for each experience.
+    """
+    skipped = {*skip, *getattr(type(owner), "transient_attributes", ())}
     nodes = {
         name: walker.encode(value, f"{path}.{name}")
-        for name, value in vars(owner).items()
-        if name not in skip
+        for name, value in sorted(vars(owner).items())
+        if name not in skipped
     }
     return {name: node for name, node in nodes.items() if node is not LEFT_OUT}
 
 
-def decode_attributes(owner: Any, nodes: dict[str, Any], walker: Walker) -> None:
+def decode_attributes(
+    owner: Any, nodes: dict[str, Any], walker: Walker, *, skip: Collection[str] = ()
+) -> None:
     """Set the attributes of ``owner``; those that were left out stay as they are.
 
-    :raises UserError: for one in the place of a method, which no state that was written has.
+    :param skip: names that :func:`encode_attributes` left out.
+    :raises UserError: for an attribute that no state that was written has: one in the place of a
+        method, or one that is left out.
     """
+    skipped = {*skip, *getattr(type(owner), "transient_attributes", ())}
     for name, node in nodes.items():
-        if callable(getattr(type(owner), name, None)):
-            raise UserError(f"the state would replace {type(owner).__name__}.{name}()")
+        if name in skipped or callable(getattr(type(owner), name, None)):
+            raise UserError(f"the state would replace {type(owner).__name__}.{name}")
         vars(owner)[name] = walker.decode(node, vars(owner).get(name))
 
 
@@ -74,6 +85,8 @@ def _decode_dataset(node: dict[str, Any], walker: Walker, live: Any) -> Any:
     if transform_group(dataset) != node["group"]:
         dataset = dataset.with_transforms(node["group"])
     for name, in_samples, values in node["extras"]:
+        if not name.isidentifier() or name.startswith("_") or hasattr(dataset, name):
+            raise UserError(f"the state would replace {name!r} of a data set")
         dataset = with_attribute(dataset, name, walker.decode(values), in_samples)
     return dataset
 
@@ -84,22 +97,24 @@ def _decode_param_data(node: dict[str, Any], walker: Walker, live: Any) -> Param
 
 
 def _encode_module(module: nn.Module, walker: Walker, path: str) -> dict[str, Any]:
-    return walker.encode_module(module, path)
+    return encode_module(module, walker, path)
 
 
 def _decode_module(node: dict[str, Any], walker: Walker, live: Any) -> nn.Module:
-    """Into the module that is there, or into a copy of the model, which has the same heads."""
-    name, weights, model = node["class"], walker.decode(node["weights"]), walker.strategy.model
-    if type(live).__name__ == name and fits(live, weights):
+    """Into the module that is there, a copy of the model, which has the same heads, or a loss."""
+    name, model = node["class"], walker.strategy.model
+    if isinstance(live, nn.Module) and module_fits(live, node):
         module = live
     elif type(model).__name__ == name:
         module = copy.deepcopy(model)
+    elif (made := new_loss(name)) is not None:
+        module = made
     else:
         raise UserError(
             f"the state holds a {name}, but the strategy has none in its place, and its model is "
             f"a {type(model).__name__}: give the plugin a state_dict() and a load_state_dict()"
         )
-    walker.decode_module(node, module, name)
+    decode_module(node, walker, module, name)
     return module
 
 
@@ -124,25 +139,19 @@ def _is_train_experience(value: Any) -> bool:
     )
 
 
-def _is_walked(value: Any) -> bool:
-    package = type(value).__module__.partition(".")[0]
-    return (
-        package in WALKED
-        and hasattr(value, "__dict__")
-        and not isinstance(value, Dataset | CLExperience | DataAttribute)
-    )
-
-
 def _encode_object(value: Any, walker: Walker, path: str) -> dict[str, Any]:
     number = walker.numbers.get(id(value))
     if number is not None:
         return {"number": number, "attributes": None}
     number = walker.numbers[id(value)] = len(walker.numbers)
     walker.objects[number] = value
-    kind = type(value)
+    entry = restorable_named(f"{type(value).__module__}:{type(value).__qualname__}")
+    strange = sorted(vars(value).keys() - entry.attributes)
+    if strange:
+        walker.problem(f"{path}.{strange[0]}", f"is no attribute that {entry.name} is known to have")
     return {
         "number": number,
-        "class": f"{kind.__module__}:{kind.__qualname__}",
+        "class": entry.name,
         "attributes": encode_attributes(value, walker, path),
     }
 
@@ -150,27 +159,15 @@ def _encode_object(value: Any, walker: Walker, path: str) -> dict[str, Any]:
 def _decode_object(node: dict[str, Any], walker: Walker, live: Any) -> Any:
     if node["attributes"] is None:
         return walker.objects[node["number"]]
-    module, _, name = node["class"].partition(":")
-    if live is None or f"{type(live).__module__}:{type(live).__qualname__}" != node["class"]:
-        live = _empty(module, name)
+    entry = restorable_named(node["class"])
+    strange = sorted(node["attributes"].keys() - entry.attributes)
+    if strange:
+        raise UserError(f"the state holds a {entry.name} with an attribute {strange[0]!r}")
+    if type(live) is not entry.kind:
+        live = entry.create()
     walker.objects[node["number"]] = live
     decode_attributes(live, node["attributes"], walker)
     return live
-
-
-def _empty(module: str, name: str) -> Any:
-    """An object without attributes.
-
-    :raises UserError: for a class of another package: a checkpoint must not import at will.
-    """
-    if module.partition(".")[0] not in WALKED:
-        raise UserError(f"the state holds a {module}.{name}, of a package it may not import")
-    kind: Any = importlib.import_module(module)
-    for part in name.split("."):
-        kind = getattr(kind, part, None)
-    if not isinstance(kind, type):
-        raise UserError(f"the state holds a {module}.{name}, but there is no such class")
-    return object.__new__(kind)
 
 
 OBJECT_CODECS: tuple[Codec, ...] = (
@@ -197,5 +194,5 @@ OBJECT_CODECS: tuple[Codec, ...] = (
     ),
     Codec("module", lambda value: isinstance(value, nn.Module), _encode_module, _decode_module),
     Codec("stateful", is_stateful, _encode_stateful, _decode_stateful),
-    Codec("object", _is_walked, _encode_object, _decode_object),
+    Codec("object", lambda value: restorable_of(value) is not None, _encode_object, _decode_object),
 )

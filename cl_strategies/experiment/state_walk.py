@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,27 +14,21 @@ from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from avalanche.evaluation import PluginMetric
 from avalanche.logging import BaseLogger
 from avalanche.training.plugins import EvaluationPlugin
-from torch import nn
-from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.state_code import CODE, hidden_state
 from cl_strategies.experiment.state_data import SamplePool
 
 #: Left out of a state: code, output, and what is made anew for each experience.
 TRANSIENT = (
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
+    *CODE,
     types.ModuleType,
-    functools.partial,
     type,
     logging.Logger,
     BaseLogger,
     EvaluationPlugin,
     PluginMetric,
-    DataLoader,
     MultiDatasetDataLoader,
-    Iterator,
     CLStream,
     CLScenario,
 )
@@ -87,6 +80,8 @@ class Walker:
     :param strategy: the strategy.
     :param codecs: tried in this order.
     :param experiences: train experiences from whose data stored samples are taken back.
+    :ivar problems: what cannot be captured, with where it is and what to do; empty for a
+        strategy that can be restored.
     """
 
     def __init__(
@@ -99,6 +94,8 @@ class Walker:
         self.datasets: list[Any] = []  # the data sets of exemplars met
         self.numbers: dict[int, int] = {}  # id of an object met -> its number in the state
         self.objects: dict[int, Any] = {}  # number -> object, which also keeps the ids valid
+        self.tensors: dict[int, torch.Tensor] = {}  # number -> tensor outside of modules
+        self.problems: list[str] = []
         self.refresh_landmarks()
 
     def refresh_landmarks(self) -> None:
@@ -110,18 +107,22 @@ class Walker:
         }
         parts |= {("module", name): part for name, part in strategy.model.named_modules()}
         parts |= {("parameter", name): part for name, part in strategy.model.named_parameters()}
+        parts |= {("buffer", name): part for name, part in strategy.model.named_buffers()}
         parts |= {("plugin", index): part for index, part in enumerate(strategy.plugins)}
         self.landmarks = parts
         self._landmark_of = {id(part): key for key, part in parts.items()}
-        # Kept, because the memory of what a module makes for its state only would be used again.
-        self._weights = strategy.model.state_dict()
-        self._own = {_storage(value) for value in self._weights.values()}
+        self._owner = {
+            storage: key
+            for key, part in parts.items()
+            if torch.is_tensor(part) and (storage := _storage(part)) is not None
+        }
+        self._met: dict[tuple[torch.device, int], int] = {}
+        self._inside: dict[tuple[torch.device, int], torch.Tensor] = {}
 
     def encode(self, value: Any, path: str) -> Any:
-        """``value`` as tensors and plain data.
+        """``value`` as tensors and plain data; what is neither goes to :attr:`problems`.
 
-        :param path: where it stands, for the error.
-        :raises UserError: if it is of a type that no codec accepts.
+        :param path: where it stands, for the message.
         """
         if type(value) in PLAIN:
             self.bytes += len(value) if isinstance(value, bytes) else 0
@@ -132,15 +133,25 @@ class Walker:
         if (key := self._landmark_of.get(id(value))) is not None:
             return {"kind": "landmark", "key": list(key)}
         if is_transient(value):
-            return LEFT_OUT
+            return self._left_out(value, path)
         for codec in self.codecs:
             if codec.accepts(value):
-                return {"kind": codec.kind, **codec.encode(value, self, path)}
+                try:
+                    return {"kind": codec.kind, **codec.encode(value, self, path)}
+                except UserError as error:
+                    self.problems.append(str(error))
+                    return LEFT_OUT
         kind = type(value)
-        raise UserError(
-            f"{path} is a {kind.__module__}.{kind.__qualname__}, which a checkpoint cannot hold: "
-            f"give {path.partition('.')[0]} a state_dict() that returns tensors and plain data, "
-            "and a load_state_dict()"
+        self.problem(path, f"is a {kind.__module__}.{kind.__qualname__}")
+        return LEFT_OUT
+
+    def problem(self, path: str, what: str) -> None:
+        """Note that what stands at ``path`` cannot be part of a checkpoint."""
+        owner = path.partition(".")[0]
+        self.problems.append(
+            f"{path} {what}, which a checkpoint cannot hold: give {owner} a state_dict() that "
+            "returns tensors and plain data, and a load_state_dict(); or, if it is made anew for "
+            f"each experience, name the attribute in {owner}.transient_attributes"
         )
 
     def encode_items(self, values: Sequence[Any], paths: Sequence[str]) -> Any:
@@ -150,79 +161,108 @@ class Walker:
         if not left_out:
             return tuple(nodes) if isinstance(values, tuple) else nodes
         if len(left_out) < len(nodes):
-            raise UserError(
-                f"{left_out[0]} stands among state, but cannot be part of a checkpoint: give "
-                f"{left_out[0].partition('.')[0]} a state_dict() and a load_state_dict()"
-            )
+            self.problem(left_out[0], "stands among state")
         return LEFT_OUT
 
     def decode(self, node: Any, live: Any = None) -> Any:
         """The value that ``node`` encodes.
 
         :param live: what the freshly built strategy has in this place.
+        :raises UserError: if it would replace code.
         """
+        if node == LEFT_OUT:
+            return live
+        if isinstance(live, types.FunctionType | types.MethodType | type | types.ModuleType):
+            raise UserError("the state would replace code by data")
         if type(node) in (list, tuple):
             same = type(live) is type(node) and len(live) == len(node)
             lives = live if same else [None] * len(node)
             return type(node)(self.decode(item, old) for item, old in zip(node, lives, strict=True))
         if not isinstance(node, dict):
             return node
-        if node == LEFT_OUT:
-            return live
         if node["kind"] == "landmark":
             return self.landmarks[tuple(node["key"])]
-        codec = next(codec for codec in self.codecs if codec.kind == node["kind"])
+        codec = next((codec for codec in self.codecs if codec.kind == node["kind"]), None)
+        if codec is None:
+            raise UserError(f"the state holds a value of the unknown kind {node['kind']!r}")
         return codec.decode(node, self, live)
+
+    # ------------------------------------------------------------------ tensors
 
     def count(self, tensor: torch.Tensor) -> None:
         """Add the bytes of ``tensor``, unless it is part of the model."""
-        if _storage(tensor) not in self._own:
+        if _storage(tensor) not in self._owner:
             self.bytes += tensor.nbytes
 
-    def encode_module(self, module: nn.Module, path: str) -> dict[str, Any]:
-        """Weights, buffers, and which parts are frozen or in evaluation mode."""
+    def shared(self, tensor: torch.Tensor, path: str) -> list[Any] | None:
+        """Whose memory ``tensor`` uses: a parameter's or buffer's name, or an earlier tensor's
+        number; ``None`` if it has memory of its own, which later tensors may then refer to."""
+        storage = _storage(tensor)
+        if storage is None:
+            return None
+        if storage in self._owner:
+            return list(self._owner[storage])
+        if storage in self._inside:
+            self.problem(path, "shares memory with a module that a plugin keeps")
+        if storage in self._met:
+            return ["tensor", self._met[storage]]
+        self._met[storage] = len(self.tensors)
+        self.tensors[len(self.tensors)] = tensor
+        return None
+
+    def encode_whole(self, tensor: torch.Tensor, path: str) -> dict[str, Any]:
+        """A tensor of a module, which is put back into the module's own memory."""
+        if not torch.is_tensor(tensor):
+            raise UserError(f"{path} is a {type(tensor).__name__}: a module may hold tensors only")
+        self.count(tensor)
         return {
-            "class": type(module).__name__,
-            "weights": self.encode(dict(module.state_dict()), path),
-            "frozen": [n for n, p in module.named_parameters() if not p.requires_grad],
-            "evaluating": [n for n, part in module.named_modules() if not part.training],
+            "kind": "tensor",
+            "data": tensor.detach().clone().cpu(),
+            "number": None,
+            "on_device": tensor.device.type != "cpu",
+            "parameter": False,
+            "requires_grad": False,
         }
 
-    def decode_module(self, node: dict[str, Any], module: nn.Module, path: str) -> None:
-        """Put what ``node`` holds into ``module``.
+    def number_of(self, tensor: torch.Tensor) -> int | None:
+        """The number under which :meth:`shared` knows ``tensor``."""
+        storage = _storage(tensor)
+        return None if storage is None else self._met.get(storage)
 
-        :raises UserError: if its parameters are others.
-        """
-        weights = self.decode(node["weights"])
-        if not fits(module, weights):
-            expected, saved = _shapes(module.state_dict()), _shapes(weights)
-            differing = [
-                name
-                for name in sorted({*expected, *saved})
-                if expected.get(name) != saved.get(name)
-            ]
-            raise UserError(
-                f"the {path} that was captured has other parameters than the one to restore: "
-                f"{', '.join(differing[:5])}. Heads must grow in training only "
-                "(cl_strategies.models.heads), and the configuration must be the same"
-            )
-        module.load_state_dict(weights)
-        for name, parameter in module.named_parameters():
-            parameter.requires_grad_(name not in node["frozen"])
-        for name, part in module.named_modules():
-            part.training = name not in node["evaluating"]
+    def base(self, key: Sequence[Any]) -> torch.Tensor:
+        """The tensor that :meth:`shared` refers to."""
+        found = self.tensors[key[1]] if key[0] == "tensor" else self.landmarks[tuple(key)]
+        if not torch.is_tensor(found):
+            raise UserError(f"the state refers to {key} as a tensor, which it is not")
+        return found
 
+    def enclose(self, tensors: Sequence[Any]) -> None:
+        """Know ``tensors`` as parts of a module, which is captured as a whole."""
+        for tensor in tensors:
+            storage = _storage(tensor)
+            if storage is not None and storage not in self._owner:
+                self._inside[storage] = tensor
 
-def fits(module: nn.Module, weights: dict[str, Any]) -> bool:
-    """Whether ``module`` has the names and shapes of ``weights``."""
-    return _shapes(module.state_dict()) == _shapes(weights)
+    # ------------------------------------------------------------------ inside
 
+    def _left_out(self, value: Any, path: str) -> dict[str, Any]:
+        if isinstance(value, CODE) and not isinstance(value, MultiDatasetDataLoader):
+            what = hidden_state(value, self._is_known)
+            if what is not None:
+                self.problem(path, what)
+        return LEFT_OUT
 
-def _shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
+    def _is_known(self, value: Any) -> bool:
+        """Whether a restored strategy has ``value`` as it was: it is restored, or cannot change."""
+        return (
+            type(value) in PLAIN
+            or id(value) in self._landmark_of
+            or id(value) in self.numbers
+            or (is_transient(value) and not isinstance(value, CODE))
+        )
 
 
 def _storage(tensor: Any) -> tuple[torch.device, int] | None:
-    if not torch.is_tensor(tensor) or not tensor.numel():
+    if not torch.is_tensor(tensor) or not tensor.numel() or tensor.layout is not torch.strided:
         return None
     return tensor.device, tensor.untyped_storage().data_ptr()

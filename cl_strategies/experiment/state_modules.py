@@ -1,0 +1,135 @@
+"""Modules in a state: weights, buffers, modes, and what modules keep in Python attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import loss as losses
+
+from cl_strategies.errors import UserError
+
+if TYPE_CHECKING:
+    from cl_strategies.experiment.state_walk import Walker
+
+#: What every module has besides its own attributes: tables, hooks and the mode.
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+_IMMUTABLE = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.Size)
+
+#: The losses of PyTorch, which may become the criterion during training.
+_LOSSES = {
+    name: kind
+    for name, kind in vars(losses).items()
+    if isinstance(kind, type) and issubclass(kind, nn.Module) and kind.__module__ == losses.__name__
+}
+
+
+def encode_module(module: nn.Module, walker: Walker, path: str) -> dict[str, Any]:
+    """Weights, buffers, which parts are frozen or in evaluation mode, and plain attributes."""
+    weights = dict(module.state_dict())
+    buffers = {name: value for name, value in module.named_buffers() if name not in weights}
+    walker.enclose([*weights.values(), *buffers.values()])
+    return {
+        "class": type(module).__name__,
+        "weights": _tensors(weights, walker, path),
+        "buffers": _tensors(buffers, walker, path),
+        "attributes": {name: values for name, values in _attributes(module, walker, path)},
+        "frozen": [n for n, p in module.named_parameters() if not p.requires_grad],
+        "evaluating": [n for n, part in module.named_modules() if not part.training],
+    }
+
+
+def decode_module(node: Mapping[str, Any], walker: Walker, module: nn.Module, path: str) -> None:
+    """Put what ``node`` holds into ``module``.
+
+    :raises UserError: if its parameters are others.
+    """
+    weights = {name: walker.decode(value) for name, value in node["weights"].items()}
+    buffers = {name: walker.decode(value) for name, value in node["buffers"].items()}
+    own = dict(module.named_buffers())
+    expected, saved = shapes({**own, **module.state_dict()}), shapes({**weights, **buffers})
+    if expected != saved:
+        differing = [
+            name for name in sorted({*expected, *saved}) if expected.get(name) != saved.get(name)
+        ]
+        raise UserError(
+            f"the {path} that was captured has other parameters than the one to restore: "
+            f"{', '.join(differing[:5])}. Heads must grow in training only "
+            "(cl_strategies.models.heads), and the configuration must be the same"
+        )
+    module.load_state_dict(weights)
+    with torch.no_grad():
+        for name, value in buffers.items():
+            own[name].copy_(value)
+    parts = dict(module.named_modules())
+    for name, values in node["attributes"].items():
+        _set_attributes(parts[name], values, walker)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name not in node["frozen"])
+    for name, part in module.named_modules():
+        part.training = name not in node["evaluating"]
+
+
+def module_fits(module: nn.Module, node: Mapping[str, Any]) -> bool:
+    """Whether ``module`` has the class, the names and the shapes of what ``node`` holds."""
+    saved = {name: tuple(value["data"].shape) for name, value in node["weights"].items()}
+    return type(module).__name__ == node["class"] and shapes(module.state_dict()) == saved
+
+
+def is_loss(value: Any) -> bool:
+    """Whether ``value`` is a loss of PyTorch's, which a state may make anew."""
+    return _LOSSES.get(type(value).__name__) is type(value)
+
+
+def new_loss(name: str) -> nn.Module | None:
+    """A loss of PyTorch's, to be filled; ``None`` if there is none of that name."""
+    kind = _LOSSES.get(name)
+    return None if kind is None else kind()
+
+
+def shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor, by its name."""
+    return {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
+
+
+def _tensors(tensors: Mapping[str, Any], walker: Walker, path: str) -> dict[str, Any]:
+    return {name: walker.encode_whole(value, f"{path}.{name}") for name, value in tensors.items()}
+
+
+def _attributes(
+    module: nn.Module, walker: Walker, path: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, part in module.named_modules():
+        skipped = _OF_EVERY_MODULE | frozenset(getattr(part, "transient_attributes", ()))
+        values = {
+            key: walker.encode(value, f"{path}.{name}.{key}")
+            for key, value in vars(part).items()
+            if key not in skipped and _is_plain(value)
+        }
+        if values:
+            yield name, values
+
+
+def _is_plain(value: Any) -> bool:
+    """Numbers and text in lists, sets and tables, and tensors among them."""
+    if isinstance(value, dict):
+        return type(value) is dict and _is_plain([*value.keys(), *value.values()])
+    if isinstance(value, _CONTAINERS):
+        return type(value) in _CONTAINERS and all(_is_plain(item) for item in value)
+    return type(value) in _IMMUTABLE or type(value) is Tensor
+
+
+def _set_attributes(module: nn.Module, values: Mapping[str, Any], walker: Walker) -> None:
+    for name, node in values.items():
+        if name in _OF_EVERY_MODULE or callable(getattr(type(module), name, None)):
+            raise UserError(f"the state would replace {type(module).__name__}.{name}")
+        live = vars(module).get(name)
+        if live is not None and not _is_plain(live):
+            raise UserError(
+                f"the state has a number or text for {type(module).__name__}.{name}, which is a "
+                f"{type(live).__name__}"
+            )
+        vars(module)[name] = walker.decode(node, live)
