@@ -1,10 +1,13 @@
 """Continual-learning strategies, streams and honest comparisons on top of Avalanche."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cl_strategies import compat
 from cl_strategies._lazy import lazy_exports
+from cl_strategies.checkout import check_one_checkout
 
+check_one_checkout(Path(__file__).resolve().parent)
 compat.install()
 
 __version__ = "0.1.0"

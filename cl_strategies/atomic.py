@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import random
+import string
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO
 from cl_strategies.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_RANDOM = random.SystemRandom()
+_LETTERS = string.ascii_lowercase + string.digits
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)  # what some network file systems answer
 
 
@@ -26,12 +29,11 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     name = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name))
+        handle, name = _create(path.parent, temporary_prefix(path.name))
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
         os.replace(name, path)
         _sync_folder(path.parent)
     except BaseException as error:
@@ -41,6 +43,17 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError):
             raise cannot_write(path, error) from error
         raise
+
+
+def _create(folder: Path, prefix: str) -> tuple[int, str]:
+    """A new file with a random name, open for writing, with the mode that the umask leaves."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        name = str(folder / f"{prefix}{''.join(_RANDOM.choices(_LETTERS, k=8))}")
+        try:
+            return os.open(name, flags, 0o666), name
+        except FileExistsError:
+            continue
 
 
 def write_text(path: Path, text: str) -> None:

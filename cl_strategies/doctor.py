@@ -8,9 +8,11 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from cl_strategies import __version__, compat
+from cl_strategies.checkout import is_checkout
 from cl_strategies.errors import UserError
 
 
@@ -36,11 +38,14 @@ def diagnose() -> tuple[str, bool]:
     """The diagnosis as text, and whether everything that is needed works."""
     sections = {
         "packages": list(_packages()),
+        "third parties": list(_third_parties()),
         "machine": list(_machine()),
         "data": list(_data()),
     }
     lines = []
     for title, findings in sections.items():
+        if not findings:
+            continue
         lines += [f"{title}:", *map(str, findings)]
     broken = [f for findings in sections.values() for f in findings if f.fatal and f.remedy]
     lines.append(
@@ -54,7 +59,7 @@ def diagnose() -> tuple[str, bool]:
 def _packages() -> Iterator[Finding]:
     from cl_strategies.experiment.environment import PACKAGES, package_version
 
-    yield Finding("cl-strategies", __version__)
+    yield _own_package()
     yield Finding("python", platform.python_version())
     for name in PACKAGES:
         yield _package(name, package_version(name))
@@ -68,6 +73,33 @@ def _packages() -> Iterator[Finding]:
         if patched
         else "nothing",
     )
+
+
+def _own_package() -> Finding:
+    """Where this package is imported from, and whether the current folder holds another."""
+    root = Path(__file__).resolve().parent.parent
+    where = f"{__version__}, the checkout {root}" if is_checkout(root) else f"{__version__}, installed"
+    here = Path.cwd()
+    if not is_checkout(here) or here.samefile(root):
+        return Finding("cl-strategies", where)
+    return Finding(
+        "cl-strategies",
+        where,
+        f"{here} is another checkout, which Python started here would find first and refuse to mix "
+        "with this one: install it in an environment of its own, with make install",
+    )
+
+
+def _third_parties() -> Iterator[Finding]:
+    """What other packages register, and what of it cannot be used."""
+    from cl_strategies.registry import KINDS, registry
+
+    for kind in KINDS:
+        count, skipped = len(entry_points(group=f"cl_strategies.{kind}")), registry(kind).skipped
+        if count > len(skipped):
+            yield Finding(kind, f"{count - len(skipped)} registered by other packages")
+        for message in skipped:
+            yield Finding(kind, "registered by another package, skipped", message)
 
 
 def _package(name: str, version: str | None) -> Finding:

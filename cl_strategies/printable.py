@@ -22,3 +22,21 @@ def printable(text: str) -> str:
 def shortened(text: str) -> str:
     """``text``, or its beginning if it is too long for a message."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def csv_cell(text: str) -> str:
+    """``text`` as a cell that a spreadsheet shows and does not compute.
+
+    Spreadsheets take what begins with ``=``, ``+``, ``-`` or ``@`` as a formula, which can run
+    commands; an apostrophe in front makes it text. Numbers stay as they are.
+
+    >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell("si")
+    ("'=1+1", '-0.5', 'si')
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text

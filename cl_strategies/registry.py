@@ -3,17 +3,19 @@
 An :class:`Entry` is plain text until :meth:`Entry.load` imports its factory, so that listing
 names costs nothing. Third parties add entries through the entry-point groups
 ``cl_strategies.strategies``, ``cl_strategies.benchmarks``, ``cl_strategies.models`` and so on for
-each of :data:`KINDS`: each entry point names an :class:`Entry`.
+each of :data:`KINDS`: each entry point names an :class:`Entry`, or a factory, which is then registered
+under the name of the entry point. One that cannot be used is skipped (:attr:`Registry.skipped`).
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
@@ -26,6 +28,8 @@ KINDS: Mapping[str, str] = {
     "quantisers": "cl_strategies.plugins.quantization.catalogue",
     "codecs": "cl_strategies.plugins.exemplars.catalogue",
 }
+
+logger = logging.getLogger(__name__)
 
 #: Types of values where the default is ``None``, which does not tell, and the annotation does.
 _OPTIONAL = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
@@ -55,9 +59,25 @@ class Entry:
     fixed: frozenset[str] = frozenset()
 
     def load(self) -> Callable[..., Any]:
-        """Import the factory."""
+        """Import the factory.
+
+        :raises UserError: if a third party's cannot be imported.
+        """
         module, _, attribute = self.factory.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        if module.startswith("cl_strategies."):
+            return getattr(importlib.import_module(module), attribute)
+        try:
+            factory: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                factory = getattr(factory, part)
+        except (Exception, SystemExit) as error:  # whatever a broken package raises
+            raise UserError(
+                f"{self.name} is registered as {self.factory}, which cannot be imported "
+                f"({type(error).__name__}: {error}): mend or uninstall the package that has it"
+            ) from error
+        if not callable(factory):
+            raise UserError(f"{self.name} is registered as {self.factory}, which cannot be called")
+        return factory
 
     def defaults(self) -> dict[str, Any]:
         """The options a user may set, with their defaults."""
@@ -179,16 +199,33 @@ def _parsed(key: str, text: str, kind: type) -> Any:
 
 
 class Registry:
-    """The entries of one kind, ours first, then those of installed third parties."""
+    """The entries of one kind, ours first, then those of installed third parties.
+
+    :ivar skipped: what third parties registered and cannot be used, in words: one message each.
+    """
 
     def __init__(self, kind: str) -> None:
         _check_kind(kind)
         self.kind = kind
+        self.skipped: list[str] = []
         self._entries: dict[str, Entry] = {}
-        for entry in importlib.import_module(KINDS[kind]).ENTRIES:
+        catalogue = importlib.import_module(KINDS[kind])
+        for entry in catalogue.ENTRIES:
             self.add(entry)
         for point in entry_points(group=f"cl_strategies.{kind}"):
-            self.add(point.load())
+            try:
+                self.add(_third_party(point, getattr(catalogue, "FIXED", frozenset())))
+            except (Exception, SystemExit) as error:  # whatever a broken package raises
+                self._skip(point, error)
+
+    def _skip(self, point: EntryPoint, error: BaseException) -> None:
+        package = "an installed package" if point.dist is None else f"the package {point.dist.name}"
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        self.skipped.append(
+            f"{package} registers the {self.singular} {point.name!r} as {point.value}, which cannot "
+            f"be used and is skipped ({reason}): mend or uninstall it"
+        )
+        logger.warning("%s", self.skipped[-1])
 
     @property
     def singular(self) -> str:
@@ -220,6 +257,21 @@ class Registry:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._entries
+
+
+def _third_party(point: EntryPoint, fixed: frozenset[str]) -> Entry:
+    """What an entry point names: an entry, or a factory that becomes one.
+
+    :param fixed: options that the engine supplies to factories of this kind.
+    :raises UserError: if it is neither.
+    """
+    found = point.load()
+    if isinstance(found, Entry):
+        return found
+    if not callable(found):
+        raise UserError(f"it is a {type(found).__name__}: name an Entry, or a callable that makes one")
+    summary = (inspect.getdoc(found) or f"Of {point.value}.").partition("\n")[0]
+    return Entry(name=point.name, factory=point.value, summary=summary, fixed=fixed)
 
 
 _SINGULAR = {

@@ -14,7 +14,7 @@ from cl_strategies.atomic import temporary_prefix
 # Shards write reports into one folder at the same time, and nothing says whose file is whose. A
 # file that is being written lives for seconds; clocks of machines that share a folder may differ.
 _STALE_SECONDS = 3600.0
-_RANDOM = r"[a-z0-9_]{8}"  # what tempfile.mkstemp adds
+_RANDOM = r"[a-z0-9_]{8}"  # what atomic_write adds
 
 
 def sweep(folder: Path, names: Iterable[str]) -> None:

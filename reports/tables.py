@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cl_strategies.printable import csv_cell
 from cl_strategies.reports.explain import METRICS, REFERENCE_STRATEGIES, describe
 from cl_strategies.reports.grouping import Group, group_records
 from cl_strategies.reports.orders import disparity
@@ -99,9 +100,8 @@ def csv_text(rows: Iterable[SummaryRow]) -> str:
     writer.writerow(CSV_COLUMNS)
     for row in rows:
         if row.n:
-            writer.writerow(
-                (row.benchmark, row.strategy, row.metric, repr(row.mean), repr(row.std), row.n)
-            )
+            names = map(csv_cell, (row.benchmark, row.strategy, row.metric))
+            writer.writerow((*names, repr(row.mean), repr(row.std), row.n))
     return buffer.getvalue()
 
 

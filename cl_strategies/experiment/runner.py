@@ -30,7 +30,12 @@ from cl_strategies.experiment.rows import (
 )
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_everything
-from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
+from cl_strategies.experiment.state import (
+    capture_state,
+    check_resumable,
+    restore_state,
+    state_bytes,
+)
 from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
@@ -127,6 +132,7 @@ class _Training:
             device=device,
             evaluator=_quiet_evaluator(self.matrix),
         )
+        self.resumable = self._told(check_resumable)
         self.rows: list[dict[str, Any]] = []
         self.environments = [describe_environment(device)]
         if os.path.exists(directory.checkpoint):
@@ -189,17 +195,36 @@ class _Training:
         if (exemplars := exemplar_numbers(self.strategy)) is not None:
             row["exemplars"] = exemplars
         self.rows.append(row)
+        if self.resumable:
+            self.resumable = self._told(self._save)
+        self.directory.append_metrics(row)
+
+    def _save(self, strategy: Any) -> None:
         save_checkpoint(
             self.directory.checkpoint,
             {
                 "config_hash": self.config.hash,
                 "rows": self.rows,
                 "environments": self.environments,
-                "strategy": capture_state(self.strategy),
+                "strategy": capture_state(strategy),
                 "accuracy_matrix": self.matrix.state_dict(),
             },
         )
-        self.directory.append_metrics(row)
+
+    def _told(self, step: Callable[[Any], None]) -> bool:
+        """Whether the strategy can be captured; the user is told if not, and training goes on."""
+        try:
+            step(self.strategy)
+        except StorageError:
+            raise
+        except UserError as reason:
+            logger.warning(
+                "%s cannot be continued if it is interrupted, and would start again: %s",
+                self.config.slug,
+                reason,
+            )
+            return False
+        return True
 
 
 def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:

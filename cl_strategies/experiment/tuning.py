@@ -35,6 +35,7 @@ from cl_strategies.experiment.suite import Suite, label_of, strength_of
 from cl_strategies.experiment.suite_checks import check_seeds
 from cl_strategies.experiment.sweep import Comparison, Progress, compare
 from cl_strategies.plain import check_plain, shown
+from cl_strategies.printable import csv_cell
 
 METRIC = "average_accuracy"
 
@@ -195,7 +196,8 @@ def _table(scored: Sequence[tuple[Trial, list[float]]]) -> str:
         settings = " ".join(f"{key}={value}" for key, value in trial.settings.items())
         mean = statistics.mean(scores) if scores else ""
         spread = statistics.stdev(scores) if len(scores) > 1 else ""
-        writer.writerow([trial.benchmark, trial.strategy, settings, mean, spread, len(scores)])
+        names = map(csv_cell, (trial.benchmark, trial.strategy, settings))
+        writer.writerow([*names, mean, spread, len(scores)])
     return text.getvalue()
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 
 import pytest
 
+from cl_strategies import atomic
 from cl_strategies.cli import main
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 STEPS = {
-    "create": (tempfile, "mkstemp"),
+    "create": (atomic, "_create"),
     "open": (os, "fdopen"),
     "sync": (os, "fsync"),
     "rename": (os, "replace"),
@@ -53,7 +53,7 @@ def calls_of_a_whole_comparison(step, out, command):
     module, name = STEPS[step]
     with pytest.MonkeyPatch.context() as patch:
         count = Failing(getattr(module, name), None, 0)
-        patch.setattr(f"cl_strategies.atomic.{module.__name__}.{name}", count)
+        patch.setattr(module, name, count)
         assert main(command(out)) == 0
     return count.calls
 
@@ -72,7 +72,7 @@ def test_the_command_says_what_is_wrong_and_then_continues(
         out = tmp_path / f"{at}"
         with pytest.MonkeyPatch.context() as patch:
             call = Failing(getattr(module, name), at, code)
-            patch.setattr(f"cl_strategies.atomic.{module.__name__}.{name}", call)
+            patch.setattr(module, name, call)
             capsys.readouterr()
             assert main(command(out)) == 2
         said = capsys.readouterr().err
