@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
+from cl_strategies.errors import UserError
 from cl_strategies.regular import open_regular
 
 
@@ -20,8 +22,14 @@ def load_stored(path: Path, *, device: str | torch.device = "cpu") -> Any:
     :raises pickle.UnpicklingError: if it holds anything else.
     :raises zipfile.BadZipFile: if a record is damaged or compressed, it is no archive, or holds
         tensors of more elements than are stored.
+    :raises UserError: beside a torch that is too old to load it safely.
     :raises OSError: if it cannot be read; torch raises almost anything for a broken file.
     """
+    if TorchVersion(torch.__version__) < "2.6":  # whose weights_only can be got around
+        raise UserError(
+            f"torch {torch.__version__} can be made to run code by a file that it loads: install "
+            "torch 2.6 or newer"
+        )
     _check_archive(path)
     content = torch.load(path, map_location=device, weights_only=True)
     _check_tensors(content)

@@ -78,7 +78,9 @@ def _packages() -> Iterator[Finding]:
 def _own_package() -> Finding:
     """Where this package is imported from, and whether the current folder holds another."""
     root = Path(__file__).resolve().parent.parent
-    where = f"{__version__}, the checkout {root}" if is_checkout(root) else f"{__version__}, installed"
+    where = (
+        f"{__version__}, the checkout {root}" if is_checkout(root) else f"{__version__}, installed"
+    )
     here = Path.cwd()
     if not is_checkout(here) or here.samefile(root):
         return Finding("cl-strategies", where)

@@ -3,8 +3,9 @@
 An :class:`Entry` is plain text until :meth:`Entry.load` imports its factory, so that listing
 names costs nothing. Third parties add entries through the entry-point groups
 ``cl_strategies.strategies``, ``cl_strategies.benchmarks``, ``cl_strategies.models`` and so on for
-each of :data:`KINDS`: each entry point names an :class:`Entry`, or a factory, which is then registered
-under the name of the entry point. One that cannot be used is skipped (:attr:`Registry.skipped`).
+each of :data:`KINDS`: each entry point names an :class:`Entry`, or a factory, which is then
+registered under the name of the entry point. One that cannot be used is skipped
+(:attr:`Registry.skipped`).
 """
 
 from __future__ import annotations
@@ -222,8 +223,8 @@ class Registry:
         package = "an installed package" if point.dist is None else f"the package {point.dist.name}"
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         self.skipped.append(
-            f"{package} registers the {self.singular} {point.name!r} as {point.value}, which cannot "
-            f"be used and is skipped ({reason}): mend or uninstall it"
+            f"{package} registers the {self.singular} {point.name!r} as {point.value}, which "
+            f"cannot be used and is skipped ({reason}): mend or uninstall it"
         )
         logger.warning("%s", self.skipped[-1])
 
@@ -269,7 +270,9 @@ def _third_party(point: EntryPoint, fixed: frozenset[str]) -> Entry:
     if isinstance(found, Entry):
         return found
     if not callable(found):
-        raise UserError(f"it is a {type(found).__name__}: name an Entry, or a callable that makes one")
+        raise UserError(
+            f"it is a {type(found).__name__}: name an Entry, or a callable that makes one"
+        )
     summary = (inspect.getdoc(found) or f"Of {point.value}.").partition("\n")[0]
     return Entry(name=point.name, factory=point.value, summary=summary, fixed=fixed)
 

@@ -1,9 +1,13 @@
 """Names, options and their types."""
 
 import json
+import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
+from cl_strategies import registry as registry_module
+from cl_strategies.cli import main
 from cl_strategies.errors import UserError
 from cl_strategies.registry import KINDS, Entry, Registry, checked_type, registry
 
@@ -85,18 +89,86 @@ def test_a_name_cannot_be_registered_twice():
         own.add(entry)
 
 
-def test_third_parties_register_through_entry_points(monkeypatch):
-    entry = Entry(name="their-model", factory="collections:OrderedDict", summary="from outside")
+class TheirModel:
+    """A network of another package.
 
-    class Point:
-        def load(self):
-            return entry
+    With more to say.
+    """
 
-    monkeypatch.setattr(
-        "cl_strategies.registry.entry_points",
-        lambda group: [Point()] if group == "cl_strategies.models" else [],
-    )
-    assert Registry("models")["their-model"] is entry
+    def __init__(self, input_shape=(1,), n_classes=2, scenario="class", width=3):
+        self.width = width
+
+
+ENTRY = Entry(name="their-model", factory="collections:OrderedDict", summary="from outside")
+
+
+@pytest.fixture
+def points(monkeypatch):
+    """Entry points for models, as packages register them: name -> module:attribute."""
+
+    def register(**values):
+        made = [
+            EntryPoint(name=name, value=value, group="cl_strategies.models")
+            for name, value in values.items()
+        ]
+        for module in ("cl_strategies.registry", "cl_strategies.doctor"):
+            monkeypatch.setattr(
+                f"{module}.entry_points",
+                lambda group: made if group == "cl_strategies.models" else [],
+            )
+
+    monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
+    return register
+
+
+def test_third_parties_register_an_entry_or_a_factory(points):
+    points(**{"their-model": "their_package:ENTRY", "other": "their_package:TheirModel"})
+    models = Registry("models")
+    assert models["their-model"] is ENTRY and not models.skipped
+    assert models["other"].summary == "A network of another package."
+    assert models["other"].load() is TheirModel
+    assert models["other"].resolve_options({}) == {"width": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("no_such_package:thing", "ModuleNotFoundError"),
+        ("their_package:no_such_name", "AttributeError"),
+        ("their_package:NUMBER", "it is a int: name an Entry"),
+        ("their_package:TAKEN", "registered twice"),
+        ("their_package", "it is a module"),
+    ],
+)
+def test_what_cannot_be_used_is_skipped_and_named(points, caplog, value, reason):
+    points(broken=value, **{"their-model": "their_package:ENTRY"})
+    models = Registry("models")
+    assert "their-model" in models and "mlp" in models and "broken" not in models
+    (message,) = models.skipped
+    assert "an installed package registers the model 'broken'" in message and reason in message
+    assert message in caplog.text
+
+
+NUMBER = 5
+TAKEN = Entry(name="mlp", factory="collections:OrderedDict", summary="a name that is ours")
+
+
+def test_a_command_goes_on_and_doctor_lists_what_is_skipped(points, monkeypatch, capsys):
+    points(broken="no_such_package:thing")
+    registry_module._shared.cache_clear()
+    try:
+        assert main(["list", "models"]) == 0
+        assert "mlp" in capsys.readouterr().out
+        main(["doctor"])
+        assert "no_such_package:thing" in capsys.readouterr().out
+    finally:
+        registry_module._shared.cache_clear()
+
+
+def test_a_factory_that_cannot_be_imported_is_one_message():
+    entry = Entry(name="theirs", factory="their_missing_package:thing", summary="")
+    with pytest.raises(UserError, match=r"theirs is registered as .*ModuleNotFoundError"):
+        entry.load()
 
 
 def test_an_unknown_kind_is_refused():

@@ -38,6 +38,8 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
             f"the checkpoint {path} holds something other than tensors and plain data, "
             f"and was not loaded: {REMEDY}"
         ) from error
+    except UserError:
+        raise
     except Exception as error:  # a broken archive raises almost anything
         what = str(error) or type(error).__name__
         raise UserError(f"the checkpoint {path} cannot be read ({what}): {REMEDY}") from error

@@ -6,8 +6,8 @@ start of each experience. Nothing is pickled but tensors and plain data, so that
 loads with ``torch.load(weights_only=True)``.
 
 What is captured: the model, with what its modules keep in plain attributes and buffers; the
-optimizer; the criterion; the sizes and epochs of training; each plugin, through ``state_dict()`` and
-``load_state_dict()`` if it has both, else attribute by attribute
+optimizer; the criterion; the sizes and epochs of training; each plugin, through ``state_dict()``
+and ``load_state_dict()`` if it has both, else attribute by attribute
 (:mod:`cl_strategies.experiment.state_codecs` says which types); and what the strategy has beyond
 Avalanche's template, attribute by attribute or, unless it returns ``None``, through
 ``method_state_dict()`` and ``load_method_state_dict(state, experiences)``. Exemplars are captured

@@ -65,7 +65,8 @@ class _Search:
             return "is a function with attributes"
         names = function.__code__.co_freevars
         if names and any(
-            step.opname in _WRITES and step.argval in names for step in dis.get_instructions(function)
+            step.opname in _WRITES and step.argval in names
+            for step in dis.get_instructions(function)
         ):
             return "is a function that assigns to a variable around it (nonlocal)"
         for name, cell in zip(names, function.__closure__ or (), strict=True):
@@ -73,7 +74,9 @@ class _Search:
                 content = cell.cell_contents
             except ValueError:  # not assigned yet
                 continue
-            if (found := self._in_part(content, f"is a function over the variable {name},")) is not None:
+            if (
+                found := self._in_part(content, f"is a function over the variable {name},")
+            ) is not None:
                 return found
         defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         for default in defaults:

@@ -83,8 +83,13 @@ def _decode_view(node: dict[str, Any], base: Tensor) -> Tensor:
     if node["same"]:
         return base
     offset, size, stride = node["offset"], node["size"], node["stride"]
-    if offset < 0 or any(n < 0 for n in (*size, *stride)) or (
-        offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) >= base.numel()
+    if (
+        offset < 0
+        or any(n < 0 for n in (*size, *stride))
+        or (
+            offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+            >= base.numel()
+        )
     ):
         raise UserError("the state holds a part of a tensor that reaches beyond it")
     view = base.detach().as_strided(size, stride, base.storage_offset() + offset)

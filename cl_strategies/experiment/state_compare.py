@@ -18,10 +18,7 @@ def differences(a: Any, b: Any, path: str = "state") -> list[str]:
     if type(a) is dict and type(b) is dict:
         names = [key for key in {**a, **b} if key not in a or key not in b]
         return [f"{path}.{key}" for key in names] + [
-            line
-            for key in a
-            if key in b
-            for line in differences(a[key], b[key], f"{path}.{key}")
+            line for key in a if key in b for line in differences(a[key], b[key], f"{path}.{key}")
         ]
     if type(a) is type(b) and isinstance(a, list | tuple) and len(a) == len(b):
         pairs = enumerate(zip(a, b, strict=True))

@@ -84,10 +84,15 @@ def is_loss(value: Any) -> bool:
     return _LOSSES.get(type(value).__name__) is type(value)
 
 
-def new_loss(name: str) -> nn.Module | None:
-    """A loss of PyTorch's, to be filled; ``None`` if there is none of that name."""
-    kind = _LOSSES.get(name)
-    return None if kind is None else kind()
+def new_loss(node: Mapping[str, Any]) -> nn.Module | None:
+    """The loss of PyTorch's that ``node`` names, to be filled; ``None`` if there is none."""
+    kind = _LOSSES.get(node["class"])
+    if kind is None:
+        return None
+    made = kind()
+    for name in node["weights"].keys() & made._buffers.keys():  # such as weights of classes
+        made.register_buffer(name, torch.empty_like(node["weights"][name]["data"]))
+    return made
 
 
 def shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -107,7 +107,7 @@ def _decode_module(node: dict[str, Any], walker: Walker, live: Any) -> nn.Module
         module = live
     elif type(model).__name__ == name:
         module = copy.deepcopy(model)
-    elif (made := new_loss(name)) is not None:
+    elif (made := new_loss(node)) is not None:
         module = made
     else:
         raise UserError(
@@ -148,7 +148,9 @@ def _encode_object(value: Any, walker: Walker, path: str) -> dict[str, Any]:
     entry = restorable_named(f"{type(value).__module__}:{type(value).__qualname__}")
     strange = sorted(vars(value).keys() - entry.attributes)
     if strange:
-        walker.problem(f"{path}.{strange[0]}", f"is no attribute that {entry.name} is known to have")
+        walker.problem(
+            f"{path}.{strange[0]}", f"is no attribute that {entry.name} is known to have"
+        )
     return {
         "number": number,
         "class": entry.name,

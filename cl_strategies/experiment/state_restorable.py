@@ -1,17 +1,18 @@
 """The closed list of classes of which a state may hold objects.
 
 A state names classes as text. Text is looked up here and nowhere else: nothing is imported, no
-attribute is followed, and an object is made only by the function that was registered with its class.
+attribute is followed, and an object is made only by the function registered with its class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from cl_strategies.errors import UserError
+from cl_strategies.plain import shown
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def restorable_named(name: Any) -> Restorable:
     entry = _entries().get(name) if isinstance(name, str) else None
     if entry is None:
         raise UserError(
-            f"the state holds an object of {str(name)[:200]!r}, which is no class that a state may hold "
+            f"the state holds an object of {shown(name)}, which is no class that a state may hold "
             "(register_restorable)"
         )
     return entry
@@ -90,26 +91,32 @@ def _register_own() -> None:
     from avalanche.training import storage_policy as policy
     from avalanche.training.regularization import LearningWithoutForgetting
 
-    from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
+    from cl_strategies.plugins.exemplars.coverage import Coverage
+    from cl_strategies.strategies.buffers import (
+        CoveringReservoir,
+        FullExperienceBalancedBuffer,
+        OrderedClassBalancedBuffer,
+    )
     from cl_strategies.strategies.dark_er import LogitsBuffer
     from cl_strategies.strategies.lwf import FrozenTeacherLwF
 
-    buffer = {"max_size", "_buffer"}
-    balanced = {*buffer, "adaptive_size", "total_num_groups", "buffer_groups"}
+    places = {"max_size", "_buffer"}
+    reservoir = {*places, "_buffer_weights"}
+    balanced = {*places, "adaptive_size", "total_num_groups", "buffer_groups"}
+    by_experience = {*balanced, "_num_exps"}
     by_class = {*balanced, "total_num_classes", "seen_classes"}
-    distillation = {"alpha", "temperature", "prev_model", "expcount", "prev_classes_by_task"}
-    register_restorable(Mean, attributes={"summed", "weight"}, create=Mean)
-    register_restorable(
-        policy.ReservoirSamplingBuffer,
-        attributes={*buffer, "_buffer_weights"},
-        create=lambda: policy.ReservoirSamplingBuffer(0),
-    )
-    register_restorable(
-        policy.ExperienceBalancedBuffer,
-        attributes={*balanced, "_num_exps"},
-        create=lambda: policy.ExperienceBalancedBuffer(0),
-    )
-    for kind in (policy.ClassBalancedBuffer, OrderedClassBalancedBuffer, LogitsBuffer):
-        register_restorable(kind, attributes=by_class, create=lambda kind=kind: kind(0))
+    for kind, attributes in (
+        (policy.ReservoirSamplingBuffer, reservoir),
+        (CoveringReservoir, {*reservoir, "coverage"}),
+        (policy.ExperienceBalancedBuffer, by_experience),
+        (FullExperienceBalancedBuffer, {*by_experience, "coverage"}),
+        (policy.ClassBalancedBuffer, by_class),
+        (OrderedClassBalancedBuffer, {*by_class, "coverage"}),
+        (LogitsBuffer, {*by_class, "coverage"}),
+    ):
+        register_restorable(kind, attributes=attributes, create=partial(kind, 0))
+    teacher = {"alpha", "temperature", "prev_model", "expcount", "prev_classes_by_task"}
     for kind in (LearningWithoutForgetting, FrozenTeacherLwF):
-        register_restorable(kind, attributes=distillation, create=lambda kind=kind: kind(0.0))
+        register_restorable(kind, attributes=teacher, create=partial(kind, 0.0))
+    register_restorable(Mean, attributes={"summed", "weight"}, create=Mean)
+    register_restorable(Coverage, attributes={"told"}, create=Coverage)

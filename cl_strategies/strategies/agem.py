@@ -49,6 +49,9 @@ class ShufflingAGEMPlugin(AGEMPlugin):
       mode, those that the user keeps in evaluation mode, too.
     """
 
+    #: Both begin anew with each experience.
+    transient_attributes = frozenset({"buffer_dataloader", "buffer_dliter"})
+
     def __init__(self, patterns_per_experience: int, sample_size: int) -> None:
         super().__init__(patterns_per_experience, sample_size)
         self._projection = AddedGradient()

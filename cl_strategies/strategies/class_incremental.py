@@ -78,6 +78,8 @@ class ClassIncremental(Strategy):
             self.needs_whole_experiences = _WHOLE  # type: ignore[misc]
         super().__init__(method=[memory], model=model, optimizer=optimizer, **template)
         self._phases: list[list[int]] = []
+        if learner is not None:
+            self.make_optimizer()  # it has the parameters of the user's model, not of the copy
 
     # ------------------------------------------------------------------ a phase
 

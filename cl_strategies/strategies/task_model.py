@@ -42,6 +42,7 @@ class TaskModelStrategy(Strategy):
         refuse_guards(
             self.plugins, f"with {model.method} nothing that an earlier task uses ever changes"
         )
+        self.make_optimizer()  # between tasks it holds nothing
 
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Begin the task of the experience."""

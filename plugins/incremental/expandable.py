@@ -37,7 +37,8 @@ class ExpandableNetwork(IncrementalNetwork):
     def __init__(self, backbone: nn.Module, n_features: int) -> None:
         super().__init__(nn.ModuleList([backbone]), Classifier(n_features))
         self.n_features = n_features
-        self.auxiliary: nn.Module | None = None
+        self.auxiliary: nn.Module | None
+        self.register_module("auxiliary", None)
 
     def expand(self) -> None:
         """Freeze the backbones and add a copy of the last one, which is trained as that was."""

@@ -1,5 +1,6 @@
 """Checkpoints are whole or refused, and never run code."""
 
+import os
 import pickle
 import random
 
@@ -100,3 +101,13 @@ def test_the_callers_generators_are_given_back():
         seed_everything(99)
         torch.rand(5)
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == expected
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_a_file_has_the_mode_that_the_umask_asks_for(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "file", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode

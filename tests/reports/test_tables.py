@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -138,3 +139,12 @@ def test_one_order_has_no_disparity(make_record) -> None:
 def test_metrics_of_third_parties_are_kept(make_record) -> None:
     row = _row(aggregate([make_record(metrics={"joules": 2.5})]), "joules")
     assert (row.mean, row.mark) == (2.5, "")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd|' /C calc'!A0", "-x", "@SUM(A1)", "\tx"])
+def test_no_cell_is_a_formula(make_record, name) -> None:
+    record = make_record("synthetic-a")
+    (row, *_) = aggregate([record])
+    (cells,) = list(csv.reader(io.StringIO(csv_text([replace(row, strategy=name)]))))[1:]
+    assert cells[1] == f"'{name}"
+    assert float(cells[3]) == row.mean
