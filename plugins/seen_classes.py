@@ -77,7 +77,7 @@ class SeenClassesPlugin(SupervisedPlugin):
             for task in {int(task) for task in getattr(experience, "task_labels", (0,))}:
                 self._see(task, classes_of(experience, task))
         memories = [getattr(p, "storage_policy", None) for p in strategy.plugins]
-        buffers = [memory.buffer for memory in memories if hasattr(memory, "buffer")]
+        buffers = [m.buffer for m in memories if m is not None and hasattr(m, "buffer")]
         for data in (strategy.adapted_dataset, *buffers):
             for task, classes in labels_by_task(data).items():
                 self._see(task, classes)

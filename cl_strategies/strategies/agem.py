@@ -95,7 +95,8 @@ class ShufflingAGEMPlugin(AGEMPlugin):
         product = sum(float((p.grad * part).sum()) for p, part in pairs)
         if product < 0:
             length = float(self.reference_gradients.square().sum())
-            self._projection.add(*map(list, zip(*pairs, strict=True)), -product / length)
+            changed, along = [p for p, _ in pairs], [part for _, part in pairs]
+            self._projection.add(changed, along, -product / length)
 
     def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self.reference_gradients = torch.empty(0)

@@ -59,6 +59,9 @@ class Strategy(SupervisedTemplate):
     #: Why it cannot learn parts of an experience one after the other; empty if it can.
     needs_whole_experiences: ClassVar[str] = ""
 
+    experience: Any
+    mbatch: Any
+
     def __init__(
         self,
         *,
@@ -132,7 +135,7 @@ class Strategy(SupervisedTemplate):
         self.experience = self.check_experience(self.experience)
         super()._before_eval_exp(**kwargs)
 
-    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+    def model_adaptation(self, model: nn.Module | None = None) -> Any:
         """As Avalanche's; a stream whose task boundaries are known gives all classes of a task."""
         experience = self.experience
         if self.is_training and getattr(experience, "access_task_boundaries", False):

@@ -47,6 +47,7 @@ class ClassIncremental(Strategy):
     """
 
     wraps_model = True
+    model: Any
 
     def __init__(
         self,
@@ -72,9 +73,10 @@ class ClassIncremental(Strategy):
                 )
             if not isinstance(model, IncrementalNetwork):
                 last = [*model.parameters()][-1:]
-                model = learner.network(*split_head(copy_to_train(model, optimizer)))
+                network = learner.network(*split_head(copy_to_train(model, optimizer)))
                 if last:
-                    model.match(last[0])
+                    network.match(last[0])
+                model = network
             self.needs_whole_experiences = _WHOLE  # type: ignore[misc]
         super().__init__(method=[memory], model=model, optimizer=optimizer, **template)
         self._phases: list[list[int]] = []
@@ -175,7 +177,7 @@ class ClassIncremental(Strategy):
 
 def _check_stream(first: Any) -> None:
     """:raises UserError: if a later experience of the stream of ``first`` has no new class."""
-    stream = getattr(first, "origin_stream", None)
+    stream: Any = getattr(first, "origin_stream", None)
     experiences = getattr(stream, "exps_iter", stream)  # sized or not, but not used up by reading
     if not isinstance(experiences, Iterable) or isinstance(experiences, Iterator):
         return

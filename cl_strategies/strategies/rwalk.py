@@ -61,6 +61,7 @@ class GrowableRWalkPlugin(RWalkPlugin):
     """
 
     iter_grad: dict[str, ParamData]
+    iter_importance: dict[str, ParamData] | None
     iter_params: dict[str, ParamData]
     checkpoint_loss: dict[str, ParamData]
     checkpoint_params: dict[str, ParamData]
