@@ -65,8 +65,10 @@ def decode_module(node: Mapping[str, Any], walker: Walker, module: nn.Module, pa
         for name, value in buffers.items():
             own[name].copy_(value)
     parts = dict(module.named_modules())
-    for name, values in node["attributes"].items():
-        _set_attributes(parts[name], values, walker)
+    if not node["attributes"].keys() <= parts.keys():
+        raise UserError(f"the {path} that was captured has other parts than the one to restore")
+    for name, part in parts.items():
+        _set_attributes(part, node["attributes"].get(name, {}), walker)
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in node["frozen"])
     for name, part in module.named_modules():
@@ -108,14 +110,17 @@ def _attributes(
     module: nn.Module, walker: Walker, path: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, part in module.named_modules():
-        skipped = _OF_EVERY_MODULE | frozenset(getattr(part, "transient_attributes", ()))
         values = {
-            key: walker.encode(value, f"{path}.{name}.{key}")
-            for key, value in vars(part).items()
-            if key not in skipped and _is_plain(value)
+            key: walker.encode(vars(part)[key], f"{path}.{name}.{key}") for key in _names(part)
         }
         if values:
             yield name, values
+
+
+def _names(module: nn.Module) -> list[str]:
+    """The attributes that are captured of ``module`` itself, without its parts."""
+    skipped = _OF_EVERY_MODULE | frozenset(getattr(module, "transient_attributes", ()))
+    return [key for key, value in vars(module).items() if key not in skipped and _is_plain(value)]
 
 
 def _is_plain(value: Any) -> bool:
@@ -128,6 +133,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _set_attributes(module: nn.Module, values: Mapping[str, Any], walker: Walker) -> None:
+    for name in set(_names(module)) - values.keys():
+        del vars(module)[name]  # it came later than the state, into a copy of the model
     for name, node in values.items():
         if name in _OF_EVERY_MODULE or callable(getattr(type(module), name, None)):
             raise UserError(f"the state would replace {type(module).__name__}.{name}")

@@ -56,8 +56,11 @@ def decode_attributes(
     """
     skipped = {*skip, *getattr(type(owner), "transient_attributes", ())}
     for name, node in nodes.items():
-        if name in skipped or callable(getattr(type(owner), name, None)):
-            raise UserError(f"the state would replace {type(owner).__name__}.{name}")
+        is_method = callable(getattr(type(owner), name, None))
+        if name in skipped or is_method:
+            raise UserError(
+                f"the state would replace {type(owner).__name__}.{name}{'()' if is_method else ''}"
+            )
         vars(owner)[name] = walker.decode(node, vars(owner).get(name))
 
 
