@@ -27,8 +27,8 @@ def read_picture(path: Path, mode: str, most: int = MAX_PIXELS) -> Image.Image:
     """The picture in ``path``, decoded if it has a pixel, and not more than ``most``.
 
     :param mode: Pillow's name of what is wanted: ``"RGB"`` or ``"L"``.
-    :raises OSError: if it is empty or larger, animated WEBP, of a format not among :data:`FORMATS`, damaged
-        or missing.
+    :raises OSError: if it is empty or larger, animated WEBP, of a format not among
+        :data:`FORMATS`, damaged or missing.
     """
     try:
         with open_regular(path) as file:

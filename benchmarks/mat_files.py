@@ -127,9 +127,7 @@ def _variable(matrix: memoryview, order: str) -> _Variable:
     (bits,) = struct.unpack(f"{order}I", flags[:4])
     kind = "logical" if bits & _LOGICAL else _CLASSES.get(bits & 0xFF, "unknown")
     sides = struct.unpack(f"{order}{len(shape) // 4}i", shape)
-    return _Variable(
-        bytes(name).decode("latin1"), kind, bool(bits & _COMPLEX), sides, order, rest
-    )
+    return _Variable(bytes(name).decode("latin1"), kind, bool(bits & _COMPLEX), sides, order, rest)
 
 
 def _part(content: memoryview, order: str) -> tuple[int, memoryview, memoryview]:
