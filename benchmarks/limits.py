@@ -24,7 +24,7 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 def read_picture(path: Path, mode: str, most: int = MAX_PIXELS) -> Image.Image:
-    """The picture in ``path``, decoded if it has a pixel, and not more than ``most``.
+    """The picture in ``path``, decoded if it has at most ``most`` pixels.
 
     :param mode: Pillow's name of what is wanted: ``"RGB"`` or ``"L"``.
     :raises OSError: if it is empty or larger, animated WEBP, of a format not among
@@ -45,8 +45,6 @@ def read_picture(path: Path, mode: str, most: int = MAX_PIXELS) -> Image.Image:
 
 
 def _check_pixels(width: int, height: int, most: int) -> None:
-    if width < 1 or height < 1:
-        raise OSError(f"{width}x{height} pixels are no picture")
     if width * height > most:
         raise OSError(f"{width}x{height} pixels are more than the {most:,} allowed")
 

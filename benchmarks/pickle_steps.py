@@ -63,7 +63,7 @@ def check_steps(program: bytes) -> None:
         if n_tuples > MAX_TUPLES:
             raise pickle.UnpicklingError(f"it has more than the {MAX_TUPLES} tuples allowed")
         if name in _GETS:
-            stack.get(argument)
+            stack.get(int(argument or 0))
         else:
             stack.apply(opcode, argument)
 
@@ -110,7 +110,7 @@ class _Stack:
 
     def _to_mark(self) -> list[str]:
         """Take off the last mark and all above it, which is returned."""
-        above = []
+        above: list[str] = []
         while self._kinds:
             kind = self._kinds.pop()
             if kind == "mark":

@@ -281,7 +281,7 @@ def test_pictures_of_no_width_are_refused(tmp_path: Path) -> None:
         raw = bytearray(file.getvalue())
         raw[at : at + 4] = struct.pack(">HH", height, width)
         path.write_bytes(raw)
-        with pytest.raises(OSError, match=f"{width}x{height} pixels are no picture|identify"):
+        with pytest.raises(OSError, match="cannot identify"):
             read_picture(path, "RGB")
 
 
