@@ -7,9 +7,12 @@ from typing import NoReturn
 
 from cl_strategies.errors import DataMissingError
 
+_SHOWN = 500  # characters of a reason, which may quote the file
+
 
 def broken(path: Path, why: str, cause: BaseException | None = None) -> NoReturn:
     """:raises DataMissingError: that says why ``path`` cannot be used, and what to do."""
+    why = why if len(why) <= _SHOWN else f"{why[:_SHOWN]}..."
     if isinstance(cause, PermissionError):
         raise DataMissingError(
             f"{path} cannot be read ({why}): give yourself the right to read it, or fetch it again "

@@ -10,6 +10,10 @@ from pathlib import Path
 from cl_strategies.benchmarks.damage import broken
 from cl_strategies.regular import read_regular
 
+#: Food-101's list of 75,750 training images has 1.8 MB.
+MAX_TEXT_BYTES = 2**22
+MAX_LINES = 2**17
+
 
 def folders_in(folder: Path) -> list[str]:
     """Names of the folders in ``folder``.
@@ -29,15 +33,18 @@ def names_in(folder: Path, ending: str = "") -> list[str]:
     return _names(folder, lambda entry: entry.name.endswith(ending))
 
 
-def lines_in(path: Path) -> list[str]:
+def lines_in(path: Path, most: int = MAX_LINES) -> list[str]:
     """The lines of a text file, without the spaces around them; empty ones are left out.
 
-    :raises DataMissingError: if it cannot be read, or is no text.
+    :param most: more lines than this are an error: each becomes a path.
+    :raises DataMissingError: if it cannot be read, is too long, or is no text.
     """
     try:
-        lines = read_regular(path).decode("utf-8").splitlines()
+        lines = read_regular(path, MAX_TEXT_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         broken(path, str(error), error)
+    if len(lines) > most:
+        broken(path, f"it has more than the {most:,} lines allowed")
     return [line.strip() for line in lines if line.strip()]
 
 

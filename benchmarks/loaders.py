@@ -110,7 +110,7 @@ def _parted(x: Tensor, labels: np.ndarray, share: float, names: Sequence[str]) -
 
 def _scaled(images: np.ndarray) -> Tensor:
     """Grey images ``(N, H, W)`` of bytes as float32 ``(N, 1, H, W)`` in ``[0, 1]``."""
-    return torch.from_numpy(images.copy()).unsqueeze(1).float() / 255
+    return torch.from_numpy(images.astype(np.float32)).unsqueeze(1).div_(255)
 
 
 def _imagenet(name: str, data_root: str | Path | None) -> LoadedDataset:

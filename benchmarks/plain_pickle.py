@@ -19,6 +19,9 @@ import numpy as np
 from cl_strategies.benchmarks.pickle_steps import check_steps
 from cl_strategies.regular import read_regular
 
+#: CIFAR-100's training part has 155,249,918.
+MAX_BYTES = 160_000_000
+
 _NUMBERS = {"b1", *(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)), "f2", "f4", "f8"}
 
 
@@ -124,13 +127,14 @@ class _PlainUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def load_plain_pickle(path: Path) -> Any:
+def load_plain_pickle(path: Path, limit: int = MAX_BYTES) -> Any:
     """What is pickled in ``path``: an array, or plain data. Of a dictionary, values may be arrays.
 
+    :raises OSError: if it has more than ``limit`` bytes.
     :raises pickle.UnpicklingError: if it asks for anything but plain data and numeric arrays.
     :raises Exception: of almost any type, if it is damaged.
     """
-    raw = read_regular(path)
+    raw = read_regular(path, limit)
     check_steps(raw)
     made = _PlainUnpickler(io.BytesIO(raw), encoding="latin1").load()
     if isinstance(made, dict):

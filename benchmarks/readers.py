@@ -13,22 +13,32 @@ from typing import Any
 
 import numpy as np
 
+from cl_strategies.benchmarks import plain_pickle
 from cl_strategies.benchmarks.damage import broken, check_name
 from cl_strategies.benchmarks.limits import MAX_BYTES, unpack
-from cl_strategies.benchmarks.listing import names_in
+from cl_strategies.benchmarks.listing import lines_in, names_in
 from cl_strategies.benchmarks.plain_pickle import load_plain_pickle
 from cl_strategies.regular import read_regular
 
+#: The labels of MNIST's training images have 60,008 bytes.
+_LABEL_BYTES = 2**17
+#: CIFAR's names of a hundred classes have 1,500 bytes; Tiny ImageNet has 200 classes, and 10,000
+#: lines of annotations.
+_META_BYTES = 2**16
+_MAX_CLASSES = 2**10
+_MAX_ANNOTATIONS = 2**14
 
-def read_idx(path: Path) -> np.ndarray:
+
+def read_idx(path: Path, limit: int = MAX_BYTES) -> np.ndarray:
     """Read an IDX file of unsigned bytes; ``path`` may exist with the ending ``.gz`` instead.
 
+    :param limit: the most bytes that it may have, unpacked.
     :returns: uint8, of the shape that the file names.
     """
     if not os.path.exists(path):
         path = path.with_name(f"{path.name}.gz")
     try:
-        raw = unpack(path) if path.suffix == ".gz" else read_regular(path, MAX_BYTES)
+        raw = unpack(path, limit) if path.suffix == ".gz" else read_regular(path, limit)
     except (OSError, EOFError, zlib.error) as error:
         broken(path, str(error), error)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or not 1 <= raw[3] <= 3:
@@ -42,8 +52,10 @@ def read_idx(path: Path) -> np.ndarray:
 
 def read_idx_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
     """Images ``(N, H, W)`` uint8 and labels ``(N,)`` int64 of ``train`` or ``t10k``."""
+    labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte", _LABEL_BYTES)
     images = read_idx(folder / f"{prefix}-images-idx3-ubyte")
-    labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte")
+    if images.ndim == 3 and 0 in images.shape[1:]:
+        broken(folder / f"{prefix}-images-idx3-ubyte", f"images of shape {images.shape} are empty")
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         broken(
             folder / f"{prefix}-images-idx3-ubyte",
@@ -74,16 +86,16 @@ def read_cifar_batch(path: Path, label_key: str, n_classes: int) -> tuple[np.nda
 
 def read_cifar_names(path: Path, key: str) -> list[str]:
     """The class names in CIFAR's ``batches.meta`` or ``meta``."""
-    names = read_plain_pickle(path).get(key)
+    names = read_plain_pickle(path, _META_BYTES).get(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         broken(path, f"it has no list {key!r}")
     return names
 
 
-def read_plain_pickle(path: Path) -> dict[str, Any]:
+def read_plain_pickle(path: Path, limit: int = plain_pickle.MAX_BYTES) -> dict[str, Any]:
     """Read a pickled dictionary of plain data and arrays; no other type is ever created."""
     try:
-        entry = load_plain_pickle(path)
+        entry = load_plain_pickle(path, limit)
     except Exception as error:  # a broken pickle raises almost anything
         broken(path, str(error) or type(error).__name__, error)
     if not isinstance(entry, dict):
@@ -99,15 +111,14 @@ def read_tiny_imagenet(
     Classes stand in the order of ``wnids.txt``, files sorted by name, so that the result does not
     depend on the file system.
     """
-    names = [line.strip() for line in _lines(folder / "wnids.txt")]
-    names = [name for name in names if name]
+    names = lines_in(folder / "wnids.txt", _MAX_CLASSES)
     if not names or len(set(names)) != len(names):
         broken(folder / "wnids.txt", "it does not hold one id per line, each once")
     for name in names:
         check_name(folder / "wnids.txt", name)
     annotations = folder / "val" / "val_annotations.txt"
     validation: dict[str, list[Path]] = {name: [] for name in names}
-    for line in _lines(annotations):
+    for line in lines_in(annotations, _MAX_ANNOTATIONS):
         row = line.split("\t")
         if len(row) < 2 or row[1] not in validation:
             broken(annotations, f"the line {row} names no class of wnids.txt")
@@ -122,13 +133,6 @@ def read_tiny_imagenet(
 
 def _photographs(folder: Path) -> list[Path]:
     return [folder / name for name in names_in(folder, ".JPEG")]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return read_regular(path).decode("utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        broken(path, str(error), error)
 
 
 def _flatten(by_class: dict[str, list[Path]]) -> tuple[list[Path], np.ndarray]:
