@@ -10,7 +10,7 @@ from cl_strategies.checkout import check_one_checkout
 check_one_checkout(Path(__file__).resolve().parent)
 compat.install()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
     from cl_strategies.strategies.alasso import ALASSO as ALASSO
