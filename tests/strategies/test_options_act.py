@@ -45,7 +45,10 @@ BESIDE: dict[str, Options] = {
 }
 #: The same for a method's own options.
 BESIDE_OWN: dict[str, dict[str, Options]] = {
-    "ewc": {"decay_factor": {"mode": "online"}, "fisher_samples": {"fisher": "empirical"}},
+    "ewc": {
+        "decay_factor": {"mode": "online"},
+        "fisher_samples": {"fisher": "empirical", "ewc_lambda": 0.01},  # of few: large, diverges
+    },
     "bic": {"held_out": {"held_out": 0.5}},
     "alasso": {"eps": {"eps": 0.1}, "eps_prime": {"eps_prime": 0.1}},
     "cim": {
