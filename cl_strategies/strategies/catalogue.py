@@ -3,7 +3,7 @@
 from cl_strategies.registry import Entry
 
 #: What the engine supplies to every strategy.
-TEMPLATE = frozenset(
+FIXED = frozenset(
     {
         "model",
         "optimizer",
@@ -31,7 +31,7 @@ def _entry(
         summary=summary,
         paper=paper,
         needs=needs,
-        fixed=TEMPLATE,
+        fixed=FIXED,
     )
 
 
@@ -146,7 +146,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning",
         scenarios=("task",),
         needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     Entry(
         name="batch-norm",
@@ -156,7 +156,7 @@ ENTRIES: tuple[Entry, ...] = (
         "BatchEnsemble, ICLR 2020",
         scenarios=("task",),
         needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     Entry(
         name="batch-ensemble",
@@ -166,7 +166,7 @@ ENTRIES: tuple[Entry, ...] = (
         "lifelong learning, ICLR 2020",
         scenarios=("task",),
         needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     Entry(
         name="gpm",
@@ -175,7 +175,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Saha et al., Gradient projection memory for continual learning, ICLR 2021",
         scenarios=("task", "domain"),
         needs=("Linear or Conv2d layers",),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     Entry(
         name="wsn",
@@ -184,7 +184,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Kang et al., Forget-free continual learning with winning subnetworks, ICML 2022",
         scenarios=("task",),
         needs=("task labels", "Linear or Conv2d layers", "a multi-head model"),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     Entry(
         name="alignq",
@@ -193,7 +193,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Chen et al., AlignQ: alignment quantization with ADMM-based correlation "
         "preservation, CVPR 2022",
         needs=("Linear or Conv2d layers",),
-        fixed=TEMPLATE | {"example"},
+        fixed=FIXED | {"example"},
     ),
     Entry(
         name="lifequant",
@@ -203,14 +203,14 @@ ENTRIES: tuple[Entry, ...] = (
         "ICCV 2023",
         scenarios=("class", "domain"),
         needs=("a share of old data", "Linear or Conv2d layers"),
-        fixed=TEMPLATE | {"example"},
+        fixed=FIXED | {"example"},
     ),
     Entry(
         name="compressed-replay",
         factory="cl_strategies.strategies.cim:CompressedReplay",
         summary="Replay from compressed images; the memory is counted in bytes.",
         needs=("images", "a replay memory"),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     Entry(
         name="cim",
@@ -220,7 +220,7 @@ ENTRIES: tuple[Entry, ...] = (
         "CVPR 2023",
         scenarios=("class", "domain"),
         needs=("images", "a replay memory", "a linear classifier on averaged feature maps"),
-        fixed=TEMPLATE,
+        fixed=FIXED,
     ),
     *(
         Entry(
@@ -230,7 +230,7 @@ ENTRIES: tuple[Entry, ...] = (
             paper=paper,
             scenarios=("class",),
             needs=("images", "a replay memory", "new classes in each experience", *more),
-            fixed=TEMPLATE,
+            fixed=FIXED,
         )
         for name, factory, summary, paper, more in (
             (

@@ -12,14 +12,11 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.models.classes import classes_of
+from cl_strategies.models.classes import ABSENT, classes_of
 from cl_strategies.models.experience import task_labels_of
 from cl_strategies.plugins.modes import in_mode
 from cl_strategies.plugins.task_layers.network import Task, TaskNetwork
 from cl_strategies.plugins.task_layers.surgery import head_modules
-
-#: Logit of a class that a task does not have.
-ABSENT = -1000.0
 
 
 class TaskModel(TaskNetwork):
