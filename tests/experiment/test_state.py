@@ -16,6 +16,7 @@ from avalanche.training.templates import SupervisedTemplate
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
+from cl_strategies.experiment.state_compare import differences
 from cl_strategies.registry import registry
 
 NAMES = {
@@ -99,18 +100,6 @@ def saved(state: dict[str, Any]) -> dict[str, Any]:
     torch.save(state, file)
     file.seek(0)
     return torch.load(file, weights_only=True)
-
-
-def differences(a: Any, b: Any, path: str = "state") -> list[str]:
-    """Where two states differ in any bit."""
-    if torch.is_tensor(a) and torch.is_tensor(b):
-        return [] if a.dtype == b.dtype and torch.equal(a, b) else [path]
-    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        return [line for key in a for line in differences(a[key], b[key], f"{path}.{key}")]
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        pairs = enumerate(zip(a, b, strict=True))
-        return [line for k, (x, y) in pairs for line in differences(x, y, f"{path}[{k}]")]
-    return [] if type(a) is type(b) and a == b else [path]
 
 
 def check_resume(make: Any, benchmark: Any) -> tuple[Any, Any]:
