@@ -20,6 +20,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.experiment.boundary import Boundary
+from cl_strategies.experiment.failure import Failure
 from cl_strategies.plain import check_plain, check_table, shown
 
 KINDS: Mapping[str, str] = {
@@ -68,13 +70,14 @@ class Entry:
         if module.startswith("cl_strategies."):
             return getattr(importlib.import_module(module), attribute)
         try:
-            factory: Any = importlib.import_module(module)
-            for part in attribute.split("."):
-                factory = getattr(factory, part)
-        except (Exception, SystemExit) as error:  # whatever a broken package raises
+            with Boundary():
+                factory: Any = importlib.import_module(module)
+                for part in attribute.split("."):
+                    factory = getattr(factory, part)
+        except (Failure, UserError) as error:  # whatever a broken package raises
             raise UserError(
                 f"{self.name} is registered as {self.factory}, which cannot be imported "
-                f"({type(error).__name__}: {error}): mend or uninstall the package that has it"
+                f"({error}): mend or uninstall the package that has it"
             ) from error
         if not callable(factory):
             raise UserError(f"{self.name} is registered as {self.factory}, which cannot be called")
@@ -215,16 +218,16 @@ class Registry:
             self.add(entry)
         for point in entry_points(group=f"cl_strategies.{kind}"):
             try:
-                self.add(_third_party(point, getattr(catalogue, "FIXED", frozenset())))
-            except (Exception, SystemExit) as error:  # whatever a broken package raises
+                with Boundary():
+                    self.add(_third_party(point, getattr(catalogue, "FIXED", frozenset())))
+            except (Failure, UserError) as error:  # whatever a broken package raises
                 self._skip(point, error)
 
-    def _skip(self, point: EntryPoint, error: BaseException) -> None:
+    def _skip(self, point: EntryPoint, error: Failure | UserError) -> None:
         package = "an installed package" if point.dist is None else f"the package {point.dist.name}"
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         self.skipped.append(
             f"{package} registers the {self.singular} {point.name!r} as {point.value}, which "
-            f"cannot be used and is skipped ({reason}): mend or uninstall it"
+            f"cannot be used and is skipped ({error}): mend or uninstall it"
         )
         logger.warning("%s", self.skipped[-1])
 

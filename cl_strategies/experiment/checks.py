@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cl_strategies.errors import DataMissingError, UserError
+from cl_strategies.experiment.boundary import Boundary
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import resolve_device
+from cl_strategies.experiment.failure import Failure
 from cl_strategies.experiment.portable import check_machine
 from cl_strategies.experiment.seeding import isolated_rng
 
@@ -39,17 +41,16 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
             if stream in missing:
                 continue
             try:
-                if stream not in streams:
-                    streams[stream] = _info(config.benchmark)
-                _build(config, streams[stream], device)
+                with Boundary():
+                    if stream not in streams:
+                        streams[stream] = _info(config.benchmark)
+                    _build(config, streams[stream], device)
             except DataMissingError as error:
                 missing[stream] = error
-            except UserError:
-                raise
-            except Exception as error:  # of a factory that does not check its options itself
+            except Failure as error:  # of a factory that does not check its options itself
                 raise UserError(
                     f"{config.strategy.name} on {config.benchmark.name} with {config.model.name} "
-                    f"cannot be built ({type(error).__name__}: {error}): change its options"
+                    f"cannot be built ({error.message}): change its options"
                 ) from error
     if missing and not streams:
         raise next(iter(missing.values()))

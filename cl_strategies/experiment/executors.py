@@ -9,45 +9,31 @@ is tried again; one that has failed since, in another process, is not.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from cl_strategies.errors import DataMissingError, UserError, unknown_name
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment import portable
+from cl_strategies.experiment.attempts import (
+    Answer,
+    Outcome,
+    attempt,
+    end_of_process,
+    lost,
+    result_stamps,
+)
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import usable_cores
-from cl_strategies.experiment.rundir import RunBusyError, RunDirectory
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one run ended: ``problem`` is ``None`` if it left a result (finished or failed)."""
-
-    config: ExperimentConfig
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of one attempt at a run.
-
-    :param problem: why it left no result.
-    :param again: whether it is to be attempted again, after all others.
-    """
-
-    problem: str | None = None
-    again: bool = False
+#: Seconds in which a process ends that has done its run; what it started may keep it alive.
+ENDS_WITHIN = 30.0
 
 
 class Executor(Protocol):
@@ -109,14 +95,10 @@ def process(
                     jobs = len(running)
                     break
                 running[receiver] = (config, child)
-            for ready in wait(list(running)):
-                receiver = cast(Connection, ready)
+            for receiver in _ready(running):
                 config, child = running.pop(receiver)
                 answer = _answer(receiver, child) or lost(
-                    config,
-                    out,
-                    f"its process ended with exit code {child.exitcode} before the run did (out "
-                    "of memory, or killed); the same command continues it",
+                    config, out, end_of_process(child.exitcode), repeat=stamps[config.hash]
                 )
                 if answer.again:
                     waiting.insert(0, (config, True))
@@ -201,48 +183,10 @@ def _context(for_portable: bool = False) -> Any:
     return context
 
 
-def result_stamps(configs: Sequence[ExperimentConfig], out: Path) -> dict[str, int]:
-    """When the results that are there were written, by the hash of the run; 0 for none."""
-    return {config.hash: RunDirectory(out, config).stamp() or 0 for config in configs}
-
-
-def attempt(config: ExperimentConfig, out: Path, *, wait: bool, repeat: int) -> Answer:
-    """Do a run in this process.
-
-    :param wait: for another process that is doing it.
-    :param repeat: its :func:`result_stamps`: a failure of then is tried again, no later one.
-    """
-    from cl_strategies.experiment.runner import run
-
-    try:
-        run(config, out, wait=wait, repeat=repeat)
-    except RunBusyError:
-        return Answer(again=True)
-    except DataMissingError:
-        return Answer()  # its result says so
-    except UserError as error:
-        return Answer(str(error))
-    except Exception as error:  # outside of training: one run must not end the others
-        logger.debug("%s", config.slug, exc_info=True)
-        return Answer(f"it was given up ({type(error).__name__}: {error})")
-    return Answer()
-
-
-def lost(config: ExperimentConfig, out: Path, reason: str) -> Answer:
-    """Record that a run was lost with its process, for ``reason``."""
-    from cl_strategies.experiment.runner import abandon
-
-    try:
-        abandon(config, out, reason)
-    except RunBusyError:
-        return Answer(again=True)
-    except UserError as error:
-        return Answer(f"{reason}; this could not be recorded: {error}")
-    return Answer()
-
-
 def _child(tables: dict[str, Any], out: str, how: dict[str, Any], sender: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Ctrl-C is the parent's, which ends its children: here it would come from the run itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), **how))
     sender.close()
 
@@ -254,12 +198,30 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _ready(running: dict[Connection, tuple[ExperimentConfig, Any]]) -> list[Connection]:
+    """Where a process has answered or ended; what it started may live on, and hold its end of
+    the connection open."""
+    while True:
+        sentinels = [child.sentinel for _, child in running.values()]
+        heard = wait([*running, *sentinels], timeout=1.0)
+        ready = [
+            receiver
+            for receiver, (_, child) in running.items()
+            if receiver in heard or child.exitcode is not None
+        ]
+        if ready:
+            return ready
+
+
 def _answer(receiver: Connection, child: Any) -> Answer | None:
     """What the process said; ``None`` if it ended without a word."""
     try:
-        answer = receiver.recv()
-    except EOFError:
+        answer = receiver.recv() if receiver.poll() else None
+    except Exception:  # the process ended before it had said all, or closed the connection
         answer = None
     receiver.close()
-    child.join()
+    child.join(None if answer is None else ENDS_WITHIN)
+    if child.exitcode is None:  # it has done its run, and waits for threads that the run started
+        child.kill()
+        child.join()
     return answer

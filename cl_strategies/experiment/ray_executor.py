@@ -6,22 +6,27 @@ sees; a run whose node is lost continues on another node from its last checkpoin
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.attempts import Answer, Outcome, attempt, lost, result_stamps
 from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import usable_cores
-from cl_strategies.experiment.executors import Answer, Outcome, attempt, lost, result_stamps
+from cl_strategies.experiment.failure import text_of
 from cl_strategies.experiment.portable import VARIABLES
 from cl_strategies.experiment.rundir import RunDirectory
+
+logger = logging.getLogger(__name__)
 
 #: Losses of a run in a row, with no experience finished in between, before it is given up.
 RETRIES = 3
@@ -96,7 +101,7 @@ class _Tasks:
     """The runs that Ray has now.
 
     :param requests: CPUs and GPUs by the hash of the run.
-    :param stamps: see :func:`~cl_strategies.experiment.executors.result_stamps`.
+    :param stamps: see :func:`~cl_strategies.experiment.attempts.result_stamps`.
     """
 
     ray: Any
@@ -146,10 +151,14 @@ class _Tasks:
         try:
             answer = Answer(*self.ray.get(reference))
         except self.ray.exceptions.RayTaskError as error:
-            return Answer(f"it could not start on its node ({error.cause}): install cl-strategies")
+            cause = text_of(error.cause)
+            return Answer(f"it could not start on its node ({cause}): install cl-strategies")
         except self.ray.exceptions.RayError as error:
             return self._lost(config, error)
         directory = RunDirectory(self.out, config)
+        if answer.again:  # its worker waits for it later, and is not heard here
+            whose = directory.owner() or "which does not say who it is"
+            logger.warning("%s: another process is doing it (%s), waited for", config.slug, whose)
         if answer == Answer() and not _visible(directory.result):
             return Answer(
                 f"its node has written {directory.result}, but it is not seen here: give an --out "
@@ -167,7 +176,7 @@ class _Tasks:
             return Answer(again=True)
         what = str(error).strip().partition("\n")[0] or type(error).__name__
         reason = f"its node was lost {count} times ({what}); the same command continues it"
-        return lost(config, self.out, reason)
+        return lost(config, self.out, reason, repeat=self.stamps[config.hash])
 
 
 def work(
@@ -181,7 +190,8 @@ def work(
     if config.run.device != "cpu":
         import torch
 
-        torch.cuda.empty_cache()  # the next run on this GPU may be another worker's
+        with suppress(RuntimeError):  # of a device that the run has broken
+            torch.cuda.empty_cache()  # the next run on this GPU may be another worker's
     return answer.problem, answer.again
 
 

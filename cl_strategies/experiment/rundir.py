@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from filelock import FileLock, Timeout
 
 from cl_strategies.atomic import cannot_write, temporary_prefix, write_text
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig, hash_of
+from cl_strategies.experiment.ownership import Owner, RunBusyError, RunLock, owner_of
 from cl_strategies.reports.schema import RunRecord, load_result, write_result
 from cl_strategies.reports.sealing import sealed
 
@@ -33,8 +33,7 @@ _FILES = (
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-class RunBusyError(UserError):
-    """Another process is doing this run."""
+__all__ = ["RunBusyError", "RunDirectory"]
 
 
 class RunDirectory:
@@ -53,12 +52,14 @@ class RunDirectory:
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.lock = self.path / ".lock"
 
     @contextmanager
     def owned(self, *, wait: bool = True) -> Iterator[None]:
         """Hold the run. A dead owner's lock is free: the system gives it back.
 
-        :param wait: until another process that holds the run has done with it.
+        :param wait: until another process that holds the run has done with it; who that is is
+            said, sparingly.
         :raises RunBusyError: if another process holds it and ``wait`` is false.
         :raises UserError: if the folder cannot be created, written to or locked.
         """
@@ -67,13 +68,10 @@ class RunDirectory:
                 f"{self.path} is a link, and what lies elsewhere is not written to: delete it, or "
                 "put the folder itself in its place"
             )
-        # A lock file by itself would outlive an owner that was killed on another machine.
-        lock = FileLock(self.path / ".lock", fallback_to_soft=False)
+        lock = RunLock(self.lock)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=-1 if wait else 0)
-        except Timeout as error:
-            raise RunBusyError(f"another process is doing {self.path}") from error
+            lock.acquire(wait=wait)
         except OSError as error:
             what = (
                 f"the file system of {self.path} has no locks: mount it with locks (flock), or"
@@ -86,6 +84,10 @@ class RunDirectory:
             yield
         finally:
             lock.release()
+
+    def owner(self) -> Owner | None:
+        """Who is doing the run, or did it last and was killed, if the lock says so."""
+        return owner_of(self.lock)
 
     def _sweep(self) -> None:
         """Remove the half-written files of an owner that was killed."""

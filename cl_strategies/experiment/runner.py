@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from cl_strategies.errors import DataMissingError, DivergedError, StorageError, UserError
+from cl_strategies.errors import DataMissingError, StorageError, UserError
+from cl_strategies.experiment.boundary import Boundary, ours
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, joined, resolve_device
+from cl_strategies.experiment.failure import Failure, describe, named
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
 from cl_strategies.experiment.portable import kernels
 from cl_strategies.experiment.rows import (
@@ -40,7 +41,6 @@ from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
 from cl_strategies.plugins.quantization.storage import storage
-from cl_strategies.printable import printable
 from cl_strategies.reports.schema import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def run(
     fails is recorded with its reason, and returned like any other.
 
     :param out: the run directory becomes ``out/runs/<slug>``.
-    :param progress: told after each experience.
+    :param progress: told after each experience. What it raises ends the run, and is raised.
     :param wait: for another process that is doing this run.
     :param repeat: the stamp (:meth:`~cl_strategies.experiment.rundir.RunDirectory.stamp`) of a
         failure to try again; the one that is there now, if not given.
@@ -80,38 +80,54 @@ def run(
         if done is not None:
             return done
         training: _Training | None = None
-        error: dict[str, str] | None = None
         with isolated_rng(), torch_threads(config.run.threads), kernels(config.run.portable):
             try:
-                training = _Training(config, directory)
-                training.proceed(progress or (lambda done, total: None))
+                with Boundary():
+                    training = _Training(config, directory)
+                    training.proceed(_as_ours(progress))
+                    record = _record(config, training, None)
             except DataMissingError as reason:
-                directory.conclude(_record(config, training, _describe("error", reason)))
+                directory.conclude(_failed(config, training, describe(reason)))
                 raise
             except StorageError:
                 raise
-            except DivergedError as reason:
-                error = _describe("diverged", reason)
-            except Exception as reason:
-                if isinstance(reason, UserError) and training is None:
+            except UserError as reason:
+                if training is None:
                     raise  # of the configuration or the checkpoint
-                error = _describe("error", reason)
-                logger.warning("%s failed: %s", config.slug, error["message"])
-        return directory.conclude(_record(config, training, error))
+                record = _failed(config, training, describe(reason))
+            except Failure as reason:
+                record = _failed(config, training, reason)
+        if record.error is not None and record.error["kind"] == "error":
+            logger.warning("%s failed: %s", config.slug, record.error["message"])
+        return directory.conclude(record)
 
 
-def abandon(config: ExperimentConfig, out: str | Path, reason: str) -> None:
+def abandon(
+    config: ExperimentConfig, out: str | Path, reason: str, *, repeat: int | None = None
+) -> None:
     """Record that a run ended with its process, which left neither a result nor a traceback.
 
+    :param repeat: as for :func:`run`.
     :raises RunBusyError: if another process is doing this run by now.
     :raises UserError: if the result cannot be written, or the one there is damaged.
     """
     directory = RunDirectory(out, config)
-    repeat = directory.stamp()
+    repeat = directory.stamp() if repeat is None else repeat
     with directory.owned(wait=False):
         if directory.outcome(repeat=repeat) is None:
-            error = {"kind": "error", "message": reason, "traceback": "(the process left none)"}
-            directory.conclude(_record(config, None, error))
+            failure = Failure("error", reason, "(the process left none)")
+            directory.conclude(_failed(config, None, failure))
+
+
+def _as_ours(progress: Progress | None) -> Progress:
+    """What the caller's own ``progress`` raises is no failure of the run."""
+
+    def tell(done: int, total: int) -> None:
+        with ours():
+            if progress is not None:
+                progress(done, total)
+
+    return tell
 
 
 class _Training:
@@ -153,8 +169,7 @@ class _Training:
             self.environments = joined(state.get("environments", []), self.environments[0])
         except Exception as error:  # it is whole, so someone has made it so; of any shape
             raise UserError(
-                f"the checkpoint {path} does not fit this run "
-                f"({type(error).__name__}: {error}): {REMEDY}"
+                f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}"
             ) from error
         self.rows = rows
 
@@ -200,16 +215,15 @@ class _Training:
         self.directory.append_metrics(row)
 
     def _save(self, strategy: Any) -> None:
-        save_checkpoint(
-            self.directory.checkpoint,
-            {
-                "config_hash": self.config.hash,
-                "rows": self.rows,
-                "environments": self.environments,
-                "strategy": capture_state(strategy),
-                "accuracy_matrix": self.matrix.state_dict(),
-            },
-        )
+        state = {
+            "config_hash": self.config.hash,
+            "rows": self.rows,
+            "environments": self.environments,
+            "strategy": capture_state(strategy),
+            "accuracy_matrix": self.matrix.state_dict(),
+        }
+        with ours(KeyboardInterrupt):
+            save_checkpoint(self.directory.checkpoint, state)
 
     def _told(self, step: Callable[[Any], None]) -> bool:
         """Whether the strategy can be captured; the user is told if not, and training goes on."""
@@ -233,16 +247,25 @@ def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
         return LeanEvaluationPlugin(matrix)
 
 
+def _failed(config: ExperimentConfig, training: _Training | None, failure: Failure) -> RunRecord:
+    """With the rows so far, if what they were taken from still answers."""
+    with suppress(Failure, UserError), Boundary():
+        record = _record(config, training, failure)
+        RunRecord.from_dict(record.to_dict())
+        return record
+    return _record(config, None, failure)
+
+
 def _record(
-    config: ExperimentConfig, training: _Training | None, error: dict[str, str] | None
+    config: ExperimentConfig, training: _Training | None, failure: Failure | None
 ) -> RunRecord:
     rows = training.rows if training else []
     order = list(training.info.task_order) if training else []
     matrix = accuracy_matrix(rows, len(order))
     columns = {key: [row[key] for row in rows] for key in COLUMNS}
     return RunRecord(
-        status="failed" if error else "finished",
-        error=error,
+        status="failed" if failure else "finished",
+        error=failure.to_dict() if failure else None,
         config=config.to_dict(),
         config_hash=config.hash,
         task_order=order,
@@ -254,7 +277,7 @@ def _record(
         },
         memory={"peak": columns["peak_memory_bytes"]},
         exemplars=exemplar_columns(rows),
-        metrics={} if error or not training else _metrics(training, matrix, columns),
+        metrics={} if failure or not training else _metrics(training, matrix, columns),
     )
 
 
@@ -294,11 +317,3 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _describe(kind: str, error: Exception) -> dict[str, str]:
-    return {
-        "kind": kind,
-        "message": printable(f"{type(error).__name__}: {error}" if kind == "error" else f"{error}"),
-        "traceback": printable("".join(traceback.format_exception(error))),
-    }
