@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from cl_strategies.reports.layout import rows_of
 from cl_strategies.reports.tables import BEST, LEVEL, SummaryRow
 
 _MOST_NAMES = 4
+#: Repetitions do the same work, so their times say something else if the longest is as many times
+#: the shortest, and longer by as many seconds, which the start of a process may cost.
+UNEVEN_RATIO, UNEVEN_SECONDS = 1.5, 0.5
 _MACHINE = ("platform", "processor", "cores", "device", "kernels")
 
 
@@ -91,7 +95,7 @@ def notices(collection: Collection, groups: Sequence[Group]) -> list[str]:
             "before: see Environment. The last bits of such a run may differ from those of one in "
             "one place."
         )
-    return result + _unequal_machines(collection.runs)
+    return result + _unequal_machines(collection.runs) + _uneven_times(groups)
 
 
 def _leader(rows: Sequence[SummaryRow], noun: str, one: str, many: str) -> list[Finding]:
@@ -180,4 +184,28 @@ def _unequal_machines(runs: Sequence[Run]) -> list[str]:
     return [
         f"The runs come from {len(machines)} different machines or settings: do not compare their "
         "training times."
+    ]
+
+
+def _uneven_times(groups: Sequence[Group]) -> list[str]:
+    """Groups whose repetitions took very different times: something else had the machine."""
+    uneven = []
+    for group in groups:
+        known = (record.metric("train_seconds") for record in group.finished)
+        seconds = [value for value in known if not math.isnan(value)]
+        shortest, longest = min(seconds, default=0.0), max(seconds, default=0.0)
+        if longest > UNEVEN_RATIO * shortest and longest - shortest > UNEVEN_SECONDS:
+            range_ = f"{show(shortest, 'seconds')} to {show(longest, 'seconds')}"
+            name = f"{group.strategy} on {group.benchmark} ({range_})"
+            uneven.append((longest / shortest if shortest else float("inf"), name))
+    if not uneven:
+        return []
+    uneven.sort(key=lambda pair: (-pair[0], pair[1]))
+    names = [name for _, name in uneven[:_MOST_NAMES]]
+    if len(uneven) > _MOST_NAMES:
+        names[-1:] = [f"{len(uneven) - _MOST_NAMES + 1} others"]
+    return [
+        f"The training times of some strategies differ by more than a factor of {UNEVEN_RATIO:g} "
+        f"between their own runs: {listing(names)}. Something else was at work on the machine, or "
+        "the machines were different: do not compare training times."
     ]

@@ -110,7 +110,7 @@ the same command continues it'
     if code is None:
         what = "cannot be found"
     elif code >= 0:
-        what = "ended by itself, without a word,"
+        what = "ended by itself, as os._exit() does"
     else:
         name = _name_of_signal(-code)
         what = _SIGNALS.get(name, "was ended by a signal")

@@ -9,7 +9,7 @@ from cl_strategies.errors import DivergedError
 from cl_strategies.printable import printable
 
 #: Characters of a message and of a traceback; a result with more could not be read again.
-LONGEST_MESSAGE, LONGEST_TRACEBACK = 10_000, 200_000
+LONGEST_MESSAGE, LONGEST_TRACEBACK = 2_000, 200_000
 _NOTES: dict[type, str] = {
     SystemExit: " (sys.exit was called within the run)",
     KeyboardInterrupt: " (raised within the run, not by Ctrl-C)",

@@ -93,3 +93,35 @@ def test_a_run_that_was_continued_elsewhere_is_announced(make_record) -> None:
 
 def test_a_fair_comparison_has_no_notice(make_record) -> None:
     assert _notices([make_record(name, seed=seed) for name in "ab" for seed in (0, 1)]) == []
+
+
+def _timed(make_record, **seconds):
+    return [
+        make_record(name, seed=seed, metrics={"train_seconds": value})
+        for name, values in seconds.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_times_that_differ_within_one_strategy_are_announced(make_record) -> None:
+    records = _timed(make_record, even=(10.0, 11.0, 14.0), uneven=(10.0, 31.0, 10.0))
+    (notice,) = _notices(records)
+    assert notice.replace("\u00a0", " ").startswith(
+        "The training times of some strategies differ by more than a factor of 1.5 between their "
+        "own runs: uneven on synthetic-stream (10.0 s to 31.0 s)."
+    )
+    assert "do not compare training times" in notice and " even" not in notice
+
+
+def test_times_are_compared_between_repetitions_that_finished_only(make_record) -> None:
+    records = _timed(make_record, slow=(90.0, 95.0), fast=(1.0, 1.1), short=(0.01, 0.2), one=(3.0,))
+    records += [make_record("slow", seed=7, failed=True)]
+    records += _timed(make_record, unknown=(None, 5.0))
+    assert not [notice for notice in _notices(records) if "training times of" in notice]
+
+
+def test_of_many_uneven_times_the_worst_are_named(make_record) -> None:
+    factors = {f"s{factor}": (2.0, 2.0 * factor) for factor in (2, 3, 4, 5, 6, 7)}
+    (notice,) = _notices(_timed(make_record, **factors))
+    assert notice.index("s7 on") < notice.index("s6 on") < notice.index("s5 on")
+    assert "3 others" in notice and "s2 on" not in notice
