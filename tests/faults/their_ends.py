@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -88,10 +89,8 @@ def forked() -> None:
 
 
 def ctrl_c_kept() -> None:
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    except KeyboardInterrupt:
-        pass
 
 
 def ctrl_c_changed() -> None:

@@ -153,7 +153,7 @@ def _comparison(executor: str, runs: int, epochs: int) -> tuple[Timing, Any]:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         took = time.time() - began
         folders = sorted(out.glob("runs/*"))
-        first = min((folder / ".lock").stat().st_mtime for folder in folders)
+        first = min((folder / "config.toml").stat().st_mtime for folder in folders)
         last = max((folder / "result.json").stat().st_mtime for folder in folders)
         results = [json.loads((folder / "result.json").read_text()) for folder in folders]
     finally:
