@@ -24,6 +24,9 @@ from cl_strategies.experiment.failure import describe, text_of, traceback_of
 
 _Handler = Callable[[int, FrameType | None], Any]
 _FOR_THE_USER = (DataMissingError, StorageError, UserError)
+#: Signals by which a process is told to stop or to hurry. Others tell of what the code does itself,
+#: such as SIGCHLD, from which a loader of data raises that one of its workers was killed.
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 _passing = threading.local()
 
 
@@ -56,7 +59,11 @@ class Boundary:
         #: What a handler of the caller's has raised, such as the KeyboardInterrupt of Ctrl-C.
         self._signalled: BaseException | None = None
         self._handlers = _handlers()
-        self._noting = {number: self._note(call) for number, call in self._handlers.items()}
+        self._noting = {
+            number: self._note(handler)
+            for number, handler in self._handlers.items()
+            if callable(handler)
+        }
         for number, noting in self._noting.items():
             signal.signal(number, noting)
         _passing.error = None
@@ -107,7 +114,8 @@ class Boundary:
 
     def _give_back(self) -> None:
         for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
         self._warnings.__exit__(None, None, None)
         if self._folder is not None:
             with suppress(OSError):
@@ -118,12 +126,13 @@ def _is_main() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _handlers() -> dict[int, _Handler]:
-    """The handlers in Python of all signals. Those of C, and other threads', are left alone."""
+def _handlers() -> dict[int, _Handler | signal.Handlers]:
+    """What is to be done at each signal. Handlers in C, and other threads', are left alone."""
     if not _is_main():
         return {}
-    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    return {number: call for number, call in found.items() if callable(call)}
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    found = {number: signal.getsignal(number) for number in numbers}
+    return {number: handler for number, handler in found.items() if handler is not None}
 
 
 def _folder() -> str | None:

@@ -175,7 +175,10 @@ class _Tasks:
         if count <= RETRIES:
             return Answer(again=True)
         what = str(error).strip().partition("\n")[0] or type(error).__name__
-        reason = f"its node was lost {count} times ({what}); the same command continues it"
+        reason = (
+            f"its node, or its process there, was lost {count} times ({what}); the same command "
+            "continues it"
+        )
         return lost(config, self.out, reason, repeat=self.stamps[config.hash])
 
 

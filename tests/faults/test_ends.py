@@ -43,6 +43,7 @@ SAID = {
     "long": "ValueError: xxx",
     "warned": "UserWarning: now an error",
     "moved": "RuntimeError: elsewhere",
+    "deaf": "RuntimeError: no Ctrl-C any more",
 }
 DIED = {
     "os-exit": "ended by itself, as os._exit() does (exit code 0)",
@@ -179,6 +180,20 @@ def test_what_a_handler_of_the_caller_raises_is_the_caller_s(tmp_path):
 
 def exit_143():
     raise SystemExit(143)
+
+
+def test_what_a_loader_of_data_says_of_its_workers_is_a_failure(tmp_path):
+    """PyTorch's handler stays from the first loader on, and raises when a worker is killed."""
+
+    def worker_was_killed(*arguments):
+        raise RuntimeError("a worker was killed")
+
+    before = signal.signal(signal.SIGCHLD, worker_was_killed)
+    try:
+        record = run(config("forked"), tmp_path)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert record.error["message"] == "RuntimeError: a worker was killed"
 
 
 def test_what_the_caller_s_progress_raises_is_the_caller_s(tmp_path):

@@ -77,6 +77,11 @@ def moved() -> None:
     raise RuntimeError("elsewhere")
 
 
+def deaf() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise RuntimeError("no Ctrl-C any more")
+
+
 def deep() -> None:
     deep()
 
@@ -138,6 +143,7 @@ ENDS = {
     "long": lambda: (_ for _ in ()).throw(ValueError("x" * 10**6)),
     "warned": warned,
     "moved": moved,
+    "deaf": deaf,
 }
 #: Only in a process of its own.
 DEATHS = {
