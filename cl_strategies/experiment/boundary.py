@@ -126,7 +126,7 @@ def _is_main() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _handlers() -> dict[int, _Handler | signal.Handlers]:
+def _handlers() -> dict[int, _Handler | int]:
     """What is to be done at each signal. Handlers in C, and other threads', are left alone."""
     if not _is_main():
         return {}
