@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from typing import Any, cast
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.transforms import blended_transform_factory
 
 from cl_strategies.reports.palette import GRID, INK, MUTED, ROLES, SURFACE, Style
 
@@ -21,6 +22,8 @@ POINTS = 72.0
 _CHARACTER = 0.6
 """Mean width of a character in font sizes."""
 _LONGEST_LABEL = 26
+_FROM_POINT, _FROM_LABEL = 4.0, 1.0
+"""How far a leader stays from the end of its line and from its label, in points."""
 
 _RC = {
     "axes.axisbelow": True,
@@ -166,29 +169,29 @@ def label_ends(
     :param size: of the letters, in points.
     """
     low, high = axes.get_ylim()
-    height = axes.get_position().height * cast(Figure, axes.figure).get_figheight()
-    per_point = (high - low) / (height * POINTS)
-    places = spread([y for _, y in ends.values()], (size + 2.4) * per_point, low, high)
-    mixed = blended_transform_factory(axes.transAxes, axes.transData)
-    for (name, end), place in zip(ends.items(), places, strict=True):
-        axes.annotate(
-            shorten(name),
-            xy=end,
-            xytext=(1.035, place),
-            textcoords=mixed,
-            va="center",
-            size=size,
-            color=INK,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": styles[name].light,
-                "linewidth": 0.9,
-                "shrinkA": 1,
-                "shrinkB": 4,
-                "relpos": (0, 0.5),
-            },
-        )
+    place = axes.get_position()
+    width, height = (
+        place.width * cast(Figure, axes.figure).get_figwidth() * POINTS,
+        place.height * cast(Figure, axes.figure).get_figheight() * POINTS,
+    )
+    places = spread([y for _, y in ends.values()], (size + 2.4) * (high - low) / height, low, high)
+    left, right = axes.get_xlim()
+    to_axes = [((x - left) / (right - left), (y - low) / (high - low)) for x, y in ends.values()]
+    leaders = []
+    for name, (x, y), goal in zip(ends, to_axes, places, strict=True):
+        goal = (goal - low) / (high - low)
+        axes.text(1.035, goal, shorten(name), transform=axes.transAxes, va="center", size=size)
+        long = math.hypot((1.035 - x) * width, (goal - y) * height)
+        near, far = _FROM_POINT / long, 1 - _FROM_LABEL / long
+        leaders.append([(x + share * (1.035 - x), y + share * (goal - y)) for share in (near, far)])
+    lines = LineCollection(
+        leaders,
+        colors=[styles[name].light for name in ends],
+        linewidths=0.9,
+        transform=axes.transAxes,
+        clip_on=False,
+    )
+    axes.add_collection(lines, autolim=False)
 
 
 def edged(style: Style, size: float) -> dict[str, Any]:
