@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import matplotlib.style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.transforms import Transform
 
 from cl_strategies.reports.palette import GRID, INK, MUTED, ROLES, SURFACE, Style
 
@@ -21,6 +24,8 @@ POINTS = 72.0
 """Points in an inch, matplotlib's unit of length."""
 _CHARACTER = 0.6
 """Mean width of a character in font sizes."""
+RISE = 0.35
+"""How far the middle of a digit is above its baseline, in font sizes."""
 _LONGEST_LABEL = 26
 _FROM_POINT, _FROM_LABEL = 4.0, 1.0
 """How far a leader stays from the end of its line and from its label, in points."""
@@ -122,6 +127,44 @@ def shorten(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
 
 
+class Label(Artist):
+    """Text beside a point, its middle at the height of the point.
+
+    Unlike matplotlib's, which loads the outline of every letter first, it is not measured: a
+    report of many strategies has hundreds. Only SVG can hold it.
+
+    :param place: the point, in the coordinates of ``transform``.
+    :param anchor: ``"start"`` or ``"end"``: which end of the text is there.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        place: tuple[float, float],
+        transform: Transform,
+        *,
+        size: float,
+        anchor: str = "start",
+    ) -> None:
+        super().__init__()
+        self.set_transform(transform)
+        self.set_zorder(3)
+        self._text, self._place, self._size, self._anchor = text, place, size, anchor
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Write the element; matplotlib calls this."""
+        svg = cast(RendererSVG, renderer)
+        x, y = self.get_transform().transform(self._place)
+        svg.writer.element(
+            "text",
+            self._text,
+            x=f"{x:.2f}",
+            y=f"{svg.height - y + RISE * self._size:.2f}",
+            style=f"font-size: {self._size:g}px; font-family: 'DejaVu Sans'; "
+            f"text-anchor: {self._anchor}; fill: {INK}",
+        )
+
+
 def text_width(labels: Sequence[str], size: float) -> float:
     """About how wide the longest of ``labels`` is, in inches, at ``size`` points."""
     return max((len(label) for label in labels), default=0) * size * _CHARACTER / POINTS
@@ -180,7 +223,7 @@ def label_ends(
     leaders = []
     for name, (x, y), goal in zip(ends, to_axes, places, strict=True):
         goal = (goal - low) / (high - low)
-        axes.text(1.035, goal, shorten(name), transform=axes.transAxes, va="center", size=size)
+        axes.add_artist(Label(shorten(name), (1.035, goal), axes.transAxes, size=size))
         long = math.hypot((1.035 - x) * width, (goal - y) * height)
         near, far = _FROM_POINT / long, 1 - _FROM_LABEL / long
         leaders.append([(x + share * (1.035 - x), y + share * (goal - y)) for share in (near, far)])

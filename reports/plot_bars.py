@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from cl_strategies.reports.drawing import drawing_style, new_axes, shorten, text_width, to_svg
+from cl_strategies.reports.drawing import (
+    Label,
+    drawing_style,
+    new_axes,
+    shorten,
+    text_width,
+    to_svg,
+)
 from cl_strategies.reports.formatting import plain, scale_of, show
 from cl_strategies.reports.palette import INK, MUTED, SURFACE, Style
 from cl_strategies.reports.tables import SummaryRow
@@ -61,7 +68,8 @@ def forgetting_svg(rows: Sequence[SummaryRow], styles: Mapping[str, Style], key:
         )
         for y, row in enumerate(drawn):
             end = 100 * max(0.0, *row.values, row.mean + _known(row.std))
-            axes.text(end + room, y, plain(100 * row.mean, 1), va="center", size=_LABEL)
+            text, place = plain(100 * row.mean, 1), (end + room, y)
+            axes.add_artist(Label(text, place, axes.transData, size=_LABEL))
         return to_svg(axes, key, [styles[row.strategy] for row in drawn])
 
 
@@ -97,7 +105,8 @@ def memory_svg(
         _draw_bars(axes, owns, kept, colors, 0.85)
         for y, (_, own, state) in enumerate(drawn):
             text = show(own, "bytes") + (f" + {show(state, 'bytes')}" if state else "")
-            axes.text((own + state + 0.015 * largest) / size, y, text, va="center", size=7.5)
+            place = ((own + state + 0.015 * largest) / size, y)
+            axes.add_artist(Label(text, place, axes.transData, size=7.5))
         return to_svg(axes, key, [styles[name] for name, _, _ in drawn])
 
 
@@ -135,7 +144,7 @@ def _bar_axes(names: Sequence[str], title: str) -> Axes:
     axes.set_yticks([])
     beside = axes.get_yaxis_transform()
     for y, label in enumerate(labels):
-        axes.text(-0.012, y, label, transform=beside, ha="right", va="center", size=_LABEL)
+        axes.add_artist(Label(label, (-0.012, y), beside, size=_LABEL, anchor="end"))
     axes.spines[:].set_visible(False)
     axes.axvline(0, color=MUTED, linewidth=0.7)
     axes.set_xlabel(title)

@@ -14,6 +14,7 @@ from matplotlib.transforms import Affine2D
 
 from cl_strategies.reports.drawing import (
     POINTS,
+    Label,
     drawing_style,
     edged,
     new_axes,
@@ -135,7 +136,7 @@ def _place_labels(axes: Axes, points: Sequence[tuple[str, float, float]]) -> Non
         dx, dy = places[_cheapest(np.array(places), px, py, width, height, np.array(taken), inside)]
         taken.append((px + dx, py + dy - height / 2, px + dx + width, py + dy + height / 2))
         left, low, right, high = taken[-1]
-        axes.text(left, py + dy, label, transform=points_on_page, va="center", size=_LABEL)
+        axes.add_artist(Label(label, (left, py + dy), points_on_page, size=_LABEL))
         if math.hypot(dx + (width if dx < 0 else 0), dy) > 16:
             end = (min(max(px, left), right), min(max(py, low), high))
             share = _FROM_POINT / math.dist((px, py), end)

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from cl_strategies.reports.curves import Array
-from cl_strategies.reports.drawing import POINTS, drawing_style, new_axes, to_svg
+from cl_strategies.reports.drawing import POINTS, RISE, drawing_style, new_axes, to_svg
 from cl_strategies.reports.palette import MUTED, SURFACE
 
 LARGEST_WITH_VALUES = 10
@@ -25,8 +25,6 @@ LARGEST_WITH_VALUES = 10
 _COLOURS = colormaps["viridis"]
 _SIDE, _SMALL_SIDE, _SMALL = 3.0 * POINTS, 2.3 * POINTS, 5
 _LEFT, _RIGHT, _BOTTOM, _TOP = (POINTS * margin for margin in (0.42, 0.12, 0.42, 0.06))
-_RISE = 0.35
-"""How far the middle of a digit is above its baseline, in font sizes."""
 
 
 def matrix_svg(matrix: Array, key: str) -> str:
@@ -47,7 +45,7 @@ def matrix_svg(matrix: Array, key: str) -> str:
     ]
     for tick in _ticks(tasks):
         place = (tick - 0.5) / tasks
-        x, y = _LEFT + place * width, _TOP + place * height + 8 * _RISE
+        x, y = _LEFT + place * width, _TOP + place * height + 8 * RISE
         parts.append(_text(str(tick), x, side - _BOTTOM + 9.6, 8, _MUTED))
         parts.append(_text(str(tick), _LEFT - 3.5, y, 8, _MUTED, anchor="end"))
     x, y = _LEFT + width / 2, _TOP + height / 2
@@ -101,7 +99,7 @@ def _numbered(percent: Array, width: float, height: float) -> Iterator[str]:
         bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.42
         text = f"{value:.1f}" if tasks <= _SMALL else f"{value:.0f}"
         ink = "#101418" if bright else "#ffffff"
-        yield _text(text, x + wide / 2, y + high / 2 + size * _RISE, size, ink)
+        yield _text(text, x + wide / 2, y + high / 2 + size * RISE, size, ink)
 
 
 def _image(percent: Array, width: float, height: float) -> Iterator[str]:
