@@ -94,13 +94,13 @@ def test_halrp_beats_fine_tuning_and_stays_near_single_task_training(permuted):
     results = {}
     for kind in (Naive, SingleTask, HALRP):
         results[kind] = []
-        for seed in range(2):
+        for seed in range(3):
             torch.manual_seed(seed)
             options = {"max_growth": 0.15} if kind is HALRP else {}  # heads alone take 0.05 here
             learner = strategy(kind, network(permuted, (128, 128)), lr=5e-3, epochs=6, **options)
             learner.train(permuted.train_stream)
             results[kind].append(sum(accuracies(learner, permuted.test_stream)) / 4)
-    naive, single, ours = (sum(values) / 2 for values in results.values())
+    naive, single, ours = (sum(values) / 3 for values in results.values())
     assert ours > naive + 0.05
     assert ours > single - 0.07
     assert all(a > b for a, b in zip(results[HALRP], results[Naive], strict=True))
