@@ -2,11 +2,12 @@
 
 An editable install hides what a wheel lacks: a sub-package that is not listed, a template
 that is not packaged. mypy runs here too, since it cannot follow an editable install that
-maps folders.
+maps folders. And pip must leave the torch alone that is there already, by the README's command.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,27 @@ def call(*command: str | Path, cwd: Path) -> None:
     subprocess.run([str(part) for part in command], cwd=cwd, check=True, env=environment)
 
 
+def check_torch_stays(python: Path, wheel: Path, folder: Path) -> None:
+    """Ask pip what it would install by the README's command; nothing is downloaded but metadata.
+
+    :raises SystemExit: if that is another torch, or CUDA.
+    """
+    show = (python, "-c", "import importlib.metadata as m; print(m.version('torch'))")
+    done = subprocess.run([str(part) for part in show], check=True, capture_output=True, text=True)
+    torch = done.stdout.strip()
+    report = folder / "report.json"
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    call(*pip, "--dry-run", "--report", report, wheel, f"torch=={torch}", cwd=folder)
+    planned = {
+        item["metadata"]["name"].lower(): item["metadata"]["version"]
+        for item in json.loads(report.read_text())["install"]
+    }
+    wrong = [name for name in planned if name in ("torch", "triton") or "nvidia" in name]
+    if wrong or "torchvision" not in planned:
+        sys.exit(f"beside torch {torch}, pip would install {wrong or planned}")
+    print(f"beside torch {torch}, pip takes torchvision {planned['torchvision']} and no torch")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -37,6 +59,7 @@ def main() -> None:
         pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         pinned = ("-c", ROOT / "constraints.txt")
         call(*pip, *pinned, "torch", cwd=folder)
+        check_torch_stays(python, wheel, folder)
         call(*pip, *pinned, wheel, "mypy", "types-tqdm", cwd=folder)
         check = "import cl_strategies, pathlib; print(pathlib.Path(cl_strategies.__file__).parent)"
         call(python, "-c", check, cwd=folder)

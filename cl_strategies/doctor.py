@@ -14,6 +14,7 @@ from pathlib import Path
 from cl_strategies import __version__, compat
 from cl_strategies.checkout import is_checkout
 from cl_strategies.errors import UserError
+from cl_strategies.torch_release import install_command, installed, wanted_torch
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ def _packages() -> Iterator[Finding]:
     yield Finding("python", platform.python_version())
     for name in PACKAGES:
         yield _package(name, package_version(name))
+    yield _torch_kept()
     ray = package_version("ray")
-    yield Finding("ray", ray or "not installed", "" if ray else "optional: cl-strategies[ray]")
+    optional = f"optional: {install_command('cl-strategies[ray]')}"
+    yield Finding("ray", ray or "not installed", "" if ray else optional)
     patched = compat.patched_operators()
     yield Finding(
         "patched",
@@ -92,6 +95,24 @@ def _own_package() -> Finding:
     )
 
 
+def _torch_kept() -> Finding:
+    """Whether torchvision was built for the torch that is here, and what keeps pip from another."""
+    torch, wanted = installed("torch"), wanted_torch()
+    if torch is None or wanted is None:
+        return Finding("torch's pair", "unknown: torch or torchvision is missing, or names no pair")
+    if torch.partition("+")[0] != wanted:
+        return Finding(
+            "torch's pair",
+            f"torchvision {installed('torchvision')} was built for torch {wanted}, not {torch}",
+            f"{install_command('torchvision')}, which takes the torchvision of this torch",
+        )
+    return Finding(
+        "torch's pair",
+        f"torchvision {installed('torchvision')} was built for this torch; to install more and "
+        f"keep both, end pip's command with torch=={torch}",
+    )
+
+
 def _third_parties() -> Iterator[Finding]:
     """What other packages register, and what of it cannot be used."""
     from cl_strategies.registry import KINDS, registry
@@ -106,7 +127,7 @@ def _third_parties() -> Iterator[Finding]:
 
 def _package(name: str, version: str | None) -> Finding:
     module = {"avalanche-lib": "avalanche", "scikit-learn": "sklearn"}.get(name, name)
-    install = f"pip install -c constraints.txt {name}"
+    install = install_command(name)
     if version is None:
         return Finding(name, "not installed", install, fatal=True)
     try:

@@ -117,8 +117,10 @@ class Entry:
 
     def _is_list(self, key: str, value: Any) -> bool:
         """Whether ``value`` is a list where the annotation allows one besides a single value."""
+        if not isinstance(value, list | tuple):
+            return False
         annotation = str(inspect.signature(self.load()).parameters[key].annotation)
-        return isinstance(value, list | tuple) and "| Sequence[" in annotation
+        return "| Sequence[" in annotation
 
     def _check_annotated(self, key: str, value: Any) -> None:
         """:raises UserError: for a value of another type than ``int | None`` and the like say."""

@@ -48,7 +48,7 @@ def shared_settings(groups: Sequence[Group]) -> list[tuple[str, tuple[tuple[str,
     result = []
     for benchmark in sorted({group.benchmark for group in groups}):
         configs = [
-            {key: section for key, section in record.config.items() if key not in _OF_A_METHOD}
+            flatten({k: table for k, table in record.config.items() if k not in _OF_A_METHOD})
             for group in groups
             if group.benchmark == benchmark
             for record in group.records
@@ -58,7 +58,7 @@ def shared_settings(groups: Sequence[Group]) -> list[tuple[str, tuple[tuple[str,
             for key, found in _values(configs).items()
             if key != "benchmark.name"
             and len(found) == 1
-            and all(key in flatten(config) for config in configs)
+            and all(key in config for config in configs)
         )
         result.append((benchmark, shared))
     return result

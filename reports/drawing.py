@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import matplotlib.style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.transforms import blended_transform_factory
+from matplotlib.transforms import Transform
 
 from cl_strategies.reports.palette import GRID, INK, MUTED, ROLES, SURFACE, Style
 
@@ -20,7 +24,11 @@ POINTS = 72.0
 """Points in an inch, matplotlib's unit of length."""
 _CHARACTER = 0.6
 """Mean width of a character in font sizes."""
+RISE = 0.35
+"""How far the middle of a digit is above its baseline, in font sizes."""
 _LONGEST_LABEL = 26
+_FROM_POINT, _FROM_LABEL = 4.0, 1.0
+"""How far a leader stays from the end of its line and from its label, in points."""
 
 _RC = {
     "axes.axisbelow": True,
@@ -119,6 +127,44 @@ def shorten(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
 
 
+class Label(Artist):
+    """Text beside a point, its middle at the height of the point.
+
+    Unlike matplotlib's, which loads the outline of every letter first, it is not measured: a
+    report of many strategies has hundreds. Only SVG can hold it.
+
+    :param place: the point, in the coordinates of ``transform``.
+    :param anchor: ``"start"`` or ``"end"``: which end of the text is there.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        place: tuple[float, float],
+        transform: Transform,
+        *,
+        size: float,
+        anchor: str = "start",
+    ) -> None:
+        super().__init__()
+        self.set_transform(transform)
+        self.set_zorder(3)
+        self._text, self._place, self._size, self._anchor = text, place, size, anchor
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Write the element; matplotlib calls this."""
+        svg = cast(RendererSVG, renderer)
+        x, y = self.get_transform().transform(self._place)
+        svg.writer.element(
+            "text",
+            self._text,
+            x=f"{x:.2f}",
+            y=f"{svg.height - y + RISE * self._size:.2f}",
+            style=f"font-size: {self._size:g}px; font-family: 'DejaVu Sans'; "
+            f"text-anchor: {self._anchor}; fill: {INK}",
+        )
+
+
 def text_width(labels: Sequence[str], size: float) -> float:
     """About how wide the longest of ``labels`` is, in inches, at ``size`` points."""
     return max((len(label) for label in labels), default=0) * size * _CHARACTER / POINTS
@@ -166,29 +212,29 @@ def label_ends(
     :param size: of the letters, in points.
     """
     low, high = axes.get_ylim()
-    height = axes.get_position().height * cast(Figure, axes.figure).get_figheight()
-    per_point = (high - low) / (height * POINTS)
-    places = spread([y for _, y in ends.values()], (size + 2.4) * per_point, low, high)
-    mixed = blended_transform_factory(axes.transAxes, axes.transData)
-    for (name, end), place in zip(ends.items(), places, strict=True):
-        axes.annotate(
-            shorten(name),
-            xy=end,
-            xytext=(1.035, place),
-            textcoords=mixed,
-            va="center",
-            size=size,
-            color=INK,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": styles[name].light,
-                "linewidth": 0.9,
-                "shrinkA": 1,
-                "shrinkB": 4,
-                "relpos": (0, 0.5),
-            },
-        )
+    place = axes.get_position()
+    width, height = (
+        place.width * cast(Figure, axes.figure).get_figwidth() * POINTS,
+        place.height * cast(Figure, axes.figure).get_figheight() * POINTS,
+    )
+    places = spread([y for _, y in ends.values()], (size + 2.4) * (high - low) / height, low, high)
+    left, right = axes.get_xlim()
+    to_axes = [((x - left) / (right - left), (y - low) / (high - low)) for x, y in ends.values()]
+    leaders = []
+    for name, (x, y), goal in zip(ends, to_axes, places, strict=True):
+        goal = (goal - low) / (high - low)
+        axes.add_artist(Label(shorten(name), (1.035, goal), axes.transAxes, size=size))
+        long = math.hypot((1.035 - x) * width, (goal - y) * height)
+        near, far = _FROM_POINT / long, 1 - _FROM_LABEL / long
+        leaders.append([(x + share * (1.035 - x), y + share * (goal - y)) for share in (near, far)])
+    lines = LineCollection(
+        leaders,
+        colors=[styles[name].light for name in ends],
+        linewidths=0.9,
+        transform=axes.transAxes,
+        clip_on=False,
+    )
+    axes.add_collection(lines, autolim=False)
 
 
 def edged(style: Style, size: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,15 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def literal(value: Any) -> str:
     """A configuration value as text."""
+    return _short_literal(value) if type(value) in (str, int, bool) else _literal(value)
+
+
+def _literal(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+#: The values of a run are mostly those of other runs. (Not of floats: 0.0 equals -0.0.)
+_short_literal = lru_cache(maxsize=4096, typed=True)(_literal)
 
 
 def _variants(

@@ -24,7 +24,8 @@ def decoded(raw: bytes) -> Any:
         )
     except RecursionError as error:
         raise _too_deep() from error
-    _check_depth(data)
+    if raw.count(b"[") + raw.count(b"{") > _DEEPEST:  # fewer cannot be nested as deep
+        _check_depth(data)
     if b"\\u" in raw:  # JSON can spell halves of characters, which nothing can write down
         json.dumps(data, ensure_ascii=False).encode()
     return data

@@ -6,8 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 
-from cl_strategies.reports.drawing import drawing_style, new_axes, shorten, text_width, to_svg
+from cl_strategies.reports.drawing import (
+    Label,
+    drawing_style,
+    new_axes,
+    shorten,
+    text_width,
+    to_svg,
+)
 from cl_strategies.reports.formatting import plain, scale_of, show
 from cl_strategies.reports.palette import INK, MUTED, SURFACE, Style
 from cl_strategies.reports.tables import SummaryRow
@@ -33,27 +41,35 @@ def forgetting_svg(rows: Sequence[SummaryRow], styles: Mapping[str, Style], key:
         least = min(0.0, *(100 * min(*row.values, row.mean - _known(row.std)) for row in drawn))
         axes.set_xlim(1.06 * least, max(reach, 1.0) * 1.14)
         room = (max(reach, 1.0) * 1.14 - 1.06 * least) / 60
+        colors = [styles[row.strategy].light for row in drawn]
+        means = [100 * row.mean for row in drawn]
+        _draw_bars(axes, [0.0] * len(drawn), means, colors, 0.8)
+        spreads = [(y, row) for y, row in enumerate(drawn) if not math.isnan(row.std)]
+        if spreads:
+            axes.errorbar(
+                [100 * row.mean for _, row in spreads],
+                [y for y, _ in spreads],
+                xerr=[100 * row.std for _, row in spreads],
+                color=INK,
+                linestyle="",
+                elinewidth=1,
+                capsize=2.5,
+            )
+        axes.plot(
+            [100 * value for row in drawn if row.n > 1 for value in row.values],
+            [y for y, row in enumerate(drawn) if row.n > 1 for _ in row.values],
+            linestyle="",
+            marker="o",
+            markersize=3.6,
+            markerfacecolor=INK,
+            markeredgecolor=SURFACE,
+            markeredgewidth=0.6,
+            zorder=4,
+        )
         for y, row in enumerate(drawn):
-            style = styles[row.strategy]
-            axes.barh(y, 100 * row.mean, height=0.62, color=style.light, alpha=0.8, linewidth=0)
-            if not math.isnan(row.std):
-                axes.errorbar(
-                    100 * row.mean, y, xerr=100 * row.std, color=INK, linewidth=1, capsize=2.5
-                )
-            if row.n > 1:
-                axes.plot(
-                    [100 * value for value in row.values],
-                    [y] * row.n,
-                    linestyle="",
-                    marker="o",
-                    markersize=3.6,
-                    markerfacecolor=INK,
-                    markeredgecolor=SURFACE,
-                    markeredgewidth=0.6,
-                    zorder=4,
-                )
             end = 100 * max(0.0, *row.values, row.mean + _known(row.std))
-            axes.text(end + room, y, plain(100 * row.mean, 1), va="center", size=_LABEL)
+            text, place = plain(100 * row.mean, 1), (end + room, y)
+            axes.add_artist(Label(text, place, axes.transData, size=_LABEL))
         return to_svg(axes, key, [styles[row.strategy] for row in drawn])
 
 
@@ -82,24 +98,41 @@ def memory_svg(
             [name for name, _, _ in drawn], f"memory at the end of the stream ({unit})"
         )
         axes.set_xlim(0, 1.42 * max(largest / size, 1e-9))
-        for y, (name, own, state) in enumerate(drawn):
-            axes.barh(y, own / size, height=0.62, color=MUTED, alpha=0.35, linewidth=0)
-            axes.barh(
-                y,
-                state / size,
-                left=own / size,
-                height=0.62,
-                color=styles[name].light,
-                alpha=0.85,
-                linewidth=0,
-            )
+        owns = [own / size for _, own, _ in drawn]
+        kept = [state / size for _, _, state in drawn]
+        colors = [styles[name].light for name, _, _ in drawn]
+        _draw_bars(axes, [0.0] * len(drawn), owns, [MUTED] * len(drawn), 0.35)
+        _draw_bars(axes, owns, kept, colors, 0.85)
+        for y, (_, own, state) in enumerate(drawn):
             text = show(own, "bytes") + (f" + {show(state, 'bytes')}" if state else "")
-            axes.text((own + state + 0.015 * largest) / size, y, text, va="center", size=7.5)
+            place = ((own + state + 0.015 * largest) / size, y)
+            axes.add_artist(Label(text, place, axes.transData, size=7.5))
         return to_svg(axes, key, [styles[name] for name, _, _ in drawn])
 
 
 def _known(std: float) -> float:
     return 0.0 if math.isnan(std) else std
+
+
+def _draw_bars(
+    axes: Axes,
+    starts: Sequence[float],
+    lengths: Sequence[float],
+    colors: Sequence[str],
+    alpha: float,
+) -> None:
+    """A bar in each row, all as one collection: matplotlib's bars are an artist each."""
+    corners = [
+        [
+            (start, y - 0.31),
+            (start + length, y - 0.31),
+            (start + length, y + 0.31),
+            (start, y + 0.31),
+        ]
+        for y, (start, length) in enumerate(zip(starts, lengths, strict=True))
+    ]
+    bars = PolyCollection(corners, facecolors=colors, alpha=alpha, linewidths=0)
+    axes.add_collection(bars, autolim=False)
 
 
 def _bar_axes(names: Sequence[str], title: str) -> Axes:
@@ -108,8 +141,10 @@ def _bar_axes(names: Sequence[str], title: str) -> Axes:
     height = _ROW * len(names) + 0.55
     axes = new_axes(_WIDTH, height, (left, 0.12, 0.45, 0.1))
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), labels, size=_LABEL, color=INK)
-    axes.grid(False, axis="y")
+    axes.set_yticks([])
+    beside = axes.get_yaxis_transform()
+    for y, label in enumerate(labels):
+        axes.add_artist(Label(label, (-0.012, y), beside, size=_LABEL, anchor="end"))
     axes.spines[:].set_visible(False)
     axes.axvline(0, color=MUTED, linewidth=0.7)
     axes.set_xlabel(title)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import Affine2D
 
 from cl_strategies.reports.drawing import (
     POINTS,
+    Label,
     drawing_style,
     edged,
     new_axes,
@@ -24,6 +29,8 @@ from cl_strategies.reports.tables import SummaryRow
 _WIDTH, _HEIGHT, _LABEL = 4.8, 3.3, 8.0
 _MARGINS = (0.5, 0.15, 0.45, 0.15)
 _LOG_FROM = 8.0
+_FROM_POINT = 5.0
+"""How far a leader stays from its point, in points of the page."""
 _SHORTEST = 1e-9  # no clock measures less, and logarithms of nearly nothing have no place
 Box = tuple[float, float, float, float]
 
@@ -50,28 +57,37 @@ def cost_svg(
     with drawing_style():
         axes = new_axes(_WIDTH, _HEIGHT, _MARGINS)
         size, unit = _set_axes(axes, drawn)
+        _draw_spreads(axes, drawn, styles, size)
         for accuracy, time in drawn:
-            style = styles[accuracy.strategy]
-            axes.errorbar(
-                time.mean / size,
-                100 * accuracy.mean,
-                xerr=None if math.isnan(time.std) else _below(time.std, time.mean) / size,
-                yerr=None if math.isnan(accuracy.std) else 100 * accuracy.std,
-                color=style.light,
-                ecolor=style.light,
-                elinewidth=1,
-                linestyle="",
-                **edged(style, 8),
-            )
+            marks = edged(styles[accuracy.strategy], 8)
+            axes.plot([time.mean / size], [100 * accuracy.mean], linestyle="", **marks)
         axes.set_xlabel(f"training time of the whole stream ({unit})")
         axes.set_ylabel("average accuracy (%)")
         _place_labels(axes, [(a.strategy, t.mean / size, 100 * a.mean) for a, t in drawn])
         return to_svg(axes, key, [styles[row.strategy] for row, _ in drawn])
 
 
+def _draw_spreads(
+    axes: Axes,
+    drawn: Sequence[tuple[SummaryRow, SummaryRow]],
+    styles: Mapping[str, Style],
+    size: float,
+) -> None:
+    """A cross of one standard deviation to either side, where they are known."""
+    lines, colors = [], []
+    for accuracy, time in drawn:
+        x, y = time.mean / size, 100 * accuracy.mean
+        dx, dy = _below(time.std, time.mean) / size, 100 * accuracy.std
+        for ends in ([(x - dx, y), (x + dx, y)], [(x, y - dy), (x, y + dy)]):
+            if not any(math.isnan(value) for end in ends for value in end):
+                lines.append(ends)
+                colors.append(styles[accuracy.strategy].light)
+    axes.add_collection(LineCollection(lines, colors=colors, linewidths=1), autolim=False)
+
+
 def _below(std: float, mean: float) -> float:
     """A whisker that does not reach zero, where a logarithmic axis has no place."""
-    return min(std, 0.95 * mean)
+    return std if math.isnan(std) else min(std, 0.95 * mean)
 
 
 def _set_axes(axes: Axes, drawn: Sequence[tuple[SummaryRow, SummaryRow]]) -> tuple[float, str]:
@@ -111,26 +127,24 @@ def _place_labels(axes: Axes, points: Sequence[tuple[str, float, float]]) -> Non
         (_WIDTH - _MARGINS[1]) * POINTS,
         (_HEIGHT - _MARGINS[3]) * POINTS,
     )
-    for (name, x, y), (px, py) in zip(points, spots, strict=True):
+    points_on_page = Affine2D().scale(1 / POINTS) + axes.figure.dpi_scale_trans
+    leaders = []
+    for (name, _, _), (px, py) in zip(points, spots, strict=True):
         label = shorten(name)
         width, height = text_width([label], _LABEL) * POINTS + 4, _LABEL + 2
-        best = min(
-            _candidates(width, height), key=lambda c: _cost(c, px, py, width, height, taken, inside)
-        )
-        dx, dy = best
+        places = _candidates(width, height)
+        dx, dy = places[_cheapest(np.array(places), px, py, width, height, np.array(taken), inside)]
         taken.append((px + dx, py + dy - height / 2, px + dx + width, py + dy + height / 2))
-        far = math.hypot(dx + (width if dx < 0 else 0), dy) > 16
-        axes.annotate(
-            label,
-            xy=(x, y),
-            xytext=(dx, dy),
-            textcoords="offset points",
-            va="center",
-            size=_LABEL,
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkB": 5}
-            if far
-            else None,
-        )
+        left, low, right, high = taken[-1]
+        axes.add_artist(Label(label, (left, py + dy), points_on_page, size=_LABEL))
+        if math.hypot(dx + (width if dx < 0 else 0), dy) > 16:
+            end = (min(max(px, left), right), min(max(py, low), high))
+            share = _FROM_POINT / math.dist((px, py), end)
+            leaders.append([(px + share * (end[0] - px), py + share * (end[1] - py)), end])
+    lines = LineCollection(
+        leaders, colors=MUTED, linewidths=0.6, transform=points_on_page, clip_on=False
+    )
+    axes.add_collection(lines, autolim=False)
 
 
 def _candidates(width: float, height: float) -> list[tuple[float, float]]:
@@ -144,22 +158,25 @@ def _candidates(width: float, height: float) -> list[tuple[float, float]]:
     return near + far
 
 
-def _cost(
-    candidate: tuple[float, float],
+def _cheapest(
+    candidates: npt.NDArray[np.float64],
     x: float,
     y: float,
     width: float,
     height: float,
-    taken: Sequence[Box],
+    taken: npt.NDArray[np.float64],
     inside: Box,
-) -> tuple[float, float]:
-    left, middle = x + candidate[0], y + candidate[1]
-    box = (left, middle - height / 2, left + width, middle + height / 2)
-    overlap = sum(
-        max(0.0, min(box[2], other[2]) - max(box[0], other[0]))
-        * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
-        for other in taken
-    )
-    outside = max(0.0, inside[0] - box[0]) + max(0.0, box[2] - inside[2])
-    outside += max(0.0, inside[1] - box[1]) + max(0.0, box[3] - inside[3])
-    return overlap + 20 * outside, math.hypot(candidate[0], candidate[1])
+) -> int:
+    """Which place covers least of what is taken (or lies outside), and of these the nearest.
+
+    :param candidates: places of the label's left end, relative to the point (x, y) (C, 2).
+    :param taken: left, bottom, right and top of what must not be covered (B, 4).
+    """
+    left, middle = x + candidates[:, 0], y + candidates[:, 1]
+    low, high, right = middle - height / 2, middle + height / 2, left + width
+    wide = np.minimum.outer(right, taken[:, 2]) - np.maximum.outer(left, taken[:, 0])
+    tall = np.minimum.outer(high, taken[:, 3]) - np.maximum.outer(low, taken[:, 1])
+    overlap = (wide.clip(0) * tall.clip(0)).sum(axis=1)
+    outside = (inside[0] - left).clip(0) + (right - inside[2]).clip(0)
+    outside += (inside[1] - low).clip(0) + (high - inside[3]).clip(0)
+    return int(np.lexsort((np.hypot(*candidates.T), overlap + 20 * outside))[0])

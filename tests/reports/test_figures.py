@@ -4,12 +4,16 @@ import re
 import sys
 
 import matplotlib
+import matplotlib.figure
 import numpy as np
 import pytest
 
+from cl_strategies.reports.collection import Collection, Run
+from cl_strategies.reports.content import content_of
 from cl_strategies.reports.curves import mean_matrix, seen_accuracy
 from cl_strategies.reports.figures import curve_figures, forgetting_figures
 from cl_strategies.reports.grouping import group_records
+from cl_strategies.reports.page import html_text
 from cl_strategies.reports.palette import assign_styles
 from cl_strategies.reports.plot_curves import curves_svg
 from cl_strategies.reports.plot_matrices import matrix_svg
@@ -99,3 +103,44 @@ def test_the_users_matplotlib_settings_do_not_matter(make_record) -> None:
 def test_dollar_signs_in_names_are_not_mathematics(make_record) -> None:
     svg = curves_svg(group_records([make_record("$x_1$")]), assign_styles({"$x_1$": "a"}), "key")
     assert ">$x_1$</text>" in svg
+
+
+def test_more_strategies_make_no_more_figures_of_matplotlib(make_record, monkeypatch) -> None:
+    """Drawing a heat map for each took four fifths of a report of fifty variants."""
+    saved: list[int] = []
+    save = matplotlib.figure.Figure.savefig
+    monkeypatch.setattr(
+        matplotlib.figure.Figure,
+        "savefig",
+        lambda self, *args, **kwargs: (saved.append(1), save(self, *args, **kwargs))[1],
+    )
+    counts = []
+    for strategies in (2, 12):
+        records = [make_record(f"s{k}", keep=0.6 + 0.02 * k) for k in range(strategies)]
+        saved.clear()
+        html_text(
+            content_of(
+                Collection(runs=tuple(Run(directory=r.config_hash, record=r) for r in records)),
+                "title",
+            )
+        )
+        counts.append(len(saved))
+    assert counts[0] == counts[1] > 0
+
+
+def test_a_number_stands_in_its_cell() -> None:
+    svg = matrix_svg(np.array([[0.125, np.nan], [0.5, 0.75]]), "key")
+    cells = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', svg)
+    texts = {
+        text: (float(x), float(y))
+        for x, y, text in re.findall(
+            r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>(12\.5|50\.0|75\.0)<', svg
+        )
+    }
+    assert len(cells) == len(texts) == 3
+    for (x, y, width, height), text in zip(
+        (map(float, cell) for cell in cells), ("12.5", "50.0", "75.0"), strict=True
+    ):
+        assert x < texts[text][0] < x + width and y < texts[text][1] < y + height
+    assert texts["12.5"][0] == texts["50.0"][0] < texts["75.0"][0]
+    assert texts["12.5"][1] < texts["50.0"][1] == texts["75.0"][1]

@@ -110,7 +110,7 @@ def test_the_state_counts_importances_and_stored_images():
     assert state_bytes(made) - images - 2 * 4 * parameters in range(8 * 10 + 1)  # class counts
 
 
-@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("bits", [pytest.param(4, marks=pytest.mark.slow), 2])
 def test_it_forgets_less_than_fine_tuning_of_the_same_network(bits):
     benchmark = stream(n_experiences=5, fraction=0.5)
     options = {"epochs": 6}
