@@ -20,8 +20,16 @@ from cl_strategies.experiment.build import build_benchmark, build_model, build_s
 from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, joined, resolve_device
+from cl_strategies.experiment.identity import (
+    Identities,
+    Told,
+    continued,
+    identity_of_training,
+    read_not_computed,
+)
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
 from cl_strategies.experiment.portable import kernels
+from cl_strategies.experiment.rerun import ask, conclude, place_of
 from cl_strategies.experiment.rows import (
     COLUMNS,
     accuracy_matrix,
@@ -56,6 +64,8 @@ def run(
     progress: Progress | None = None,
     wait: bool = True,
     repeat: int | None = None,
+    rerun: bool = False,
+    told: Told | None = None,
 ) -> RunRecord:
     """Do the run that ``config`` describes, or what is left of it.
 
@@ -63,21 +73,33 @@ def run(
     experience with the same numbers as if it had not been interrupted. A run that diverges or
     fails is recorded with its reason, and returned like any other.
 
+    A run that was done with other data is no answer. One that was done by other code is; it is
+    said what differs (:mod:`cl_strategies.experiment.identity`).
+
     :param out: the run directory becomes ``out/runs/<slug>``.
     :param progress: told after each experience.
     :param wait: for another process that is doing this run.
     :param repeat: the stamp (:meth:`~cl_strategies.experiment.rundir.RunDirectory.stamp`) of a
         failure to try again; the one that is there now, if not given.
+    :param rerun: do a finished run again, from its first experience; the old result is there
+        until the new one is (:mod:`cl_strategies.experiment.rerun`).
+    :param told: what is to be known of a result that is read and not computed; logged, if not
+        given: as a warning if anything differs.
     :raises RunBusyError: if another process is doing this run, and ``wait`` is false.
     :raises DataMissingError: if its data are not here, or damaged; this is recorded, too.
     :raises UserError: for bad input: an option out of range, a damaged checkpoint, a folder
-        that cannot be written to, a portable run in a process that cannot do one.
+        that cannot be written to, a portable run in a process that cannot do one; for a run that
+        was done, or begun, with other data.
     """
+    if rerun:
+        ask([config], out)
     directory = RunDirectory(out, config)
     repeat = directory.stamp() if repeat is None else repeat
     with directory.owned(wait=wait):
+        directory = place_of(out, config)
         done = directory.outcome(repeat=repeat)
         if done is not None:
+            _tell(directory, done, told)
             return done
         training: _Training | None = None
         error: dict[str, str] | None = None
@@ -86,7 +108,7 @@ def run(
                 training = _Training(config, directory)
                 training.proceed(progress or (lambda done, total: None))
             except DataMissingError as reason:
-                directory.conclude(_record(config, training, _describe("error", reason)))
+                conclude(directory, out, _record(config, training, _describe("error", reason)))
                 raise
             except StorageError:
                 raise
@@ -97,7 +119,18 @@ def run(
                     raise  # of the configuration or the checkpoint
                 error = _describe("error", reason)
                 logger.warning("%s failed: %s", config.slug, error["message"])
-        return directory.conclude(_record(config, training, error))
+        return conclude(directory, out, _record(config, training, error))
+
+
+def _tell(directory: RunDirectory, done: RunRecord, told: Told | None) -> None:
+    """:raises UserError: if the run was done with other data."""
+    difference = Identities().difference(directory, done)
+    text = read_not_computed(directory, done, difference)
+    if told is not None:
+        told(text)
+    else:
+        level = logging.WARNING if difference else logging.INFO
+        logger.log(level, "%s: %s", directory.config.slug, text)
 
 
 def abandon(config: ExperimentConfig, out: str | Path, reason: str) -> None:
@@ -109,9 +142,10 @@ def abandon(config: ExperimentConfig, out: str | Path, reason: str) -> None:
     directory = RunDirectory(out, config)
     repeat = directory.stamp()
     with directory.owned(wait=False):
+        directory = place_of(out, config)
         if directory.outcome(repeat=repeat) is None:
             error = {"kind": "error", "message": reason, "traceback": "(the process left none)"}
-            directory.conclude(_record(config, None, error))
+            conclude(directory, out, _record(config, None, error))
 
 
 class _Training:
@@ -135,6 +169,7 @@ class _Training:
         self.resumable = self._told(check_resumable)
         self.rows: list[dict[str, Any]] = []
         self.environments = [describe_environment(device)]
+        self.identity = identity_of_training(config, self.benchmark, self.strategy)
         if os.path.exists(directory.checkpoint):
             self._resume(device)
         directory.describe(self.environments)
@@ -145,6 +180,10 @@ class _Training:
         state = load_checkpoint(path, device=device)
         if state.get("config_hash") != self.config.hash:
             raise UserError(f"the checkpoint {path} belongs to another configuration: {REMEDY}")
+        before = state.get("identity")
+        if self.directory.again and before != self.identity.to_dict():
+            return  # what was asked for is the run of now
+        self.identity = continued(before, path, self.identity, logger.warning)
         try:
             rows = checked_rows(state["rows"], len(self.benchmark.train_stream))
             seen = self.benchmark.train_stream[: rows[-1]["experience"] + 1]
@@ -204,6 +243,7 @@ class _Training:
             self.directory.checkpoint,
             {
                 "config_hash": self.config.hash,
+                "identity": self.identity.to_dict(),
                 "rows": self.rows,
                 "environments": self.environments,
                 "strategy": capture_state(strategy),
@@ -254,6 +294,7 @@ def _record(
         },
         memory={"peak": columns["peak_memory_bytes"]},
         exemplars=exemplar_columns(rows),
+        identity=training.identity if training else None,
         metrics={} if error or not training else _metrics(training, matrix, columns),
     )
 
