@@ -219,6 +219,7 @@ def _run(options: argparse.Namespace) -> int:
         with portable.started(True):
             return subprocess.call([sys.executable, "-m", "cl_strategies", *options.arguments])
     say(f"{config.slug}")
+    from cl_strategies.experiment.rerun import is_asked
     from cl_strategies.experiment.rundir import RunDirectory
     from cl_strategies.experiment.runner import run
 
@@ -237,6 +238,8 @@ def _run(options: argparse.Namespace) -> int:
         answer(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
     if record.status == "failed":
         warn(f"the run failed: {(record.error or {})['message']}")
+        if is_asked(config, out):
+            warn("its result of before is still there; the same command tries again")
     answer(str(RunDirectory(out, config).result))
     return EXIT_FAILED_RUNS if record.status == "failed" else EXIT_OK
 

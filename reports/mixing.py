@@ -60,17 +60,17 @@ def _by_data(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
     for run in runs:
         table = run.record.config["benchmark"]
         stream = literal({key: table[key] for key in sorted(table) if key not in _SAME_DATA})
-        identity = run.record.identity
-        known = data.setdefault(run.record.benchmark, {}).setdefault(stream, {})
-        known.setdefault(identity.data if identity else _UNKNOWN, []).append(run.record.config_hash)
+        if (identity := run.record.identity) is not None:
+            known = data.setdefault(run.record.benchmark, {}).setdefault(stream, {})
+            known.setdefault(identity.data, []).append(run.record.config_hash)
     sentences = []
     for benchmark, streams in sorted(data.items()):
         for found in streams.values():
             if len(found) > 1:
                 which = {hash_: one for one, hashes in found.items() for hash_ in hashes}
                 sentences.append(
-                    f"On {benchmark} the runs were not all done with the same data, as far as "
-                    f"they say: {_counted('data', found)}.{_in_means(groups, which)}"
+                    f"On {benchmark} the runs were not all done with the same data: "
+                    f"{_counted('data', found)}.{_in_means(groups, which)}"
                 )
     return sentences
 

@@ -61,10 +61,10 @@ def _digest(dataset: Any, samples: int) -> str:
     positions = [i * (len(dataset) - 1) // max(1, count - 1) for i in range(count)]
     try:
         with generators_untouched("it draws random numbers"):
-            for part in _samples(dataset, positions):
-                digest.update(part)
+            content = b"".join(list(_samples(dataset, positions)))
     except NotResident:  # such as augmentation in the data set itself: sizes and labels must do
-        digest.update(b"random")
+        content = b"random"
+    digest.update(content)
     return digest.hexdigest()
 
 

@@ -25,7 +25,8 @@ from cl_strategies.errors import DataMissingError, UserError, unknown_name
 from cl_strategies.experiment import portable
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import usable_cores
-from cl_strategies.experiment.rundir import RunBusyError, RunDirectory
+from cl_strategies.experiment.rerun import last_stamp
+from cl_strategies.experiment.rundir import RunBusyError
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ def _context(for_portable: bool = False) -> Any:
 
 def result_stamps(configs: Sequence[ExperimentConfig], out: Path) -> dict[str, int]:
     """When the results that are there were written, by the hash of the run; 0 for none."""
-    return {config.hash: RunDirectory(out, config).stamp() or 0 for config in configs}
+    return {config.hash: last_stamp(config, out) or 0 for config in configs}
 
 
 def attempt(config: ExperimentConfig, out: Path, *, wait: bool, repeat: int) -> Answer:

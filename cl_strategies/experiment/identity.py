@@ -78,17 +78,21 @@ class Identities:
         """
         identity, config = record.identity, directory.config
         if identity is None:
-            return f"identity unknown: {_made_by(directory)} recorded neither its data nor its code"
+            made = _made_by(directory)
+            return (
+                f"identity unknown: done with {made}, which recorded neither its data nor its code"
+            )
         data = self._data_of(config.benchmark)
         if isinstance(data, str) and data != identity.data:
             raise UserError(
                 f"{directory.result}: done with {identity}, but the data of {record.benchmark} "
                 f"here are others ({data}): {_REMEDY}"
             )
-        differences = [identity.other_packages(self._packages_of(config, identity))]
+        code = identity.other_packages(self._packages_of(config, identity))
+        differences = [f"done with other code: {code}"] if code else []
         if not isinstance(data, str):
             differences.append(f"its data were not compared: {str(data).partition(chr(10))[0]}")
-        return "; ".join(filter(None, differences))
+        return "; ".join(differences)
 
     def _data_of(self, benchmark: Named) -> str | Exception:
         key = json.dumps(benchmark.to_dict(), sort_keys=True)
@@ -114,9 +118,9 @@ def read_not_computed(directory: RunDirectory, record: RunRecord, difference: st
     """In words that the result of ``directory`` is of before, and of what."""
     written = (directory.stamp() or 0) / 1e9
     done = f"{datetime.fromtimestamp(written):%Y-%m-%d %H:%M}"
-    made = record.identity or _made_by(directory)
-    said = [f"read, not computed: done on {done} with {made}", difference]
-    return "; ".join(filter(None, [*said, "--rerun does it again"]))
+    made = "" if record.identity is None else f"done with {record.identity}"
+    said = [made, difference, "--rerun does it again"]
+    return f"read, not computed, from {done}: " + "; ".join(filter(None, said))
 
 
 def _made_by(directory: RunDirectory) -> str:

@@ -1,9 +1,9 @@
 """Doing a run again without losing what it was.
 
-A run that is asked for again is done in ``again`` inside its folder, from its first experience, and
-its result replaces the old one when it is there. Until then the old result is the run's result.
-A finished one that was replaced is kept in ``before``. Asking leaves a file in ``again``: whoever
-does the run next, in whatever process, does it there, and an interrupted one continues.
+A run that is asked for again is done in ``again`` inside its folder, from its first experience.
+When it has a result, that takes the old one's place; until then, and if it fails with an error, the
+old result is the run's result. Asking leaves a file in ``again``: whoever does the run next, in
+whatever process, does it there, an interrupted one continues, and a failed one is tried again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from cl_strategies.atomic import atomic_write, cannot_write, write_text
-from cl_strategies.errors import UserError
+from cl_strategies.atomic import cannot_write, write_text
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.rundir import FILES, RunDirectory, check_no_link
 from cl_strategies.reports.schema import RunRecord
 
-ASKED, BEFORE = "asked", "before"
-_KEPT = tuple(name for name in FILES if name != "checkpoint.pt")  # the result last
+ASKED = "asked"
 
 
 def ask(configs: Sequence[ExperimentConfig], out: str | Path) -> None:
@@ -58,11 +56,12 @@ def place_of(out: str | Path, config: ExperimentConfig) -> RunDirectory:
     """Where the run is to be done now. Only its owner may ask
     (:meth:`~cl_strategies.experiment.rundir.RunDirectory.owned`).
 
-    :raises UserError: if the folder cannot be written to.
+    :raises UserError: if the folder cannot be written to, or a result in it is damaged.
     """
     top, again = RunDirectory(out, config), RunDirectory(out, config, again=True)
     check_no_link(again.path)
-    if again.result.exists():  # its owner was killed here
+    record = again.record()
+    if record is not None and not _failed(record):  # its owner was killed here
         _put_in_place(again, top)
     if (again.path / ASKED).exists():
         again.sweep()
@@ -75,9 +74,24 @@ def place_of(out: str | Path, config: ExperimentConfig) -> RunDirectory:
 def conclude(place: RunDirectory, out: str | Path, record: RunRecord) -> RunRecord:
     """Write the result of a run, and put it in the place of that of before."""
     record = place.conclude(record)
-    if place.again:
+    if place.again and not _failed(record):
         _put_in_place(place, RunDirectory(out, place.config))
     return record
+
+
+def last_record(config: ExperimentConfig, out: str | Path) -> RunRecord | None:
+    """How the run ended when it was done last: the failure of doing it again, or its result.
+
+    :raises UserError: if it is damaged.
+    """
+    again = RunDirectory(out, config, again=True).record()
+    return again or RunDirectory(out, config).record()
+
+
+def last_stamp(config: ExperimentConfig, out: str | Path) -> int | None:
+    """When that was written, in nanoseconds."""
+    again = RunDirectory(out, config, again=True).stamp()
+    return RunDirectory(out, config).stamp() if again is None else again
 
 
 def last_progress(config: ExperimentConfig, out: str | Path) -> int:
@@ -86,13 +100,17 @@ def last_progress(config: ExperimentConfig, out: str | Path) -> int:
     return max((path.stat().st_mtime_ns for path in places if path.exists()), default=0)
 
 
+def _failed(record: RunRecord) -> bool:
+    """Whether it says nothing of the run but that it is to be tried again."""
+    return record.error is not None and record.error["kind"] == "error"
+
+
 def _put_in_place(again: RunDirectory, top: RunDirectory) -> None:
     """Each step may be the last before a kill: the next owner does what is left."""
     try:
         if (again.path / ASKED).exists():  # nothing of the new run is in its place yet
-            _keep(top)
             for name in FILES:
-                if not (again.path / name).exists():  # such as the checkpoint of a lost process
+                if not (again.path / name).exists():  # such as a checkpoint that was not possible
                     (top.path / name).unlink(missing_ok=True)
             (again.path / ASKED).unlink()
         for name in FILES:  # the result last
@@ -101,30 +119,6 @@ def _put_in_place(again: RunDirectory, top: RunDirectory) -> None:
         shutil.rmtree(again.path, ignore_errors=True)
     except OSError as error:
         raise cannot_write(top.result, error) from error
-
-
-def _keep(top: RunDirectory) -> None:
-    """Copy a finished run to ``before``; a failed one is not worth what is there."""
-    try:
-        old = top.record()
-    except UserError:  # damaged
-        return
-    before = top.path / BEFORE
-    check_no_link(before)
-    if old is None or not old.finished or _same(top.result, before / top.result.name):
-        return
-    for left in before.glob(".*"):  # half-written by an owner that was killed
-        left.unlink()
-    for name in _KEPT:
-        if (top.path / name).exists():
-            with atomic_write(before / name) as file:
-                file.write((top.path / name).read_bytes())
-        else:
-            (before / name).unlink(missing_ok=True)
-
-
-def _same(left: Path, right: Path) -> bool:
-    return right.exists() and left.read_bytes() == right.read_bytes()
 
 
 def _content(mark: Path) -> str:

@@ -29,7 +29,7 @@ from cl_strategies.experiment.identity import (
 )
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
 from cl_strategies.experiment.portable import kernels
-from cl_strategies.experiment.rerun import ask, conclude, place_of
+from cl_strategies.experiment.rerun import ask, conclude, last_stamp, place_of
 from cl_strategies.experiment.rows import (
     COLUMNS,
     accuracy_matrix,
@@ -94,7 +94,7 @@ def run(
     if rerun:
         ask([config], out)
     directory = RunDirectory(out, config)
-    repeat = directory.stamp() if repeat is None else repeat
+    repeat = last_stamp(config, out) if repeat is None else repeat
     with directory.owned(wait=wait):
         directory = place_of(out, config)
         done = directory.outcome(repeat=repeat)
@@ -140,7 +140,7 @@ def abandon(config: ExperimentConfig, out: str | Path, reason: str) -> None:
     :raises UserError: if the result cannot be written, or the one there is damaged.
     """
     directory = RunDirectory(out, config)
-    repeat = directory.stamp()
+    repeat = last_stamp(config, out)
     with directory.owned(wait=False):
         directory = place_of(out, config)
         if directory.outcome(repeat=repeat) is None:

@@ -68,7 +68,7 @@ def describe(modules: Iterable[str]) -> dict[str, str]:
     third parties' ``modules``, by name."""
     from cl_strategies import __version__
 
-    found = {OWN: f"{__version__}, source {_own_source()}"}
+    found = {OWN: f"{__version__} source {_own_source()}"}
     found |= {name: _installed(name, module) for name, module in ALWAYS.items()}
     return found | {module: _third_party(module) for module in sorted(modules)}
 
@@ -78,7 +78,7 @@ def _installed(name: str, module: str) -> str:
         found = distribution(name)
     except PackageNotFoundError:
         return _source(module)
-    return f"{found.version}, {_source(module)}" if _editable(found) else found.version
+    return f"{found.version} {_source(module)}" if _editable(found) else found.version
 
 
 def _editable(found: Distribution) -> bool:
@@ -88,15 +88,15 @@ def _editable(found: Distribution) -> bool:
 
 def _third_party(module: str) -> str:
     version = _version(module)
-    return _source(module) if version is None else f"{version}, {_source(module)}"
+    return _source(module) if version is None else f"{version} {_source(module)}"
 
 
 def _version(module: str) -> str | None:
     top = module.partition(".")[0]
-    groups = {f"cl_strategies.{kind}" for kind in KINDS}
-    for point in entry_points():
-        if point.group in groups and point.module.partition(".")[0] == top and point.dist:
-            return point.dist.version
+    for kind in KINDS:
+        for point in entry_points(group=f"cl_strategies.{kind}"):
+            if point.dist is not None and point.module.partition(".")[0] == top:
+                return point.dist.version
     for name in _distributions().get(top, ()):
         return distribution(name).version
     return None

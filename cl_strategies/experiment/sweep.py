@@ -12,7 +12,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.executors import executor
 from cl_strategies.experiment.identity import Identities
-from cl_strategies.experiment.rerun import ask, is_asked
+from cl_strategies.experiment.rerun import ask, is_asked, last_record
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.reports.schema import RunRecord
 
@@ -128,6 +128,6 @@ def compare(
 def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:
     """``None`` also for a damaged result, which is named by the shard that has the run."""
     try:
-        return RunDirectory(out, config).record()
+        return last_record(config, out)
     except UserError:
         return None
