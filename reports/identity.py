@@ -51,12 +51,19 @@ class Identity:
             if self.packages.get(name) != now.get(name)
         )
 
+    def last(self) -> Identity:
+        """That of the part that was computed last."""
+        packages = {name: text.rpartition(THEN)[2] for name, text in self.packages.items()}
+        return Identity(data=self.data, packages=packages)
+
     def continued(self, now: Identity) -> Identity:
-        """Of a run that was begun by this code and ended by that of ``now``."""
-        packages = dict(now.packages)
-        for name, before in self.packages.items():
-            after = packages.get(name, "not used")
-            packages[name] = after if before == after else f"{before}{THEN}{after}"
+        """Of a run that was begun by this code and is ended by that of ``now``."""
+        last = self.last().packages
+        packages = {}
+        for name in sorted({*last, *now.packages}):
+            before, after = last.get(name, "not used"), now.packages.get(name, "not used")
+            whole = self.packages.get(name, "not used")
+            packages[name] = whole if before == after else f"{whole}{THEN}{after}"
         return Identity(data=now.data, packages=packages)
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ def identity_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
     for run in runs:
         if (identity := run.record.identity) is not None:
             data = {f"data of {run.record.benchmark}": identity.data}
-            rows.append({"computed by": dict(identity.packages), **data})
+            rows.append({"identity": {**identity.packages, **data}})
     return rows
 
 

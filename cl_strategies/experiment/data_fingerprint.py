@@ -45,10 +45,10 @@ def fingerprint(benchmark: Any) -> str:
     """
     found = hashlib.sha256()
     for name in ("train", "test"):
-        datasets = [experience.dataset for experience in getattr(benchmark, f"{name}_stream")]
-        each = max(_LEAST, _SAMPLES // max(1, len(datasets)))
+        stream = getattr(benchmark, f"{name}_stream")
+        each = max(_LEAST, _SAMPLES // max(1, len(stream)))
         # Sorted: repetitions differ in the order of the tasks, and have the same data.
-        for digest in sorted(_digest(dataset, each) for dataset in datasets):
+        for digest in sorted(_digest(stream[i].dataset, each) for i in range(len(stream))):
             found.update(f"{name} {digest};".encode())
     return found.hexdigest()[:16]
 
@@ -129,7 +129,8 @@ def _content(value: Any) -> bytes:
     if isinstance(value, Image):
         return value.mode.encode() + _content(np.asarray(value))
     if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, str | bytes | bool | int | None):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cl_strategies.benchmarks.datasets import locate, what_is_located
 from cl_strategies.benchmarks.sources import SOURCES
@@ -18,7 +20,7 @@ from cl_strategies.registry import registry
 _Asked = list[tuple[str, str | Path | None]]
 _Files = tuple[tuple[str, int, int], ...]
 
-_KNOWN: dict[str, tuple[str, _Asked, _Files]] = {}
+_KNOWN: dict[str, tuple[str, _Asked, _Files | None]] = {}
 
 
 def data_here(benchmark: Named) -> str:
@@ -28,21 +30,33 @@ def data_here(benchmark: Named) -> str:
 
     :raises DataMissingError: if its data are not on this machine.
     """
+    known, asked, files = _KNOWN.get(_key(benchmark), ("", [], None))
+    if files is not None and _files(asked) == files:
+        return known
     from cl_strategies.experiment.build import build_benchmark
+
+    return built(benchmark, build_benchmark)[1]
+
+
+def built(benchmark: Named, build: Callable[[Named], Any]) -> tuple[Any, str]:
+    """What ``build`` makes, and the fingerprint of its data, remembered where that is possible.
+
+    :raises DataMissingError: if its data are not on this machine.
+    """
     from cl_strategies.experiment.data_fingerprint import fingerprint
 
-    key = json.dumps(benchmark.to_dict(), sort_keys=True)
-    if key in _KNOWN:
-        known, asked, files = _KNOWN[key]
-        if _files(asked) == files:
-            return known
     with isolated_rng(), what_is_located() as found:
-        data = fingerprint(build_benchmark(benchmark))
+        made = build(benchmark)
+        data = fingerprint(made)
     asked = list(found)
-    files_now = _files(asked)
-    if files_now is not None and _is_ours(benchmark.name):
-        _KNOWN[key] = (data, asked, files_now)
-    return data
+    files = _files(asked)
+    if files is not None and _is_ours(benchmark.name):
+        _KNOWN[_key(benchmark)] = (data, asked, files)
+    return made, data
+
+
+def _key(benchmark: Named) -> str:
+    return json.dumps(benchmark.to_dict(), sort_keys=True)
 
 
 def _is_ours(name: str) -> bool:

@@ -54,7 +54,7 @@ def continued(checkpoint: Any, path: Any, now: Identity, told: Told) -> Identity
             f"{path}: the run was begun with other data ({before.data}, here are {now.data}), and "
             f"half of each would be neither: {_REMEDY}"
         )
-    if code := before.other_packages(now.packages):
+    if code := before.last().other_packages(now.packages):
         told(
             f"{path}: the run was begun by other code, and goes on with that of now ({code}); "
             "--rerun begins anew"
@@ -77,6 +77,8 @@ class Identities:
         :raises UserError: if it was done with other data.
         """
         identity, config = record.identity, directory.config
+        if identity is None and record.error is not None and record.error["kind"] == "error":
+            return ""  # it ended before it had one, and is tried again
         if identity is None:
             made = _made_by(directory)
             return (

@@ -71,4 +71,16 @@ def test_other_data_are_named_whatever_the_order_of_the_tasks(run_of):
 
 def test_the_environment_lists_code_and_data(run_of):
     (row,) = identity_rows([run_of(), run_of(data="")])
-    assert row == {"computed by": {"cl-strategies": "1.0"}, "data of synthetic-stream": "d1"}
+    assert row == {"identity": {"cl-strategies": "1.0", "data of synthetic-stream": "d1"}}
+
+
+def test_a_run_that_is_continued_by_other_code_names_each_part_once():
+    parts = [
+        Identity(data="d", packages=packages)
+        for packages in ({"ours": "1"}, {"ours": "2", "theirs": "a"}, {"ours": "2", "theirs": "a"})
+    ]
+    whole = parts[0].continued(parts[1]).continued(parts[2])
+    assert whole.packages == {"ours": "1, then 2", "theirs": "not used, then a"}
+    assert whole.last() == parts[2]
+    assert not whole.last().other_packages(parts[2].packages)
+    assert "ours was 1, then 2, is 2" in whole.other_packages(parts[2].packages)
