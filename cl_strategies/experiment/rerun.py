@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from cl_strategies.atomic import cannot_write, write_text
+from cl_strategies.atomic import cannot_write, temporary_prefix, write_text
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.rundir import FILES, RunDirectory, check_no_link
 from cl_strategies.reports.schema import RunRecord
@@ -35,6 +35,8 @@ def ask(configs: Sequence[ExperimentConfig], out: str | Path) -> None:
     marks = [RunDirectory(out, config, again=True).path / ASKED for config in configs]
     if not unfinished.exists() and any(_content(mark) == which for mark in marks):
         return
+    for left in unfinished.parent.glob(f"{temporary_prefix(unfinished.name)}*"):
+        left.unlink(missing_ok=True)
     write_text(unfinished, which)
     for mark in marks:
         check_no_link(mark.parent.parent)
