@@ -319,3 +319,18 @@ def test_the_command_says_what_is_read_and_not_computed(tmp_path, capsys):
     assert "2 runs read, not computed" in capsys.readouterr().err
     assert main([*many, "--rerun"]) == 0
     assert "read, not computed" not in capsys.readouterr().err
+
+
+def test_nothing_is_chosen_by_runs_of_other_data(tmp_path):
+    from cl_strategies.experiment.suite import Suite
+    from cl_strategies.experiment.tuning import tune
+
+    def suite(root):
+        row = {"name": "split-fashion-mnist", "n_experiences": 1, "data_root": str(root)}
+        tuning = {"seeds": [7], "validation": 0.2, "grid": {"train.lr": [0.001]}}
+        return Suite(benchmarks=[row], strategies=[{"name": "naive"}], tuning=tuning)
+
+    roots = [fashion(tmp_path / name, seed) for seed, name in enumerate("ab")]
+    tune(suite(roots[0]), tmp_path / "out", executor_name="serial")
+    with pytest.raises(UserError, match="every setting of naive failed"):
+        tune(suite(roots[1]), tmp_path / "out", executor_name="serial")
