@@ -9,6 +9,9 @@ Avalanche's data folder.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,10 +97,26 @@ def locate(name: str, data_root: str | Path | None = None) -> Path:
 
     :raises DataMissingError: with the folders looked in and the command that fetches it.
     """
+    if (asked := _asked.get()) is not None:
+        asked.append((name, data_root))
     status = check_dataset(name, data_root)
     if status.found_at is None:
         raise DataMissingError(status.message())
     return Path(status.found_at)
+
+
+@contextmanager
+def what_is_located() -> Iterator[list[tuple[str, str | Path | None]]]:
+    """The arguments of each call of :func:`locate` inside."""
+    asked: list[tuple[str, str | Path | None]] = []
+    token = _asked.set(asked)
+    try:
+        yield asked
+    finally:
+        _asked.reset(token)
+
+
+_asked: ContextVar[list[tuple[str, str | Path | None]] | None] = ContextVar("asked", default=None)
 
 
 def _status(

@@ -148,6 +148,10 @@ class TransformedTensors(LabelledTensors):
         """All samples at once; computed anew whenever it is read."""
         return self._transform(self._x[self._rows]), self._y
 
+    def before_transform(self, index: int) -> Tensor:
+        """The image ``(C, H, W)`` that sample ``index`` is made from."""
+        return self._x[int(self._rows[index])]
+
     def __getitem__(self, index: int) -> tuple[Tensor, int]:  # type: ignore[override]
         row = int(self._rows[index])
         return self._transform(self._x[row : row + 1])[0], int(self._y[index])

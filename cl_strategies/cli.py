@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cl_strategies import arguments
 from cl_strategies.console import answer, hold_streams, progress_bar, say, warn
 from cl_strategies.errors import UserError
+from cl_strategies.outcomes import say_what_failed, say_what_was_read
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.config import ExperimentConfig
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("config", nargs="?", help="TOML file; or give --benchmark and --strategy")
     sub.add_argument("--benchmark", metavar="NAME", help="benchmark of the run")
     sub.add_argument("--strategy", metavar="NAME", help="strategy of the run")
+    _add_rerun(sub, "do it again if it is done; the old result is there until the new one is")
     _add_common(sub, out="runs go to DIR/runs (default: comparison)")
 
     sub = command("compare", _compare, "run strategies x benchmarks x seeds x orders, and report")
@@ -92,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
     )
+    _add_rerun(sub, "do finished runs again; old results are there until the new ones are")
     _add_executor(sub)
     _add_common(sub, out="folder of the comparison (default: comparison/SUITE)")
 
@@ -127,6 +130,10 @@ def _add_common(sub: argparse.ArgumentParser, out: str) -> None:
     )
     sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
     sub.add_argument("--out", metavar="DIR", help=out)
+
+
+def _add_rerun(sub: argparse.ArgumentParser, help: str) -> None:
+    sub.add_argument("--rerun", action="store_true", help=help)
 
 
 def _add_executor(sub: argparse.ArgumentParser) -> None:
@@ -212,21 +219,27 @@ def _run(options: argparse.Namespace) -> int:
         with portable.started(True):
             return subprocess.call([sys.executable, "-m", "cl_strategies", *options.arguments])
     say(f"{config.slug}")
+    from cl_strategies.experiment.rerun import is_asked
     from cl_strategies.experiment.rundir import RunDirectory
     from cl_strategies.experiment.runner import run
 
     out = options.out or "comparison"
+    told: list[str] = []
     with progress_bar("experiences") as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        record = run(config, out, progress=progress)
+        record = run(config, out, progress=progress, rerun=options.rerun, told=told.append)
+    for text in told:
+        warn(text)
     for name, value in record.metrics.items():
         answer(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
     if record.status == "failed":
         warn(f"the run failed: {(record.error or {})['message']}")
+        if is_asked(config, out):
+            warn("its result of before is still there; the same command tries again")
     answer(str(RunDirectory(out, config).result))
     return EXIT_FAILED_RUNS if record.status == "failed" else EXIT_OK
 
@@ -255,9 +268,10 @@ def _compare(options: argparse.Namespace) -> int:
             executor_options=_executor_options(options),
             jobs=options.jobs,
             shard=arguments.shard(options.shard),
+            rerun=options.rerun,
             progress=progress,
         )
-    exit_code = _say_what_failed(result)
+    exit_code = _said(result)
     left = len(set(result.missing) - set(result.problems))
     if left:
         warn(f"{left} of {len(configs)} runs have no result yet: they belong to other shards")
@@ -267,13 +281,10 @@ def _compare(options: argparse.Namespace) -> int:
     return exit_code
 
 
-def _say_what_failed(result: Comparison) -> int:
-    """Print every reason once; the exit code that follows."""
-    for slug, problem in result.problems.items():
-        warn(f"{slug}: {problem}")
-    for message, slugs in result.reasons.items():
-        others = f" and {len(slugs) - 1} more" if len(slugs) > 1 else ""
-        warn(f"{slugs[0]}{others} failed: {message}")
+def _said(result: Comparison) -> int:
+    """Say what became of the runs; the exit code that follows."""
+    say_what_was_read(result)
+    say_what_failed(result)
     if result.problems:
         return EXIT_BAD_INPUT
     return EXIT_FAILED_RUNS if result.failed else EXIT_OK
@@ -283,10 +294,11 @@ def _suite(options: argparse.Namespace) -> Suite:
     from dataclasses import replace
 
     from cl_strategies.experiment.suite import Suite
+    from cl_strategies.experiment.suite_parts import part_of
 
     benchmarks, strategies = arguments.names(options.benchmark), arguments.names(options.strategies)
     if options.suite:
-        suite = _named(Suite.from_toml(options.suite), benchmarks, strategies)
+        suite = part_of(Suite.from_toml(options.suite), benchmarks, strategies)
     elif benchmarks and strategies:
         suite = Suite(
             benchmarks=[{"name": name} for name in benchmarks],
@@ -304,37 +316,13 @@ def _suite(options: argparse.Namespace) -> Suite:
     return suite
 
 
-def _named(suite: Suite, benchmarks: list[str], strategies: list[str]) -> Suite:
-    """The part of ``suite`` with these benchmarks and strategies; all of them if none is named."""
-    from dataclasses import replace
-
-    chosen = _chosen("benchmarks", suite.benchmarks, benchmarks)
-    names = {row["name"] for row in chosen}
-    return replace(
-        suite,
-        benchmarks=chosen,
-        strategies=_chosen("strategies", suite.strategies, strategies),
-        published=[table for table in suite.published if table.benchmark in names],
-    )
-
-
-def _chosen(kind: str, rows: Sequence[Any], names: list[str]) -> list[Any]:
-    """The rows of a suite that ``names`` names; all if it is empty."""
-    from cl_strategies.errors import unknown_name
-
-    known = {row[key] for row in rows for key in ("name", "label") if key in row}
-    for name in names:
-        if name not in known:
-            raise unknown_name(f"name among the suite's {kind}", name, known)
-    return [row for row in rows if not names or {row["name"], row.get("label")} & set(names)]
-
-
 def _tune(options: argparse.Namespace) -> int:
     from cl_strategies.experiment.suite import Suite
+    from cl_strategies.experiment.suite_parts import part_of
     from cl_strategies.experiment.tuning import trials, tune
 
     benchmarks, strategies = arguments.names(options.benchmark), arguments.names(options.strategies)
-    suite = _named(Suite.from_toml(options.suite), benchmarks, strategies)
+    suite = part_of(Suite.from_toml(options.suite), benchmarks, strategies)
     total = sum(len(trial.configs) for trial in trials(suite))
     exit_codes: list[int] = []
     with progress_bar("runs", total=total) as bar:
@@ -345,7 +333,7 @@ def _tune(options: argparse.Namespace) -> int:
             executor_options=_executor_options(options),
             jobs=options.jobs,
             progress=lambda config, problem: bar.update() and None,
-            told=lambda result: exit_codes.append(_say_what_failed(result)),
+            told=lambda result: exit_codes.append(_said(result)),
         )
     answer(tuned.read_text(encoding="utf-8"))
     answer(f"{tuned}\n{tuned.with_name('tuning.csv')}")
@@ -367,6 +355,8 @@ def _write_report(folder: Path, out: Path, title: str | None, said: str = "") ->
         if str(file) not in said:
             warn(f"{file}: {problem.message}")
     answer(paths.table)
+    for sentence in paths.mixed:
+        warn(sentence)
     answer(f"report: {paths.html}")
 
 

@@ -12,6 +12,7 @@ from cl_strategies.reports.exemplars import ExemplarTable, exemplar_tables
 from cl_strategies.reports.findings import notices
 from cl_strategies.reports.formatting import count
 from cl_strategies.reports.grouping import Group, group_records
+from cl_strategies.reports.mixing import identity_rows, mixed
 from cl_strategies.reports.orders import DisparityTable, disparity_tables
 from cl_strategies.reports.tables import SummaryRow, summarise
 
@@ -26,6 +27,7 @@ class Content:
     :param rows: the summary of ``groups``.
     :param counts: how much there is, for the line below the title.
     :param notices: what to know before comparing.
+    :param mixed: those of the notices that say that runs are of several identities.
     :param widths: accuracy by bit-width, for each benchmark with several.
     :param memories: what exemplars cost in bytes, for each benchmark with such a memory.
     :param environments: of all parts of all runs.
@@ -38,6 +40,7 @@ class Content:
     rows: list[SummaryRow]
     counts: list[str]
     notices: list[str]
+    mixed: list[str]
     widths: list[BitTable]
     memories: list[ExemplarTable]
     environments: list[tuple[str, str]]
@@ -48,17 +51,22 @@ def content_of(collection: Collection, title: str) -> Content:
     """Group and summarise the runs of ``collection``."""
     groups = group_records(run.record for run in collection.runs)
     rows = summarise(groups)
+    several = mixed(collection.runs, groups)
     return Content(
         title=title,
         collection=collection,
         groups=groups,
         rows=rows,
         counts=_counts(collection, groups),
-        notices=notices(collection, groups),
+        notices=[*several, *notices(collection, groups)],
+        mixed=several,
         widths=bit_tables(groups, rows),
         memories=exemplar_tables(collection, groups, rows),
         environments=environment_table(
-            environment for run in collection.runs for environment in run.environments
+            [
+                *identity_rows(collection.runs),
+                *(environment for run in collection.runs for environment in run.environments),
+            ]
         ),
         disparities=disparity_tables(groups),
     )

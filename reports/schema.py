@@ -22,6 +22,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.regular import read_regular
 from cl_strategies.reports.explain import describe
 from cl_strategies.reports.fields import Fields
+from cl_strategies.reports.identity import Identity
 from cl_strategies.reports.jsontext import decoded, json_lines
 from cl_strategies.reports.sealing import sealed, unsealed
 
@@ -41,6 +42,7 @@ _FIELDS = (
     "memory",
     "metrics",
 )
+_OPTIONAL = ("exemplars", "identity")
 _FIELDS_1 = tuple(name for name in _FIELDS if name != "memory")
 #: Of a memory that is counted in bytes: exemplars, their bytes, the bytes of the same images raw,
 #: and the classes that they are of.
@@ -73,6 +75,8 @@ class RunRecord:
     :param exemplars: :data:`EXEMPLAR_COLUMNS`, one value for each position, and those of
         :data:`BOX_COLUMNS` that are known; empty for a method whose memory is not counted in
         bytes.
+    :param identity: its data and code; ``None`` for a run that ended before they were known, and
+        for runs of 0.1.0, which recorded none.
     """
 
     status: str
@@ -86,6 +90,7 @@ class RunRecord:
     metrics: Mapping[str, Number]
     memory: Lists = field(default_factory=lambda: {"peak": ()})
     exemplars: Lists = field(default_factory=dict)
+    identity: Identity | None = None
 
     @property
     def finished(self) -> bool:
@@ -136,7 +141,7 @@ class RunRecord:
                 f"{' and '.join(map(str, _READABLE))}. Use the release of cl-strategies that "
                 "wrote it, or run again."
             )
-        fields.only(_FIELDS if version > 1 else _FIELDS_1, optional=("exemplars",))
+        fields.only(_FIELDS if version > 1 else _FIELDS_1, optional=_OPTIONAL)
         status = fields.text("status")
         if status not in STATUSES:
             fields.fail("status", "'finished' or 'failed'")
@@ -161,11 +166,13 @@ class RunRecord:
             exemplars=_exemplars(fields.table("exemplars"), len(order))
             if "exemplars" in data
             else {},
+            identity=Identity.from_fields(fields.table("identity")) if "identity" in data else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, with ``None`` for every NaN and without the environment."""
         exemplars = {name: _plain(values) for name, values in self.exemplars.items()}
+        identity = {} if self.identity is None else {"identity": self.identity.to_dict()}
         return {
             "schema": SCHEMA_VERSION,
             "status": self.status,
@@ -178,6 +185,7 @@ class RunRecord:
             "bytes": {name: _plain(values) for name, values in self.bytes.items()},
             "memory": {name: _plain(values) for name, values in self.memory.items()},
             **({"exemplars": exemplars} if exemplars else {}),
+            **identity,
             "metrics": dict(zip(self.metrics, _plain(list(self.metrics.values())), strict=True)),
         }
 

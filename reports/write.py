@@ -30,7 +30,8 @@ _MOST_READINGS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
-    """Where the files of a report are, its summary for a terminal, and what is damaged."""
+    """Where the files of a report are, its summary for a terminal, what is damaged, and which runs
+    are of several identities."""
 
     csv: Path
     json: Path
@@ -38,6 +39,7 @@ class ReportPaths:
     html: Path
     table: str
     problems: tuple[Problem, ...] = ()
+    mixed: tuple[str, ...] = ()
 
 
 def write_report(
@@ -80,6 +82,7 @@ def write_report(
         html=out_dir / _HTML,
         table=render_terminal_table(content.rows),
         problems=content.collection.problems,
+        mixed=tuple(content.mixed),
     )
 
 
@@ -100,6 +103,8 @@ def json_text(content: Content) -> str:
         "damaged": [asdict(problem) for problem in collection.problems],
         "unfinished": list(collection.unfinished),
     }
+    if content.mixed:
+        data["mixed"] = content.mixed
     if collection.published:
         data["published_elsewhere"] = [table.to_dict() for table in collection.published]
     return json_lines(data)

@@ -14,7 +14,8 @@ from pathlib import Path
 from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.failure import named, text_of
-from cl_strategies.experiment.rundir import RunBusyError, RunDirectory
+from cl_strategies.experiment.rerun import last_stamp
+from cl_strategies.experiment.rundir import RunBusyError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Answer:
 
 def result_stamps(configs: Sequence[ExperimentConfig], out: Path) -> dict[str, int]:
     """When the results that are there were written, by the hash of the run; 0 for none."""
-    return {config.hash: RunDirectory(out, config).stamp() or 0 for config in configs}
+    return {config.hash: last_stamp(config, out) or 0 for config in configs}
 
 
 def attempt(config: ExperimentConfig, out: Path, *, wait: bool, repeat: int) -> Answer:

@@ -11,6 +11,7 @@ from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.experiment.boundary import Boundary
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.config import ExperimentConfig, Named
+from cl_strategies.experiment.data_here import built
 from cl_strategies.experiment.environment import resolve_device
 from cl_strategies.experiment.failure import Failure
 from cl_strategies.experiment.portable import check_machine
@@ -59,7 +60,7 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
 def _info(benchmark: Named) -> Any:
     """:raises DataMissingError: if its data are not here, or what is here cannot be read."""
     try:
-        return build_benchmark(benchmark).info
+        return built(benchmark, build_benchmark)[0].info  # its fingerprint is asked for next
     except OSError as error:  # of a folder or a file; no option of the model changes it
         place = error.filename or benchmark.options.get("data_root") or "their folder"
         raise DataMissingError(

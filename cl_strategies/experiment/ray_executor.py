@@ -24,6 +24,7 @@ from cl_strategies.experiment.config import ExperimentConfig, Named
 from cl_strategies.experiment.environment import usable_cores
 from cl_strategies.experiment.failure import text_of
 from cl_strategies.experiment.portable import VARIABLES
+from cl_strategies.experiment.rerun import last_progress
 from cl_strategies.experiment.rundir import RunDirectory
 
 logger = logging.getLogger(__name__)
@@ -168,8 +169,7 @@ class _Tasks:
 
     def _lost(self, config: ExperimentConfig, error: Exception) -> Answer:
         count, before = self.losses.get(config.hash, (0, 0))
-        checkpoint = RunDirectory(self.out, config).checkpoint
-        now = checkpoint.stat().st_mtime_ns if os.path.exists(checkpoint) else 0
+        now = last_progress(config, self.out)
         count = count + 1 if now == before else 1
         self.losses[config.hash] = (count, now)
         if count <= RETRIES:

@@ -19,7 +19,8 @@ from cl_strategies.experiment.ownership import Owner, RunBusyError, RunLock, own
 from cl_strategies.reports.schema import RunRecord, load_result, write_result
 from cl_strategies.reports.sealing import sealed
 
-_FILES = (
+#: What lies in it; the result is written last.
+FILES = (
     "config.toml",
     "environment.json",
     "metrics.jsonl",
@@ -41,14 +42,17 @@ class RunDirectory:
 
     :param out: folder of the comparison.
     :param config: the run; its slug ends in the config's hash and names the folder.
+    :param again: ``OUT/runs/<slug>/again``, where a finished run is done again
+        (:mod:`cl_strategies.experiment.rerun`).
     :raises UserError: if a name in the slug would lead out of ``OUT/runs``.
     """
 
-    def __init__(self, out: str | Path, config: ExperimentConfig) -> None:
+    def __init__(self, out: str | Path, config: ExperimentConfig, *, again: bool = False) -> None:
         if Path(config.slug).name != config.slug:
             raise UserError(f"{config.slug!r} is not the name of a folder: rename the entry")
         self.config = config
-        self.path = Path(out) / "runs" / config.slug
+        self.again = again
+        self.path = Path(out) / "runs" / config.slug / ("again" if again else "")
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"
@@ -63,11 +67,7 @@ class RunDirectory:
         :raises RunBusyError: if another process holds it and ``wait`` is false.
         :raises UserError: if the folder cannot be created, written to or locked.
         """
-        if os.path.islink(self.path):
-            raise UserError(
-                f"{self.path} is a link, and what lies elsewhere is not written to: delete it, or "
-                "put the folder itself in its place"
-            )
+        check_no_link(self.path)
         lock = RunLock(self.lock)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ class RunDirectory:
             )
             raise UserError(f"{what} choose another folder with --out") from error
         try:
-            self._sweep()
+            self.sweep()
             yield
         finally:
             lock.release()
@@ -89,9 +89,9 @@ class RunDirectory:
         """Who is doing the run, or did it last and was killed, if the lock says so."""
         return owner_of(self.lock)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove the half-written files of an owner that was killed."""
-        for name in _FILES:
+        for name in FILES:
             for left in self.path.glob(f"{temporary_prefix(name)}*"):
                 try:
                     left.unlink(missing_ok=True)
@@ -165,6 +165,15 @@ class RunDirectory:
         """Write result.json, atomically, and return it as the next reader will see it."""
         write_result(self.result, record)
         return load_result(self.result)
+
+
+def check_no_link(path: Path) -> None:
+    """:raises UserError: if ``path`` is a link, which would lead writing elsewhere."""
+    if os.path.islink(path):
+        raise UserError(
+            f"{path} is a link, and what lies elsewhere is not written to: delete it, or put the "
+            "folder itself in its place"
+        )
 
 
 def _line(row: dict[str, Any]) -> str:

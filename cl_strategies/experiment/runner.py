@@ -21,8 +21,16 @@ from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_ch
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, joined, resolve_device
 from cl_strategies.experiment.failure import Failure, describe, named
+from cl_strategies.experiment.identity import (
+    Identities,
+    Told,
+    continued,
+    identity_of_training,
+    read_not_computed,
+)
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
 from cl_strategies.experiment.portable import kernels
+from cl_strategies.experiment.rerun import ask, conclude, last_stamp, place_of
 from cl_strategies.experiment.rows import (
     COLUMNS,
     accuracy_matrix,
@@ -56,6 +64,8 @@ def run(
     progress: Progress | None = None,
     wait: bool = True,
     repeat: int | None = None,
+    rerun: bool = False,
+    told: Told | None = None,
 ) -> RunRecord:
     """Do the run that ``config`` describes, or what is left of it.
 
@@ -63,21 +73,33 @@ def run(
     experience with the same numbers as if it had not been interrupted. A run that diverges or
     fails is recorded with its reason, and returned like any other.
 
+    A run that was done with other data is no answer. One that was done by other code is; it is
+    said what differs (:mod:`cl_strategies.experiment.identity`).
+
     :param out: the run directory becomes ``out/runs/<slug>``.
     :param progress: told after each experience. What it raises ends the run, and is raised.
     :param wait: for another process that is doing this run.
     :param repeat: the stamp (:meth:`~cl_strategies.experiment.rundir.RunDirectory.stamp`) of a
         failure to try again; the one that is there now, if not given.
+    :param rerun: do a finished run again, from its first experience; the old result is there
+        until the new one is (:mod:`cl_strategies.experiment.rerun`).
+    :param told: what is to be known of a result that is read and not computed; logged, if not
+        given: as a warning if anything differs.
     :raises RunBusyError: if another process is doing this run, and ``wait`` is false.
     :raises DataMissingError: if its data are not here, or damaged; this is recorded, too.
     :raises UserError: for bad input: an option out of range, a damaged checkpoint, a folder
-        that cannot be written to, a portable run in a process that cannot do one.
+        that cannot be written to, a portable run in a process that cannot do one; for a run that
+        was done, or begun, with other data.
     """
+    if rerun:
+        ask([config], out)
     directory = RunDirectory(out, config)
-    repeat = directory.stamp() if repeat is None else repeat
+    repeat = last_stamp(config, out) if repeat is None else repeat
     with directory.owned(wait=wait):
+        directory = place_of(out, config)
         done = directory.outcome(repeat=repeat)
         if done is not None:
+            _tell(directory, done, told)
             return done
         training: _Training | None = None
         with isolated_rng(), torch_threads(config.run.threads), kernels(config.run.portable):
@@ -87,7 +109,7 @@ def run(
                     training.proceed(_as_ours(progress))
                     record = _record(config, training, None)
             except DataMissingError as reason:
-                directory.conclude(_failed(config, training, describe(reason)))
+                conclude(directory, out, _failed(config, training, describe(reason)))
                 raise
             except StorageError:
                 raise
@@ -99,7 +121,18 @@ def run(
                 record = _failed(config, training, reason)
         if record.error is not None and record.error["kind"] == "error":
             logger.warning("%s failed: %s", config.slug, record.error["message"])
-        return directory.conclude(record)
+        return conclude(directory, out, record)
+
+
+def _tell(directory: RunDirectory, done: RunRecord, told: Told | None) -> None:
+    """:raises UserError: if the run was done with other data."""
+    difference = Identities().difference(directory, done)
+    text = read_not_computed(directory, done, difference)
+    if told is not None:
+        told(text)
+    else:
+        level = logging.WARNING if difference else logging.INFO
+        logger.log(level, "%s: %s", directory.config.slug, text)
 
 
 def abandon(
@@ -112,11 +145,12 @@ def abandon(
     :raises UserError: if the result cannot be written, or the one there is damaged.
     """
     directory = RunDirectory(out, config)
-    repeat = directory.stamp() if repeat is None else repeat
+    repeat = last_stamp(config, out) if repeat is None else repeat
     with directory.owned(wait=False):
+        directory = place_of(out, config)
         if directory.outcome(repeat=repeat) is None:
             failure = Failure("error", reason, "(the process left none)")
-            directory.conclude(_failed(config, None, failure))
+            conclude(directory, out, _failed(config, None, failure))
 
 
 def _as_ours(progress: Progress | None) -> Progress:
@@ -151,6 +185,7 @@ class _Training:
         self.resumable = self._told(check_resumable)
         self.rows: list[dict[str, Any]] = []
         self.environments = [describe_environment(device)]
+        self.identity = identity_of_training(config, self.benchmark, self.strategy)
         if os.path.exists(directory.checkpoint):
             self._resume(device)
         directory.describe(self.environments)
@@ -161,6 +196,10 @@ class _Training:
         state = load_checkpoint(path, device=device)
         if state.get("config_hash") != self.config.hash:
             raise UserError(f"the checkpoint {path} belongs to another configuration: {REMEDY}")
+        before = state.get("identity")
+        if self.directory.again and before != self.identity.to_dict():
+            return  # what was asked for is the run of now
+        self.identity = continued(before, path, self.identity, logger.warning)
         try:
             rows = checked_rows(state["rows"], len(self.benchmark.train_stream))
             seen = self.benchmark.train_stream[: rows[-1]["experience"] + 1]
@@ -217,6 +256,7 @@ class _Training:
     def _save(self, strategy: Any) -> None:
         state = {
             "config_hash": self.config.hash,
+            "identity": self.identity.to_dict(),
             "rows": self.rows,
             "environments": self.environments,
             "strategy": capture_state(strategy),
@@ -277,6 +317,7 @@ def _record(
         },
         memory={"peak": columns["peak_memory_bytes"]},
         exemplars=exemplar_columns(rows),
+        identity=training.identity if training else None,
         metrics={} if failure or not training else _metrics(training, matrix, columns),
     )
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.executors import executor
+from cl_strategies.experiment.identity import Identities
+from cl_strategies.experiment.rerun import ask, is_asked, last_record
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.reports.schema import RunRecord
 
@@ -28,12 +30,15 @@ class Comparison:
     :param problems: of the runs of this shard that left no readable result, by their names.
     :param failures: records of the failed runs of this shard, by their names.
     :param missing: the names of all runs that have no readable result yet.
+    :param read: of the runs of this shard that were done before and were not computed now, by
+        their names: in what their data and code differ from what is here, ``""`` if in nothing.
     """
 
     records: list[RunRecord]
     problems: dict[str, str]
     failures: dict[str, RunRecord]
     missing: list[str]
+    read: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> list[RunRecord]:
@@ -56,6 +61,7 @@ def compare(
     executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     shard: tuple[int, int] = (0, 1),
+    rerun: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Do every run that is not done yet.
@@ -66,6 +72,7 @@ def compare(
     :param executor_options: ``address`` and ``gpus`` of the ray executor.
     :param jobs: runs at a time; as many as there are cores for, if not given.
     :param shard: ``(i, n)``: do only every n-th run, from the i-th (from 0).
+    :param rerun: do finished runs again, too (:mod:`cl_strategies.experiment.rerun`).
     :param progress: told as each run ends, finished ones first.
     :raises UserError: for bad input that no run could have survived.
     """
@@ -80,11 +87,18 @@ def compare(
     problems: dict[str, str] = {}
     tell = progress or (lambda config, problem: None)
     mine = configs[index::count]
+    if rerun:
+        ask(mine, out)
     todo = []
+    read: dict[str, str] = {}
+    identities = Identities()
     for config in mine:
         try:
             directory = RunDirectory(out, config)
-            done = directory.outcome(repeat=directory.stamp()) is not None
+            record = directory.outcome(repeat=directory.stamp())
+            done = record is not None and not is_asked(config, out)
+            if record is not None and done:
+                read[config.slug] = identities.difference(directory, record)
         except UserError as error:
             problems[config.slug] = str(error)
             done = True
@@ -107,12 +121,13 @@ def compare(
         problems=problems,
         failures={k: r for k, r in ended.items() if k in own and r.status == "failed"},
         missing=[slug for slug, record in found.items() if record is None],
+        read=read,
     )
 
 
 def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:
     """``None`` also for a damaged result, which is named by the shard that has the run."""
     try:
-        return RunDirectory(out, config).record()
+        return last_record(config, out)
     except UserError:
         return None

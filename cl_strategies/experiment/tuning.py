@@ -114,7 +114,7 @@ def tune(
     )
     if told is not None:
         told(comparison)
-    scored = [(trial, _scores(trial, out)) for trial in grid]
+    scored = [(trial, _scores(trial, out, comparison)) for trial in grid]
     write_text(out / "tuning.csv", _table(scored))
 
     owns = {trial.benchmark: trial.own for trial in grid}
@@ -183,8 +183,9 @@ def _checked_share(validation: Any) -> float:
     return float(validation)
 
 
-def _scores(trial: Trial, out: Path) -> list[float]:
-    records = [RunDirectory(out, config).record() for config in trial.configs]
+def _scores(trial: Trial, out: Path, comparison: Comparison) -> list[float]:
+    usable = [config for config in trial.configs if config.slug not in comparison.problems]
+    records = [RunDirectory(out, config).record() for config in usable]
     return [record.metric(METRIC) for record in records if record and record.finished]
 
 

@@ -122,6 +122,34 @@ def test_the_command_is_killed_at_each_step_of_writing(
     assert killed >= 8 * len(strategies.split(",")) // every
 
 
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_doing_runs_again_is_killed_at_each_step_of_writing(
+    step, every, tmp_path, command, numbers
+):
+    """The old results are there after the kill, and the same command comes to its end."""
+    done = tmp_path / "done"
+    finish(command(done))
+    whole, at = numbers(done), 3
+    while True:
+        out = tmp_path / str(at)
+        shutil.copytree(done, out)
+        again = command(out, "--executor", "serial", "--rerun")
+        child = start(again, step=step, at=at)
+        child.join(900)
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL and numbers(out) == whole
+        finish(again)
+        assert numbers(out) == whole and not list(out.glob("runs/*/again"))
+        assert [p for p in out.glob("runs/**/.*") if p.name != ".lock"] == []
+        stamps = [(out / "runs" / name / "result.json").stat() for name in whole if "-" in name]
+        old = [(done / "runs" / name / "result.json").stat() for name in whole if "-" in name]
+        assert all(new.st_mtime_ns > was.st_mtime_ns for new, was in zip(stamps, old, strict=True))
+        at += every
+    assert at > 3
+
+
 def pictures(out):
     return {path.parent.name: path.read_bytes() for path in out.glob("runs/*/exemplars.png")}
 
