@@ -13,7 +13,7 @@ from cl_strategies.archive import load_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 REMEDY = "delete it, and the run starts again from its first experience"
 
 

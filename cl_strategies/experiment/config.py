@@ -131,12 +131,15 @@ class RunConfig:
         part of the run's identity and does not follow the machine.
     :param portable: compute the same numbers, bit for bit, on every x86-64 processor
         (:mod:`cl_strategies.experiment.portable`); slower, and on the CPU only.
+    :param evaluate_every: evaluate all experiences seen so far after every so many, and after the
+        last; after the others only the new one.
     """
 
     seed: int = 0
     device: str = "auto"
     threads: int = 1
     portable: bool = False
+    evaluate_every: int = 1
 
     def __post_init__(self) -> None:
         check_fields(self, "run")
@@ -144,6 +147,10 @@ class RunConfig:
             raise UserError(f"run.seed is {self.seed}: give 0 or more")
         if not 1 <= self.threads <= MAX_THREADS:  # torch crashes where it cannot start as many
             raise UserError(f"run.threads is {self.threads}: give 1 to {MAX_THREADS}")
+        if self.evaluate_every < 1:
+            raise UserError(
+                f"run.evaluate_every is {self.evaluate_every}: give 1 (after each experience) or more"
+            )
         if self.portable:
             if self.device not in {"auto", "cpu"}:
                 raise UserError(
@@ -153,10 +160,11 @@ class RunConfig:
             object.__setattr__(self, "device", "cpu")
 
     def to_table(self) -> dict[str, Any]:
-        """Plain data; without ``portable`` if it is not set, as the hash always was."""
+        """Plain data; without what came later and is not set, as the hash always was."""
         table = asdict(self)
-        if not self.portable:
-            del table["portable"]
+        for name, default in (("portable", False), ("evaluate_every", 1)):
+            if table[name] == default:
+                del table[name]
         return table
 
 

@@ -20,7 +20,7 @@ _MOST = 1e18  # bytes or seconds
 
 
 def checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
-    """The rows of a checkpoint, which somebody may have written by hand.
+    """The rows of an interrupted run, which somebody may have written by hand.
 
     :param experiences: in the whole stream.
     :raises ValueError: unless they can be the rows of such a stream.
@@ -30,20 +30,23 @@ def checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
     if not positions or not growing or not 0 <= positions[0] <= positions[-1] < experiences:
         raise ValueError(f"it has rows for the experiences {positions}")
     for row in rows:
-        row.setdefault("peak_memory_bytes", None)  # not measured by earlier releases
         if not _is_row(row):
             raise ValueError(f"the row of experience {row['experience']} is not one")
     return rows
 
 
 def _is_row(row: dict[str, Any]) -> bool:
-    if {*row} - {"exemplars"} != {"experience", "accuracy", *COLUMNS}:
+    if {*row} - {"exemplars", "evaluated"} != {"experience", "accuracy", *COLUMNS}:
         return False
+    *earlier, own = row["accuracy"]
+    evaluated = row.get("evaluated", [row["experience"]])
     exemplars = row.get("exemplars", dict.fromkeys(EXEMPLAR_COLUMNS, 0))
     measured = [row[key] for key in COLUMNS if key != "peak_memory_bytes" or row[key] is not None]
     return (
-        len(row["accuracy"]) == row["experience"] + 1
-        and all(_is_number(value, 1) for value in row["accuracy"])
+        len(earlier) == row["experience"]
+        and all(_is_number(value, 1) for value in (*(a for a in earlier if a is not None), own))
+        and evaluated == sorted({*evaluated, row["experience"]})
+        and all(type(k) is int and 0 <= k <= row["experience"] for k in evaluated)
         and {*EXEMPLAR_COLUMNS} <= {*exemplars} <= {*EXEMPLAR_COLUMNS, *BOX_COLUMNS}
         and all(_is_number(exemplars.get(key, 0), 1) for key in BOX_COLUMNS)
         and all(_is_number(value, _MOST) for value in [*measured, *exemplars.values()])
@@ -63,9 +66,17 @@ def exemplar_columns(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
     return {key: [row["exemplars"][key] for row in rows] for key in known}
 
 
-def accuracy_matrix(rows: list[dict[str, Any]], experiences: int) -> np.ndarray:
-    """Accuracy on each experience after each, NaN where none was measured."""
+def accuracy_matrix(
+    rows: list[dict[str, Any]], experiences: int, *, copies: bool = True
+) -> np.ndarray:
+    """Accuracy on each experience after each, NaN where none was measured.
+
+    :param copies: whether accuracies that were copied from an earlier row count.
+    """
     matrix = np.full((experiences, experiences), np.nan)
     for row in rows:
-        matrix[row["experience"], : len(row["accuracy"])] = row["accuracy"]
+        values = np.array(row["accuracy"], dtype=np.float64)  # None becomes NaN
+        if "evaluated" in row and not copies:
+            values[np.setdiff1d(np.arange(len(values)), row["evaluated"])] = np.nan
+        matrix[row["experience"], : len(values)] = values
     return matrix

@@ -147,20 +147,6 @@ class RunDirectory:
         sealed_environment = json.dumps(sealed(environment), indent=2)
         write_text(self.path / "environment.json", f"{sealed_environment}\n")
 
-    def rewrite_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Make metrics.jsonl hold exactly ``rows``: it is a log, the checkpoint has them too."""
-        write_text(self.metrics, "".join(_line(row) for row in rows))
-
-    def append_metrics(self, row: dict[str, Any]) -> None:
-        """One more line, which carries a checksum."""
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(_line(row))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from error
-
     def conclude(self, record: RunRecord) -> RunRecord:
         """Write result.json, atomically, and return it as the next reader will see it."""
         write_result(self.result, record)
@@ -174,7 +160,3 @@ def check_no_link(path: Path) -> None:
             f"{path} is a link, and what lies elsewhere is not written to: delete it, or put the "
             "folder itself in its place"
         )
-
-
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(sealed(row)) + "\n"

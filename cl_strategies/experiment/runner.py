@@ -20,6 +20,7 @@ from cl_strategies.experiment.build import build_benchmark, build_model, build_s
 from cl_strategies.experiment.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.environment import describe_environment, joined, resolve_device
+from cl_strategies.experiment.evaluation import Evaluation
 from cl_strategies.experiment.failure import Failure, describe, named
 from cl_strategies.experiment.identity import (
     Identities,
@@ -31,16 +32,12 @@ from cl_strategies.experiment.identity import (
 from cl_strategies.experiment.pictures import exemplar_numbers, write_pictures
 from cl_strategies.experiment.portable import kernels
 from cl_strategies.experiment.rerun import ask, conclude, last_stamp, place_of
-from cl_strategies.experiment.rows import (
-    COLUMNS,
-    accuracy_matrix,
-    checked_rows,
-    exemplar_columns,
-)
+from cl_strategies.experiment.rowlog import RowLog
+from cl_strategies.experiment.rows import COLUMNS, accuracy_matrix, exemplar_columns
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.seeding import derive_seed, isolated_rng, seed_everything
 from cl_strategies.experiment.state import (
-    capture_state,
+    capture_with_bytes,
     check_resumable,
     restore_state,
     state_bytes,
@@ -174,43 +171,73 @@ class _Training:
         self.benchmark = build_benchmark(config.benchmark)
         self.info = self.benchmark.info
         seed_everything(derive_seed(config.run.seed, "initialisation"))
-        self.matrix = AccuracyMatrix()
+        matrix = AccuracyMatrix()
         self.strategy = build_strategy(
             config,
             self.info,
             build_model(config, self.info),
             device=device,
-            evaluator=_quiet_evaluator(self.matrix),
+            evaluator=_quiet_evaluator(matrix),
         )
-        self.resumable = self._told(check_resumable)
-        self.rows: list[dict[str, Any]] = []
+        self.evaluation = Evaluation(
+            self.strategy,
+            matrix,
+            self.benchmark.test_stream,
+            every=config.run.evaluate_every,
+            seed=config.run.seed,
+        )
+        self.resumable = True
+        with self._told():
+            check_resumable(self.strategy)
+        self.log = RowLog(directory.metrics)
         self.environments = [describe_environment(device)]
         self.identity = identity_of_training(config, self.benchmark, self.strategy)
-        if os.path.exists(directory.checkpoint):
-            self._resume(device)
+        if not (os.path.exists(directory.checkpoint) and self._resume(device)):
+            self.log.clear()
         directory.describe(self.environments)
-        directory.rewrite_metrics(self.rows)
 
-    def _resume(self, device: str) -> None:
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What was measured, an entry for each experience trained."""
+        return self.log.rows
+
+    def _resume(self, device: str) -> bool:
+        """Whether there are rows that the checkpoint continues."""
         path = self.directory.checkpoint
         state = load_checkpoint(path, device=device)
         if state.get("config_hash") != self.config.hash:
             raise UserError(f"the checkpoint {path} belongs to another configuration: {REMEDY}")
         before = state.get("identity")
         if self.directory.again and before != self.identity.to_dict():
-            return  # what was asked for is the run of now
+            return False  # what was asked for is the run of now
+        try:
+            self.log.restore(state.get("rows"), len(self.benchmark.train_stream))
+        except FileNotFoundError:
+            logger.warning(
+                "%s starts again from its first experience: %s is not there, and its checkpoint "
+                "continues the rows in it",
+                self.config.slug,
+                self.log.path,
+            )
+            return False
+        except UserError:
+            raise
+        except ValueError as error:
+            raise _unfit(path, error) from error
+        same = before == self.identity.to_dict()
         self.identity = continued(before, path, self.identity, logger.warning)
         try:
-            rows = checked_rows(state["rows"], len(self.benchmark.train_stream))
-            seen = self.benchmark.train_stream[: rows[-1]["experience"] + 1]
+            seen = self.benchmark.train_stream[: self.rows[-1]["experience"] + 1]
             restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
-            self.matrix.load_state_dict(state["accuracy_matrix"])
-            self.environments = joined(state.get("environments", []), self.environments[0])
+            self.environments = joined(state["environments"], self.environments[0])
+            self.evaluation.resume(
+                self.rows,
+                refuted=state["copies_refuted"],
+                elsewhere=not same or state["environments"][-1:] != self.environments[-1:],
+            )
         except Exception as error:  # it is whole, so someone has made it so; of any shape
-            raise UserError(
-                f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}"
-            ) from error
-        self.rows = rows
+            raise _unfit(path, error) from error
+        return True
 
     def proceed(self, progress: Progress) -> None:
         """Train and evaluate what is left of the stream."""
@@ -222,6 +249,7 @@ class _Training:
             data = self.benchmark.train_stream
             self._experience(position, list(data) if joint else data[position])
             progress(position + 1, total)
+        self.rows[-1] = self.evaluation.closing(self.rows[-1])
         last = self.benchmark.train_stream[total - 1].dataset
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
@@ -236,55 +264,63 @@ class _Training:
         self.strategy.train(data)
         trained = time.perf_counter()
         peak = memory.bytes()
-        self.strategy.eval(self.benchmark.test_stream[: position + 1])
+        evaluated = self.evaluation.after(position)
         row = {
             "experience": position,
-            "accuracy": [float(value) for value in self.matrix.matrix[-1][: position + 1]],
+            **evaluated,
             "train_seconds": trained - began,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
-            "method_state_bytes": state_bytes(self.strategy),
             "peak_memory_bytes": peak,
         }
         if (exemplars := exemplar_numbers(self.strategy)) is not None:
             row["exemplars"] = exemplars
-        self.rows.append(row)
+        state = None
         if self.resumable:
-            self.resumable = self._told(self._save)
-        self.directory.append_metrics(row)
+            with self._told():
+                state, row["method_state_bytes"] = capture_with_bytes(self.strategy)
+        if state is None:
+            row["method_state_bytes"] = state_bytes(self.strategy)
+        self.log.append(row)  # before the checkpoint that counts it
+        if state is not None:
+            self._save(state)
 
-    def _save(self, strategy: Any) -> None:
+    def _save(self, strategy_state: dict[str, Any]) -> None:
         state = {
             "config_hash": self.config.hash,
             "identity": self.identity.to_dict(),
-            "rows": self.rows,
+            "rows": self.log.mark(),
             "environments": self.environments,
-            "strategy": capture_state(strategy),
-            "accuracy_matrix": self.matrix.state_dict(),
+            "strategy": strategy_state,
+            "copies_refuted": self.evaluation.refuted,
         }
         with ours(KeyboardInterrupt):
             save_checkpoint(self.directory.checkpoint, state)
 
-    def _told(self, step: Callable[[Any], None]) -> bool:
-        """Whether the strategy can be captured; the user is told if not, and training goes on."""
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The user is told that a strategy cannot be captured, and training goes on."""
         try:
-            step(self.strategy)
-        except StorageError:
-            raise
+            yield
         except UserError as reason:
+            self.resumable = False
             logger.warning(
                 "%s cannot be continued if it is interrupted, and would start again: %s",
                 self.config.slug,
                 reason,
             )
-            return False
-        return True
+
+
+def _unfit(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}"
+    )
 
 
 def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No loggers specified")
-        return LeanEvaluationPlugin(matrix)
+        return LeanEvaluationPlugin(matrix, collect_all=False)  # what nobody reads
 
 
 def _failed(config: ExperimentConfig, training: _Training | None, failure: Failure) -> RunRecord:
@@ -301,7 +337,8 @@ def _record(
 ) -> RunRecord:
     rows = training.rows if training else []
     order = list(training.info.task_order) if training else []
-    matrix = accuracy_matrix(rows, len(order))
+    copies = training is None or not training.evaluation.refuted
+    matrix = accuracy_matrix(rows, len(order), copies=copies)
     columns = {key: [row[key] for row in rows] for key in COLUMNS}
     return RunRecord(
         status="failed" if failure else "finished",

@@ -90,12 +90,21 @@ def capture_state(strategy: Any) -> dict[str, Any]:
     :raises UserError: in the middle of an experience, and for state that is neither tensors nor
         plain data, naming each such attribute.
     """
+    return capture_with_bytes(strategy)[0]
+
+
+def capture_with_bytes(strategy: Any) -> tuple[dict[str, Any], int]:
+    """:func:`capture_state` and :func:`state_bytes` in one walk.
+
+    :raises UserError: as :func:`capture_state`.
+    """
     if strategy.experience is not None:
         raise UserError("a strategy can be captured between two experiences, not within one")
     walker = Walker(strategy, CODECS)
     # In the order in which the parts are restored: the later ones may refer to the earlier.
     method = _capture_method(strategy, walker)
-    state = {
+    carried = walker.bytes
+    shared = {
         "format": FORMAT,
         "strategy": type(strategy).__name__,
         "device": strategy.device.type,
@@ -103,15 +112,15 @@ def capture_state(strategy: Any) -> dict[str, Any]:
         "optimizer": capture_optimizer(strategy, walker),
         "settings": {name: getattr(strategy, name) for name in SETTINGS},
         "criterion": capture_criterion(strategy, walker),
-        "plugins": _capture_plugins(strategy, walker),
-        **method,
     }
+    walker.bytes = carried  # what was met since is not the method's
+    state = {**shared, "plugins": _capture_plugins(strategy, walker), **method}
     if method.keys() != {"method"}:
         name = type(strategy).__name__
         state["attributes"] = encode_attributes(strategy, walker, name, skip=TEMPLATE_ATTRIBUTES)
     if walker.problems:
         raise UserError("; ".join(dict.fromkeys(walker.problems)))
-    return state
+    return state, _bytes(walker)
 
 
 def restore_state(
@@ -164,6 +173,10 @@ def state_bytes(strategy: Any) -> int:
     _capture_plugins(strategy, walker)
     if "method" not in _capture_method(strategy, walker):
         encode_attributes(strategy, walker, type(strategy).__name__, skip=TEMPLATE_ATTRIBUTES)
+    return _bytes(walker)
+
+
+def _bytes(walker: Walker) -> int:
     return walker.bytes + sum(payload_bytes(dataset) for dataset in walker.datasets)
 
 

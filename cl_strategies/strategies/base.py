@@ -59,6 +59,16 @@ class Strategy(SupervisedTemplate):
     #: Why it cannot learn parts of an experience one after the other; empty if it can.
     needs_whole_experiences: ClassVar[str] = ""
 
+    @property
+    def fixed_tasks(self) -> bool:
+        """Whether nothing that a finished experience is evaluated with can change any more.
+
+        Its accuracies are then copied, and the copies checked, instead of measured after each
+        later experience (:mod:`cl_strategies.experiment.evaluation`). A method may declare it as a
+        class attribute, too.
+        """
+        return False
+
     experience: Any
     mbatch: Any
 

@@ -113,6 +113,11 @@ class HALRP(TaskModelStrategy):
                 "least 1, and train_epochs above it to leave some for fine-tuning"
             )
 
+    @property
+    def fixed_tasks(self) -> bool:
+        """Unless finished tasks are pruned again."""
+        return not (self.algorithm.prune_old_tasks and self.algorithm.pruning != "none")
+
     # ------------------------------------------------------------------ phases of a task
 
     def _before_training_epoch(self, **kwargs: Any) -> None:

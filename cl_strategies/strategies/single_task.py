@@ -37,6 +37,11 @@ class SingleTask(Strategy):
         self._seen: dict[int, Any] = {}  # the classes that each model has seen
         self._latest_seen = self.seen_classes.state_dict()
 
+    @property
+    def fixed_tasks(self) -> bool:
+        """A model is left alone once its experience is over."""
+        return True
+
     def _before_training_exp(self, **kwargs: Any) -> None:
         self.seen_classes.load_state_dict({"seen": []})
         super()._before_training_exp(**kwargs)

@@ -44,6 +44,11 @@ class TaskModelStrategy(Strategy):
         )
         self.make_optimizer()  # between tasks it holds nothing
 
+    @property
+    def fixed_tasks(self) -> bool:
+        """What belongs to a finished task is frozen."""
+        return True
+
     def check_model_and_optimizer(self, **kwargs: Any) -> None:
         """Begin the task of the experience."""
         self.model = self.model_adaptation()

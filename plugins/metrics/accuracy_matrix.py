@@ -37,6 +37,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
     follow.
 
     :param stream: name of the stream whose evaluations count; others are ignored.
+    :ivar latest: what the latest evaluation measured, by test experience, in its order.
     """
 
     def __init__(self, *, stream: str = "test") -> None:
@@ -51,7 +52,12 @@ class AccuracyMatrix(PluginMetric[Matrix]):
         self._sizes: dict[int, int] = {}
         self._columns = 0
         self._active = False
-        self.evaluated = False  # whether the latest evaluation measured self.stream
+        self.latest: dict[int, float] = {}
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the latest evaluation measured :attr:`stream`."""
+        return bool(self.latest)
 
     def result(self) -> Matrix:
         """The same as :attr:`matrix`."""
@@ -98,7 +104,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
             self._trained.append(len(self._trained) if whole is None else _logged_index(whole))
 
     def before_eval(self, strategy: Any) -> None:
-        self.evaluated = False
+        self.latest = {}
 
     def before_eval_exp(self, strategy: Any) -> None:
         self._active = stream_type(strategy.experience) == self.stream
@@ -115,11 +121,10 @@ class AccuracyMatrix(PluginMetric[Matrix]):
         if not self._active or self._total == 0:
             return None
         self._active = False
-        self.evaluated = True
         column = strategy.experience.current_experience
         self._columns = max(self._columns, column + 1, _stream_length(strategy.experience))
         value = int(self._correct) / self._total
-        self._cells[len(self._trained) - 1, column] = value
+        self._cells[len(self._trained) - 1, column] = self.latest[column] = value
         self._sizes[column] = self._total
         name = get_metric_name(self, strategy, add_experience=True, add_task=True)
         return MetricValue(self, name, value, strategy.clock.train_iterations)
