@@ -131,14 +131,16 @@ class SeenClassesPlugin(SupervisedPlugin):
     # ------------------------------------------------------------------ state
 
     def state_dict(self) -> dict[str, Any]:
-        """Pairs of task label and class id: plain data."""
-        return {"seen": self._seen.nonzero().tolist()}
+        """A line for each task label, with a 1 for each class that was seen: plain data."""
+        rows = ["".join("01"[seen] for seen in row).rstrip("0") for row in self._seen.tolist()]
+        return {"seen": "\n".join(rows).rstrip("\n")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace what was seen by what :meth:`state_dict` returned."""
         self._seen, self._complete = torch.zeros(0, 0, dtype=torch.bool), None
-        for task, label in state["seen"]:
-            self._see(int(task), [int(label)])
+        for task, row in enumerate(state["seen"].split("\n")):
+            if row:
+                self._see(task, [label for label, seen in enumerate(row) if seen == "1"])
 
 
 def _tasks(strategy: Any) -> Any:

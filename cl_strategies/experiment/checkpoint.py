@@ -12,6 +12,7 @@ import torch
 from cl_strategies.archive import load_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.packing import pack, unpack
 
 FORMAT = 2
 REMEDY = "delete it, and the run starts again from its first experience"
@@ -21,7 +22,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain data) to ``path``, atomically."""
     # By way of memory: torch's own writer does not survive a file that cannot grow.
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
+    content, tensors = pack(state)
+    torch.save({"format": FORMAT, "content": content, "tensors": tensors}, buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
@@ -32,7 +34,14 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     :raises UserError: if the file is damaged, of another format, or holds objects.
     """
     try:
-        state = load_stored(path, device=device)
+        stored = load_stored(path, device=device)
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise UserError(f"the checkpoint {path} was written by another version: {REMEDY}")
+        state = unpack(
+            stored["content"], stored["tensors"], most=path.stat().st_size, device=device
+        )
+        if not isinstance(state, dict):
+            raise ValueError("it holds no state")
     except pickle.UnpicklingError as error:
         raise UserError(
             f"the checkpoint {path} holds something other than tensors and plain data, "
@@ -43,6 +52,4 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     except Exception as error:  # a broken archive raises almost anything
         what = str(error) or type(error).__name__
         raise UserError(f"the checkpoint {path} cannot be read ({what}): {REMEDY}") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"the checkpoint {path} was written by another version: {REMEDY}")
     return state

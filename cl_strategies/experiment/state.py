@@ -36,7 +36,7 @@ from cl_strategies.experiment.state_objects import decode_attributes, encode_att
 from cl_strategies.experiment.state_optimizer import capture_optimizer, restore_optimizer
 from cl_strategies.experiment.state_walk import Walker, is_transient
 
-FORMAT = 2
+FORMAT = 3
 
 #: What Avalanche's template itself keeps: configuration, what this module treats by name, and
 #: what is empty between experiences.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules import loss as losses
 
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.packing import stacked, unstacked
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.state_walk import Walker
@@ -37,8 +39,8 @@ def encode_module(module: nn.Module, walker: Walker, path: str) -> dict[str, Any
         "weights": _tensors(weights, walker, path),
         "buffers": _tensors(buffers, walker, path),
         "attributes": {name: values for name, values in _attributes(module, walker, path)},
-        "frozen": [n for n, p in module.named_parameters() if not p.requires_grad],
-        "evaluating": [n for n, part in module.named_modules() if not part.training],
+        "frozen": _names_as_text(n for n, p in module.named_parameters() if not p.requires_grad),
+        "evaluating": _names_as_text(n for n, part in module.named_modules() if not part.training),
     }
 
 
@@ -47,8 +49,7 @@ def decode_module(node: Mapping[str, Any], walker: Walker, module: nn.Module, pa
 
     :raises UserError: if its parameters are others.
     """
-    weights = {name: walker.decode(value) for name, value in node["weights"].items()}
-    buffers = {name: walker.decode(value) for name, value in node["buffers"].items()}
+    weights, buffers = unstacked(node["weights"]), unstacked(node["buffers"])
     own = dict(module.named_buffers())
     expected, saved = shapes({**own, **module.state_dict()}), shapes({**weights, **buffers})
     if expected != saved:
@@ -64,20 +65,21 @@ def decode_module(node: Mapping[str, Any], walker: Walker, module: nn.Module, pa
     with torch.no_grad():
         for name, value in buffers.items():
             own[name].copy_(value)
+    frozen, evaluating = (set(_names_of_text(node[key])) for key in ("frozen", "evaluating"))
     parts = dict(module.named_modules())
     if not node["attributes"].keys() <= parts.keys():
         raise UserError(f"the {path} that was captured has other parts than the one to restore")
     for name, part in parts.items():
         _set_attributes(part, node["attributes"].get(name, {}), walker)
     for name, parameter in module.named_parameters():
-        parameter.requires_grad_(name not in node["frozen"])
+        parameter.requires_grad_(name not in frozen)
     for name, part in module.named_modules():
-        part.training = name not in node["evaluating"]
+        part.training = name not in evaluating
 
 
 def module_fits(module: nn.Module, node: Mapping[str, Any]) -> bool:
     """Whether ``module`` has the class, the names and the shapes of what ``node`` holds."""
-    saved = {name: tuple(value["data"].shape) for name, value in node["weights"].items()}
+    saved = shapes(unstacked(node["weights"]))
     return type(module).__name__ == node["class"] and shapes(module.state_dict()) == saved
 
 
@@ -92,8 +94,9 @@ def new_loss(node: Mapping[str, Any]) -> nn.Module | None:
     if kind is None:
         return None
     made = kind()
-    for name in node["weights"].keys() & made._buffers.keys():  # such as weights of classes
-        made.register_buffer(name, torch.empty_like(node["weights"][name]["data"]))
+    weights = unstacked(node["weights"])
+    for name in weights.keys() & made._buffers.keys():  # such as weights of classes
+        made.register_buffer(name, torch.empty_like(weights[name]))
     return made
 
 
@@ -103,7 +106,26 @@ def shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _tensors(tensors: Mapping[str, Any], walker: Walker, path: str) -> dict[str, Any]:
-    return {name: walker.encode_whole(value, f"{path}.{name}") for name, value in tensors.items()}
+    for name, value in tensors.items():
+        if not torch.is_tensor(value):
+            raise UserError(
+                f"{path}.{name} is a {type(value).__name__}: a module may hold tensors only"
+            )
+        walker.count(value)
+    return stacked(tensors)
+
+
+def _names_as_text(names: Iterable[str]) -> str:
+    """One value instead of hundreds, each of which would take its time in a checkpoint."""
+    return json.dumps(list(names))
+
+
+def _names_of_text(text: Any) -> list[str]:
+    """:raises UserError: for text that is no list of names."""
+    names = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(names, list) or any(type(name) is not str for name in names):
+        raise UserError("the state does not say which parts of a module are frozen")
+    return names
 
 
 def _attributes(

@@ -210,20 +210,6 @@ class Walker:
         self.tensors[len(self.tensors)] = tensor
         return None
 
-    def encode_whole(self, tensor: torch.Tensor, path: str) -> dict[str, Any]:
-        """A tensor of a module, which is put back into the module's own memory."""
-        if not torch.is_tensor(tensor):
-            raise UserError(f"{path} is a {type(tensor).__name__}: a module may hold tensors only")
-        self.count(tensor)
-        return {
-            "kind": "tensor",
-            "data": tensor.detach().clone().cpu(),
-            "number": None,
-            "on_device": tensor.device.type != "cpu",
-            "parameter": False,
-            "requires_grad": False,
-        }
-
     def number_of(self, tensor: torch.Tensor) -> int | None:
         """The number under which :meth:`shared` knows ``tensor``."""
         storage = _storage(tensor)

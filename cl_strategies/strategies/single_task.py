@@ -9,6 +9,7 @@ from typing import Any
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
+from cl_strategies.experiment.packing import stacked, unstacked
 from cl_strategies.plugins.modes import take_over
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.isolation import refuse_guards
@@ -43,7 +44,7 @@ class SingleTask(Strategy):
         return True
 
     def _before_training_exp(self, **kwargs: Any) -> None:
-        self.seen_classes.load_state_dict({"seen": []})
+        self.seen_classes.load_state_dict({"seen": ""})
         super()._before_training_exp(**kwargs)
         self._latest_seen = self.seen_classes.state_dict()
         self._seen[self.experience.current_experience] = self._latest_seen
@@ -83,7 +84,7 @@ class SingleTask(Strategy):
         return {
             "initial": self.initial.state_dict(),
             "models": [
-                [position, None if model is self._latest else model.state_dict()]
+                [position, None if model is self._latest else stacked(model.state_dict())]
                 for position, model in self.models.items()
             ],
             "seen": [[position, seen] for position, seen in self._seen.items()],
@@ -101,5 +102,5 @@ class SingleTask(Strategy):
                 self.model = self._latest = model
                 self._latest_seen = self._seen[position]
             else:
-                model.load_state_dict(weights)
+                model.load_state_dict(unstacked(weights))
             self.models[position] = model.to(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,23 @@ class TaskModelStrategy(Strategy):
         self.model = self.model_adaptation()
         self.make_optimizer()
 
+    def model_adaptation(self, model: Any = None) -> Any:
+        """As Avalanche's, but the model itself knows which of its parts to adapt."""
+        adapted = self.model if model is None else model
+        if not isinstance(adapted, TaskModel):
+            return super().model_adaptation(model)
+        adapted.adaptation(self.experience)
+        return adapted.to(self.device)
+
+    def _load_train_state(self, prev_state: Any) -> None:
+        """As Avalanche's, which also visits the parts of each part whose mode is right already."""
+        modes = prev_state["model_training_mode"]
+        for name, part in self.model.named_modules():
+            if part.training != (mode := modes.get(name, True)):
+                part.train(mode)
+        for name in ("experience", "is_training", "adapted_dataset", "dataloader"):
+            setattr(self, name, prev_state[name])
+
     def make_optimizer(self, **kwargs: Any) -> None:
         """Let the optimizer hold what is being trained, with its initial options."""
         task = self.model.current
@@ -95,11 +113,11 @@ class TaskModelStrategy(Strategy):
 
     def method_state_dict(self) -> dict[str, Any]:
         """Which tasks the model has and of which shapes; their tensors are the model's own."""
-        return {"structure": self.model.structure()}
+        return {"structure": json.dumps(self.model.structure())}
 
     def load_method_state_dict(
         self, state: Mapping[str, Any], experiences: Sequence[Any] = ()
     ) -> None:
         """Give the model the tasks of ``state``, so that their tensors can be loaded."""
-        self.model.restore_structure(state["structure"])
+        self.model.restore_structure(json.loads(state["structure"]))
         self.make_optimizer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,6 +29,29 @@ class Switch:
         self.base: str | None = None
         self.task: str | None = None
         self.cached = False
+
+
+class TaskDict(nn.ModuleDict):
+    """Modules by task, of which those of finished tasks stay in evaluation mode.
+
+    They are not even visited when modes change, which happens many times in each task.
+
+    :ivar finished: names of tasks.
+    """
+
+    transient_attributes = ("finished",)  # of a checkpoint: restored tasks are finished anew
+
+    def __init__(self, modules: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(modules)
+        self.finished: set[str] = set()
+
+    def train(self, mode: bool = True) -> TaskDict:
+        """As for any module, without those of finished tasks."""
+        self.training = mode
+        for name, module in self.items():
+            if name not in self.finished:
+                module.train(mode)
+        return self
 
 
 class Entry(nn.Module):
@@ -59,14 +83,14 @@ class TaskLayer(nn.Module):
     weight: Any  # nn.Parameter, as in the layer that this becomes
     bias: Any
     switch: Switch
-    tasks: nn.ModuleDict
+    tasks: TaskDict
     trains_bias: bool  # unless the user froze it
 
     def _adopt(self, layer: nn.Linear | nn.Conv2d, switch: Switch) -> None:
         self.weight = layer.weight
         self.bias = layer.bias
         self.trains_bias = layer.bias is not None and layer.bias.requires_grad
-        self.tasks = nn.ModuleDict()
+        self.tasks = TaskDict()
         self.switch = switch
         self._cache: tuple[Any, Tensor] | None = None
 
@@ -190,7 +214,7 @@ class PerTask(nn.Module):
     def __init__(self, base: nn.Module, switch: Switch) -> None:
         super().__init__()
         self.base = base
-        self.tasks = nn.ModuleDict()
+        self.tasks = TaskDict()
         self.switch = switch
         self._frozen = [name for name, p in base.named_parameters() if not p.requires_grad]
 

@@ -8,13 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.classes import ABSENT, classes_of
 from cl_strategies.models.experience import task_labels_of
-from cl_strategies.plugins.modes import in_mode
 from cl_strategies.plugins.task_layers.network import Task, TaskNetwork
 from cl_strategies.plugins.task_layers.surgery import head_modules
 
@@ -38,11 +36,14 @@ class TaskModel(TaskNetwork):
     :raises UserError: if the network cannot be divided, with the reason.
     """
 
+    transient_attributes = ("_place",)  # of a checkpoint
+
     def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
         super().__init__(network)
         self.small_batch = small_batch
         self.rebuilt = False
         self._evaluated: dict[int, int] = {}
+        self._place: torch.device | None = None  # where everything is, if that is known
 
     # ------------------------------------------------------------------ what a method adds
 
@@ -94,10 +95,14 @@ class TaskModel(TaskNetwork):
         experience = SimpleNamespace(
             task_labels=[label], classes_in_this_experience=list(task.classes)
         )
-        with in_mode(self.head, training=True):
-            avalanche_model_adaptation(self.head, experience)
-        self.head.to(next(self.network.parameters()))
-        head_modules(self.head, task.name)
+        head: Any = self.head
+        mode, head.training = head.training, True  # heads of other tasks are left alone
+        try:
+            head.adaptation(experience)
+        finally:
+            head.training = mode
+        for module in head_modules(head, task.name):
+            module.to(next(self.network.parameters())).train(mode)
         if self.switch.base is None:
             self.switch.base = task.name
         self.tasks.append(task)
@@ -123,16 +128,34 @@ class TaskModel(TaskNetwork):
                 parameter.grad = None
             for module in self.modules_of(task):
                 module.eval()
+            for dictionary in self.dictionaries():
+                dictionary.finished.add(task.name)
             task.finished = True
 
     def train(self, mode: bool = True) -> TaskModel:
         """As for any module, but what belongs to finished tasks stays in evaluation mode."""
         super().train(mode)
-        for task in self.tasks:
-            if task.finished:
-                for module in self.modules_of(task):
-                    module.eval()
+        if self.tasks and self.tasks[0].finished:  # its normalisations are not in a TaskDict
+            for module in self.modules_of(self.tasks[0]):
+                module.eval()
         return self
+
+    def to(self, *arguments: Any, **options: Any) -> TaskModel:
+        """As for any module; what is known to be on that device is not visited again."""
+        device = arguments[0] if len(arguments) == 1 and not options else None
+        if not isinstance(device, torch.device | str):
+            return super().to(*arguments, **options)
+        if self._place != torch.device(device):
+            super().to(device)
+            self._place = torch.device(device)
+        elif self.current is not None:
+            for module in self.modules_of(self.current):
+                module.to(device)
+        return self
+
+    def _apply(self, *arguments: Any, **options: Any) -> TaskModel:
+        self._place = None  # whatever this does to its tensors
+        return super()._apply(*arguments, **options)
 
     # ------------------------------------------------------------------ computing
 
@@ -255,6 +278,7 @@ class TaskModel(TaskNetwork):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         """As for any module; a new model first gets the tasks that the state has."""
+        self._place = None
         if "_extra_state" in state_dict:
             text = bytes(state_dict["_extra_state"].tolist()).decode()
             self.restore_structure(json.loads(text))

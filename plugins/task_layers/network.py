@@ -11,7 +11,7 @@ from torch import nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics.resources import parameter_bytes, tensor_bytes
-from cl_strategies.plugins.task_layers.layers import Switch
+from cl_strategies.plugins.task_layers.layers import Switch, TaskDict
 from cl_strategies.plugins.task_layers.surgery import divide, head_modules
 
 
@@ -99,6 +99,12 @@ class TaskNetwork(MultiTaskModule):
         """The normalisations of ``task``."""
         base = task.name == self.switch.base
         return [norm.base if base else norm.tasks[task.name] for norm in self.norms.values()]
+
+    def dictionaries(self) -> Iterator[TaskDict]:
+        """Where the modules of tasks are."""
+        holders = (*self.layers.values(), *self.norms.values())
+        yield from (holder.tasks for holder in holders if hasattr(holder, "tasks"))
+        yield from (part for part in self.head.children() if isinstance(part, TaskDict))
 
     def modules_of(self, task: Task) -> Iterator[nn.Module]:
         """The modules that ``task`` alone uses, without the shared layers."""

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.task_layers.layers import OutputBias, PerTask, Switch, TaskLayer
+from cl_strategies.plugins.task_layers.layers import OutputBias, PerTask, Switch, TaskDict, TaskLayer
 
 _LAYERS = (nn.Linear, nn.Conv2d)
 _PER_TASK = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
@@ -70,6 +70,9 @@ def divide(network: nn.Module, switch: Switch, kinds: Mapping[Any, Any], method:
     for module in network.modules():
         if isinstance(module, DynamicModule):
             module._auto_adapt = False  # TaskModel adapts the heads, in training only
+    for name, heads in list(parts.head.named_children()):
+        if type(heads) is nn.ModuleDict:
+            setattr(parts.head, name, TaskDict(heads).train(heads.training))
     return Parts(parts.head, layers, norms, fixed)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from cl_strategies.errors import UserError
 from cl_strategies.experiment import runner
 from cl_strategies.experiment.build import build_benchmark
+from cl_strategies.experiment.checkpoint import load_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig, override
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.runner import run
@@ -88,7 +89,7 @@ def test_an_interrupted_run_resumes_with_the_same_numbers(tmp_path, finished):
     assert told[0] == finished
     assert numbers(resumed) == numbers(whole)
     weights = [
-        torch.load(RunDirectory(tmp_path / name, config()).checkpoint, weights_only=True)
+        load_checkpoint(RunDirectory(tmp_path / name, config()).checkpoint)
         for name in ("whole", "cut")
     ]
     assert same(weights[0]["strategy"], weights[1]["strategy"])
