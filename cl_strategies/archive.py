@@ -49,9 +49,13 @@ def _check_archive(path: Path) -> None:
 
 def _check_tensors(content: Any) -> None:
     """Before they are copied: an expanded or a sparse tensor could fill the memory."""
-    left = [content]
+    left, met = [content], set()
     while left:
         part = left.pop()
+        if isinstance(part, Mapping | list | tuple):
+            if id(part) in met:  # it may even contain itself
+                continue
+            met.add(id(part))
         if isinstance(part, Mapping):
             left += part.values()
         elif isinstance(part, list | tuple):

@@ -77,6 +77,8 @@ def _draw(axes: Axes, curve: Curve, style: Style, band: float) -> None:
                 mean[-1] - std[-1], mean[-1] + std[-1], color=style.light, alpha=band, linewidth=0
             )
         return
+    measured = np.isfinite(mean)  # others are gaps, over which the line goes
+    x, mean, std = x[measured], mean[measured], std[measured]
     if np.isfinite(std).any():
         axes.fill_between(x, mean - std, mean + std, color=style.light, alpha=band, linewidth=0)
     few = len(x) <= 20

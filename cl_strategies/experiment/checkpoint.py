@@ -12,7 +12,7 @@ import torch
 from cl_strategies.archive import load_stored
 from cl_strategies.atomic import atomic_write
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.packing import pack, unpack
+from cl_strategies.packing import pack, unpack
 
 FORMAT = 2
 REMEDY = "delete it, and the run starts again from its first experience"

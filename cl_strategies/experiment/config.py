@@ -149,7 +149,7 @@ class RunConfig:
             raise UserError(f"run.threads is {self.threads}: give 1 to {MAX_THREADS}")
         if self.evaluate_every < 1:
             raise UserError(
-                f"run.evaluate_every is {self.evaluate_every}: give 1 (after each experience) or more"
+                f"run.evaluate_every is {self.evaluate_every}: give 1 or more experiences"
             )
         if self.portable:
             if self.device not in {"auto", "cpu"}:

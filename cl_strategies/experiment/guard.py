@@ -19,7 +19,7 @@ HIGHEST_WEIGHT = 1e9
 
 class FiniteGuard(SupervisedPlugin):
     """Raises :class:`~cl_strategies.errors.DivergedError` after an epoch with a loss or a
-    weight that is not finite, or above :data:`HIGHEST_LOSS` and :data:`HIGHEST_WEIGHT`.
+    trained weight that is not finite, or above :data:`HIGHEST_LOSS` and :data:`HIGHEST_WEIGHT`.
 
     A loss that is not finite leaves weights that are not finite, so one look per epoch is
     enough, and no step waits for the device.
@@ -27,9 +27,11 @@ class FiniteGuard(SupervisedPlugin):
 
     def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         loss = strategy.loss.detach()
-        weights = [p.detach() for p in strategy.model.parameters()]
+        weights = [p.detach() for p in strategy.model.parameters() if p.requires_grad]
         sizes = torch.stack([t.abs().amax().double() for t in (loss, *weights) if t.numel()])
-        largest, heaviest = sizes[0], sizes[1:].amax()  # NaN, if there is one
+        largest, heaviest = sizes[0], sizes.new_zeros(1)
+        if len(sizes) > 1:
+            heaviest = sizes[1:].amax()  # NaN, if there is one
         if bool((largest <= HIGHEST_LOSS) & (heaviest <= HIGHEST_WEIGHT)):
             return
         if not bool(largest <= HIGHEST_LOSS):

@@ -92,9 +92,7 @@ class RowLog:
             if len(rows) != mark["rows"]:
                 raise ValueError(f"it has {len(rows)} rows")
         except Exception as error:  # it is whole, so someone has made it so; of any shape
-            raise self._unfit(
-                f"does not fit this run ({type(error).__name__}: {error})"
-            ) from error
+            raise self._unfit(f"does not fit this run ({type(error).__name__}: {error})") from error
         self._forget()
         for row, line in zip(rows, lines, strict=True):
             self._add(row, line)

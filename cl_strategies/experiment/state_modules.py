@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules import loss as losses
 
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.packing import stacked, unstacked
+from cl_strategies.packing import stacked, unstacked
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.state_walk import Walker

@@ -9,7 +9,7 @@ from typing import Any
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
-from cl_strategies.experiment.packing import stacked, unstacked
+from cl_strategies.packing import stacked, unstacked
 from cl_strategies.plugins.modes import take_over
 from cl_strategies.strategies.base import Strategy
 from cl_strategies.strategies.isolation import refuse_guards

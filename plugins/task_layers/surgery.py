@@ -12,7 +12,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.task_layers.layers import OutputBias, PerTask, Switch, TaskDict, TaskLayer
+from cl_strategies.plugins.task_layers.layers import (
+    OutputBias,
+    PerTask,
+    Switch,
+    TaskDict,
+    TaskLayer,
+)
 
 _LAYERS = (nn.Linear, nn.Conv2d)
 _PER_TASK = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)

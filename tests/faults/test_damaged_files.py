@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from cl_strategies.cli import main
+from cl_strategies.experiment.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -29,11 +30,11 @@ def states(tmp_path_factory, command, whole, numbers):
     shutil.copytree(folder / "finished", folder / "interrupted")
     run = victim(folder / "interrupted")
     (run / "result.json").unlink()
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    assert len(state["rows"]) == 2
+    assert load_checkpoint(run / "checkpoint.pt")["rows"]["rows"] == 2
     interrupt(folder / "once", command)
-    shutil.copy(victim(folder / "once") / "checkpoint.pt", run / "checkpoint.pt")
-    assert len(torch.load(run / "checkpoint.pt", weights_only=True)["rows"]) == 1
+    for name in ("checkpoint.pt", "metrics.jsonl"):
+        shutil.copy(victim(folder / "once") / name, run / name)
+    assert load_checkpoint(run / "checkpoint.pt")["rows"]["rows"] == 1
     return folder
 
 
@@ -121,7 +122,6 @@ def damaged_times(request):
 def test_no_damage_to_a_checkpoint_changes_what_it_says(damage, states, tmp_path):
     """Read with success, it says what it said; otherwise it is an error that names it."""
     from cl_strategies.errors import UserError
-    from cl_strategies.experiment.checkpoint import load_checkpoint
 
     source = victim(states / "interrupted") / "checkpoint.pt"
     expected = load_checkpoint(source)
@@ -233,11 +233,10 @@ def bare(path, state, trap):
 
 
 def hidden(path, state, trap):
-    torch.save({**state, "strategy": {**state["strategy"], "model": Malicious(trap)}}, path)
+    save_checkpoint(path, {**state, "strategy": {**state["strategy"], "model": Malicious(trap)}})
 
 
 def compressed(path, state, trap):
-    torch.save(state, path)
     with zipfile.ZipFile(path) as archive:
         records = {info.filename: archive.read(info) for info in archive.infolist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -246,25 +245,46 @@ def compressed(path, state, trap):
 
 
 def without_rows(path, state, trap):
-    torch.save({**state, "rows": []}, path)
+    save_checkpoint(path, {**state, "rows": []})
 
 
-def far_ahead(path, state, trap):
-    torch.save(
-        {**state, "rows": [{**state["rows"][0], "experience": 9, "accuracy": [1.0] * 10}]}, path
-    )
+def with_itself_inside(path, state, trap):
+    """Endless for who follows it."""
+    inner = [1]
+    inner.append(inner)
+    tensors = torch.zeros(0, dtype=torch.uint8)
+    torch.save({"format": FORMAT, "content": {**state, "rows": inner}, "tensors": tensors}, path)
+
+
+def with_parts_many_times(path, state, trap):
+    """Two to the power of 60 parts in some hundred bytes."""
+    inner = [1]
+    for _ in range(60):
+        inner = [inner, inner]
+    tensors = torch.zeros(0, dtype=torch.uint8)
+    torch.save({"format": FORMAT, "content": {**state, "rows": inner}, "tensors": tensors}, path)
 
 
 def shapeless(path, state, trap):
-    torch.save({**state, "strategy": {"model": 3}}, path)
+    save_checkpoint(path, {**state, "strategy": {"model": 3}})
 
 
 def of_another_run(path, state, trap):
-    torch.save({**state, "config_hash": "0" * 12}, path)
+    save_checkpoint(path, {**state, "config_hash": "0" * 12})
 
 
 @pytest.mark.parametrize(
-    "attack", [bare, hidden, compressed, without_rows, far_ahead, shapeless, of_another_run]
+    "attack",
+    [
+        bare,
+        hidden,
+        compressed,
+        without_rows,
+        with_itself_inside,
+        with_parts_many_times,
+        shapeless,
+        of_another_run,
+    ],
 )
 def test_a_hostile_checkpoint_is_named_and_runs_no_code(
     attack, states, tmp_path, command, numbers, whole, capsys
@@ -272,7 +292,7 @@ def test_a_hostile_checkpoint_is_named_and_runs_no_code(
     out, trap = tmp_path / "out", tmp_path / "ran"
     shutil.copytree(states / "interrupted", out)
     path = victim(out) / "checkpoint.pt"
-    attack(path, torch.load(path, weights_only=True), trap)
+    attack(path, load_checkpoint(path), trap)
     assert check_recovery(out, path, command, numbers, whole, capsys) == 2
     assert not trap.exists()
 

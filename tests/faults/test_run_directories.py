@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 from pathlib import Path
 
@@ -92,16 +93,38 @@ def test_a_result_with_our_hash_and_another_configuration_is_named(made, tmp_pat
         ("experience", -1),
         ("experience", True),
         ("exemplars", 5),
+        ("evaluated", 5),
+        ("evaluated", [7]),
+        ("evaluated", []),
     ],
 )
-def test_a_checkpoint_with_rows_that_are_none_is_named(made, tmp_path, key, value):
+def test_rows_that_are_none_are_named(made, tmp_path, key, value):
+    """Even if the checkpoint says that it continues them."""
     directory = interrupted(made, tmp_path)
+    rows = [json.loads(line) for line in directory.metrics.read_text().splitlines()]
+    content = b"".join(
+        f"{json.dumps({**row, key: value} if at == 0 else row)}\n".encode()
+        for at, row in enumerate(rows)
+    )
+    directory.metrics.write_bytes(content)
     state = load_checkpoint(directory.checkpoint)
-    state["rows"][0][key] = value
-    save_checkpoint(directory.checkpoint, state)
-    with pytest.raises(UserError, match=r"checkpoint\.pt does not fit this run .*delete it"):
+    mark = {"bytes": len(content), "rows": 2, "sha256": hashlib.sha256(content).hexdigest()}
+    save_checkpoint(directory.checkpoint, {**state, "rows": mark})
+    with pytest.raises(UserError, match=r"metrics\.jsonl does not fit this run .*delete it"):
         run(made, tmp_path)
     assert not directory.result.exists()
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [None, [], {}, {"bytes": 1, "rows": 1}, {"bytes": "a", "rows": 2, "sha256": "0" * 64}],
+)
+def test_a_checkpoint_that_continues_no_rows_is_named(made, tmp_path, mark):
+    directory = interrupted(made, tmp_path)
+    state = load_checkpoint(directory.checkpoint)
+    save_checkpoint(directory.checkpoint, {**state, "rows": mark})
+    with pytest.raises(UserError, match="delete it, and the run starts again"):
+        run(made, tmp_path)
 
 
 @pytest.mark.parametrize(
