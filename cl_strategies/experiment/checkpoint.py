@@ -15,6 +15,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.packing import pack, unpack
 
 FORMAT = 2
+_OWN = ("format", "tensors")
 REMEDY = "delete it, and the run starts again from its first experience"
 
 
@@ -22,8 +23,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain data) to ``path``, atomically."""
     # By way of memory: torch's own writer does not survive a file that cannot grow.
     buffer = io.BytesIO()
-    content, tensors = pack(state)
-    torch.save({"format": FORMAT, "content": content, "tensors": tensors}, buffer)
+    content, tensors = pack({key: part for key, part in state.items() if key not in _OWN})
+    torch.save({"format": FORMAT, "tensors": tensors, **content}, buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
@@ -37,9 +38,8 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
         stored = load_stored(path, device=device)
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise UserError(f"the checkpoint {path} was written by another version: {REMEDY}")
-        state = unpack(
-            stored["content"], stored["tensors"], most=path.stat().st_size, device=device
-        )
+        content = {key: part for key, part in stored.items() if key not in _OWN}
+        state = unpack(content, stored["tensors"], most=path.stat().st_size, device=device)
         if not isinstance(state, dict):
             raise ValueError("it holds no state")
     except pickle.UnpicklingError as error:
@@ -52,4 +52,4 @@ def load_checkpoint(path: Path, *, device: str | torch.device = "cpu") -> dict[s
     except Exception as error:  # a broken archive raises almost anything
         what = str(error) or type(error).__name__
         raise UserError(f"the checkpoint {path} cannot be read ({what}): {REMEDY}") from error
-    return state
+    return {"format": FORMAT, **state}

@@ -14,6 +14,7 @@ import torch
 from cl_strategies.cli import main
 from cl_strategies.errors import UserError
 from cl_strategies.experiment import executors, portable
+from cl_strategies.experiment.checkpoint import load_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig, hash_of
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.runner import run
@@ -49,7 +50,7 @@ def trained(out: Path, made: ExperimentConfig) -> tuple[object, object]:
     directory = RunDirectory(out, made)
     record = directory.record()
     assert record is not None and record.finished
-    return record.accuracy_matrix, torch.load(directory.checkpoint, weights_only=True)["strategy"]
+    return record.accuracy_matrix, load_checkpoint(directory.checkpoint)["strategy"]
 
 
 def kernels(out: Path, made: ExperimentConfig) -> dict[str, object]:

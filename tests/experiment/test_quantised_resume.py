@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from cl_strategies.experiment.checkpoint import load_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig
 from cl_strategies.experiment.rundir import RunDirectory
 from cl_strategies.experiment.runner import run
@@ -54,7 +55,7 @@ def config(case: dict[str, Any]) -> ExperimentConfig:
 
 
 def end(made: ExperimentConfig, out: Path) -> dict[str, torch.Tensor]:
-    state = torch.load(RunDirectory(out, made).checkpoint, weights_only=True)
+    state = load_checkpoint(RunDirectory(out, made).checkpoint)
     return dict(leaves(state["strategy"]))
 
 

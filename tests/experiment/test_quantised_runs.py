@@ -10,6 +10,7 @@ import torch
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
+from cl_strategies.experiment.checkpoint import load_checkpoint
 from cl_strategies.experiment.config import ExperimentConfig, override
 from cl_strategies.experiment.quantized import quantises_itself
 from cl_strategies.experiment.rundir import RunDirectory
@@ -203,7 +204,7 @@ def test_an_interrupted_quantised_run_ends_where_a_whole_one_ends(name, tmp_path
     resumed = run(made, tmp_path / "parts")
     assert resumed.accuracy_matrix == whole.accuracy_matrix
     states = [
-        torch.load(RunDirectory(tmp_path / part, made).checkpoint, weights_only=True)["strategy"]
+        load_checkpoint(RunDirectory(tmp_path / part, made).checkpoint)["strategy"]
         for part in ("whole", "parts")
     ]
     assert _tensors(states[0]) and _same(states[0], states[1])

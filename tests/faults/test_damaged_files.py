@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cl_strategies.cli import main
-from cl_strategies.experiment.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from cl_strategies.experiment.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -252,8 +252,7 @@ def with_itself_inside(path, state, trap):
     """Endless for who follows it."""
     inner = [1]
     inner.append(inner)
-    tensors = torch.zeros(0, dtype=torch.uint8)
-    torch.save({"format": FORMAT, "content": {**state, "rows": inner}, "tensors": tensors}, path)
+    torch.save({**state, "rows": inner, "tensors": torch.zeros(0, dtype=torch.uint8)}, path)
 
 
 def with_parts_many_times(path, state, trap):
@@ -261,8 +260,7 @@ def with_parts_many_times(path, state, trap):
     inner = [1]
     for _ in range(60):
         inner = [inner, inner]
-    tensors = torch.zeros(0, dtype=torch.uint8)
-    torch.save({"format": FORMAT, "content": {**state, "rows": inner}, "tensors": tensors}, path)
+    torch.save({**state, "rows": inner, "tensors": torch.zeros(0, dtype=torch.uint8)}, path)
 
 
 def shapeless(path, state, trap):
