@@ -31,16 +31,17 @@ _LOSSES = {
 
 def encode_module(module: nn.Module, walker: Walker, path: str) -> dict[str, Any]:
     """Weights, buffers, which parts are frozen or in evaluation mode, and plain attributes."""
-    weights = dict(module.state_dict())
-    buffers = {name: value for name, value in module.named_buffers() if name not in weights}
+    weights, members = dict(module.state_dict()), walker.members_of(module)
+    parts, parameters = members.modules, members.parameters.items()
+    buffers = {name: value for name, value in members.buffers.items() if name not in weights}
     walker.enclose([*weights.values(), *buffers.values()])
     return {
         "class": type(module).__name__,
         "weights": _tensors(weights, walker, path),
         "buffers": _tensors(buffers, walker, path),
-        "attributes": {name: values for name, values in _attributes(module, walker, path)},
-        "frozen": _names_as_text(n for n, p in module.named_parameters() if not p.requires_grad),
-        "evaluating": _names_as_text(n for n, part in module.named_modules() if not part.training),
+        "attributes": {name: values for name, values in _attributes(parts, walker, path)},
+        "frozen": _names_as_text(name for name, p in parameters if not p.requires_grad),
+        "evaluating": _names_as_text(n for n, part in parts.items() if not part.training),
     }
 
 
@@ -129,9 +130,9 @@ def _names_of_text(text: Any) -> list[str]:
 
 
 def _attributes(
-    module: nn.Module, walker: Walker, path: str
+    parts: Mapping[str, nn.Module], walker: Walker, path: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, part in module.named_modules():
+    for name, part in parts.items():
         values = {
             key: walker.encode(vars(part)[key], f"{path}.{name}.{key}") for key in _names(part)
         }

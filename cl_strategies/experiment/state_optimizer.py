@@ -17,7 +17,7 @@ def capture_optimizer(strategy: Any, walker: Walker) -> dict[str, Any]:
     :raises UserError: if the optimizer updates something that is not in the model.
     """
     optimizer = strategy.optimizer
-    name_of = {id(parameter): name for name, parameter in strategy.model.named_parameters()}
+    name_of = {id(parameter): name for name, parameter in walker.members.parameters.items()}
     groups = []
     for group in optimizer.param_groups:
         foreign = [p for p in group["params"] if id(p) not in name_of]

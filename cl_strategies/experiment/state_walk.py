@@ -14,10 +14,12 @@ from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from avalanche.evaluation import PluginMetric
 from avalanche.logging import BaseLogger
 from avalanche.training.plugins import EvaluationPlugin
+from torch import nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.state_code import CODE, hidden_state
 from cl_strategies.experiment.state_data import SamplePool
+from cl_strategies.experiment.state_members import Members, members_of
 
 #: Left out of a state: code, output, and what is made anew for each experience.
 TRANSIENT = (
@@ -105,9 +107,10 @@ class Walker:
             ("strategy", ""): strategy,
             ("optimizer", ""): strategy.optimizer,
         }
-        parts |= {("module", name): part for name, part in strategy.model.named_modules()}
-        parts |= {("parameter", name): part for name, part in strategy.model.named_parameters()}
-        parts |= {("buffer", name): part for name, part in strategy.model.named_buffers()}
+        self.members = members_of(strategy.model)
+        parts |= {("module", name): part for name, part in self.members.modules.items()}
+        parts |= {("parameter", name): part for name, part in self.members.parameters.items()}
+        parts |= {("buffer", name): part for name, part in self.members.buffers.items()}
         parts |= {("plugin", index): part for index, part in enumerate(strategy.plugins)}
         self.landmarks = parts
         self._landmark_of = {id(part): key for key, part in parts.items()}
@@ -118,6 +121,10 @@ class Walker:
         }
         self._met: dict[tuple[torch.device, int], int] = {}
         self._inside: dict[tuple[torch.device, int], torch.Tensor] = {}
+
+    def members_of(self, module: nn.Module) -> Members:
+        """What ``module`` consists of, which does not change while a strategy is captured."""
+        return self.members if module is self.strategy.model else members_of(module)
 
     def encode(self, value: Any, path: str) -> Any:
         """``value`` as tensors and plain data; what is neither goes to :attr:`problems`.

@@ -83,12 +83,15 @@ class _Scored(TaskLayer):
 
     def used(self, before: str | None = None) -> Tensor:
         """Which weights some task uses, bool (M in Eq. 4); optionally only earlier ones."""
-        used = torch.zeros_like(self.weight, dtype=torch.bool)
+        union: Tensor | None = None
         for task, entry in self.tasks.items():
             if task == before:
                 break
-            used |= entry.mask()  # type: ignore[operator]
-        return used
+            packed: Any = entry.packed
+            union = packed.clone() if union is None else union.bitwise_or_(packed)
+        if union is None:
+            return torch.zeros_like(self.weight, dtype=torch.bool)
+        return unpack(union, 1, self.weight.shape).bool()
 
     @torch.no_grad()
     def mask_gradient(self) -> None:
