@@ -312,9 +312,7 @@ class _Training:
 
 
 def _unfit(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}"
-    )
+    return UserError(f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}")
 
 
 def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
