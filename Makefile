@@ -48,6 +48,7 @@ bench: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pylint --disable=all --enable=duplicate-code --min-similarity-lines=8 --recursive=y cl_strategies plugins benchmarks reports
 
 types wheel: $(STAMP)
 	$(BIN)/python .ci/check_wheel.py

@@ -78,7 +78,9 @@ class _ConfigFinder:
             try:
                 run(module)
             except (OSError, ValueError, RecursionError) as error:
-                from cl_strategies.errors import UserError  # when needed: imports begin here
+                from cl_strategies.validation.errors import (
+                    UserError,  # when needed: imports begin here
+                )
 
                 file = Path(os.path.expanduser("~/.avalanche/config.json"))
                 raise UserError(

@@ -14,28 +14,30 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.experiment.boundary import Boundary
-from cl_strategies.experiment.failure import Failure
-from cl_strategies.plain import check_plain, check_table, shown
+from cl_strategies.validation.boundary import Boundary
+from cl_strategies.validation.errors import UserError, unknown_name
+from cl_strategies.validation.failure import Failure
+from cl_strategies.validation.hyperparameters import parameters_of, resolve_aliases
+from cl_strategies.validation.parameter import Parameter
+from cl_strategies.validation.plain_data import check_plain, check_table, shown
 
 KINDS: Mapping[str, str] = {
-    "strategies": "cl_strategies.strategies.catalogue",
-    "benchmarks": "cl_strategies.benchmarks.catalogue",
-    "models": "cl_strategies.models.catalogue",
-    "quantisers": "cl_strategies.plugins.quantization.catalogue",
-    "codecs": "cl_strategies.plugins.exemplars.catalogue",
+    "strategies": "cl_strategies.strategies.catalog",
+    "benchmarks": "cl_strategies.benchmarks.catalog",
+    "models": "cl_strategies.models.catalog",
+    "quantizers": "cl_strategies.plugins.quantization.quantizers.catalog",
+    "codecs": "cl_strategies.plugins.exemplars.codecs.catalog",
 }
 
-logger = logging.getLogger(__name__)
+#: Kinds that had another name in earlier versions; entry points of that name count, too.
+OLDER_KINDS: Mapping[str, str] = {"quantisers": "quantizers"}
 
-#: Types of values where the default is ``None``, which does not tell, and the annotation does.
-_OPTIONAL = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +50,10 @@ class Entry:
     :param summary: one line for ``cl-strategies list``.
     :param paper: citation, or ``""``.
     :param scenarios: scenarios it supports: ``"class"``, ``"task"``, ``"domain"``; none for what
-        knows of no stream, such as a quantiser.
+        knows of no stream, such as a quantizer.
     :param needs: what it needs beyond images and labels, in words.
     :param fixed: options that the engine supplies and a user may not set.
+    :param older_names: names of earlier versions, which are still understood.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Entry:
     scenarios: tuple[str, ...] = ("class", "task", "domain")
     needs: tuple[str, ...] = ()
     fixed: frozenset[str] = frozenset()
+    older_names: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """Import the factory.
@@ -68,7 +72,8 @@ class Entry:
         """
         module, _, attribute = self.factory.partition(":")
         if module.startswith("cl_strategies."):
-            return getattr(importlib.import_module(module), attribute)
+            ours: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+            return ours
         try:
             with Boundary():
                 factory: Any = importlib.import_module(module)
@@ -81,127 +86,79 @@ class Entry:
             ) from error
         if not callable(factory):
             raise UserError(f"{self.name} is registered as {self.factory}, which cannot be called")
-        return factory
+        theirs: Callable[..., Any] = factory
+        return theirs
+
+    def parameters(self) -> dict[str, Parameter]:
+        """The options that a user may set, as the factory declares them."""
+        return {
+            name: parameter
+            for name, parameter in parameters_of(self.load()).items()
+            if parameter.default is not inspect.Parameter.empty and name not in self.fixed
+        }
 
     def defaults(self) -> dict[str, Any]:
         """The options a user may set, with their defaults."""
-        return {
-            parameter.name: parameter.default
-            for parameter in inspect.signature(self.load()).parameters.values()
-            if parameter.default is not inspect.Parameter.empty
-            and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-            and parameter.name not in self.fixed
-        }
+        return {name: parameter.default for name, parameter in self.parameters().items()}
 
     def resolve_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options: ``given`` where given, else the defaults; sorted by name.
 
-        :raises UserError: for an option that the factory does not have, or of another type.
+        Names of earlier versions become present ones.
+
+        :raises UserError: for an option that the factory does not have, of another type, or out of
+            its limits.
         """
         check_table(f"the options of {self.name}", given)
         check_plain(self.name, given)
-        defaults = self.defaults()
-        for key in given:
-            if key not in defaults:
-                raise unknown_name(f"option of {self.name}", key, defaults or ["(it has none)"])
-            if defaults[key] is None:
-                self._check_annotated(key, given[key])
+        known = self.parameters()
+        values = {name: parameter.default for name, parameter in known.items()}
+        for key, value in resolve_aliases(self.load(), given).items():
+            if key not in known:
+                raise unknown_name(f"option of {self.name}", key, known or ["(it has none)"])
+            values[key] = known[key].check(value, self.name)
         return {
-            key: checked_type(
-                f"{self.name}.{key}",
-                given.get(key, default),
-                () if self._is_list(key, given.get(key)) else default,
-            )
-            for key, default in sorted(defaults.items())
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in sorted(values.items())
         }
 
-    def _is_list(self, key: str, value: Any) -> bool:
-        """Whether ``value`` is a list where the annotation allows one besides a single value."""
-        if not isinstance(value, list | tuple):
-            return False
-        annotation = str(inspect.signature(self.load()).parameters[key].annotation)
-        return "| Sequence[" in annotation
-
-    def _check_annotated(self, key: str, value: Any) -> None:
-        """:raises UserError: for a value of another type than ``int | None`` and the like say."""
-        annotation = str(inspect.signature(self.load()).parameters[key].annotation)
-        name, _, rest = annotation.partition(" | ")
-        if value is None or rest != "None" or type(value) in _OPTIONAL.get(name, (type(value),)):
-            return
-        raise UserError(
-            f"{self.name}.{key} is {shown(value)}, a {type(value).__name__}: "
-            f"give a {name}, or leave it out"
-        )
+    def hashed_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """``options`` as the first version that had them wrote them, for the hash of a run."""
+        known = self.parameters()
+        hashed = {}
+        for name, value in options.items():
+            parameter = known.get(name)
+            if parameter and parameter.since and value == parameter.default:
+                continue
+            key = parameter.aliases[-1] if parameter and parameter.aliases else name
+            hashed[key] = parameter.oldest(value) if parameter else value
+        return hashed
 
     def parse_options(self, settings: str) -> dict[str, Any]:
-        """``"eta=9,inner=jpeg"`` as options, each of the type of its default.
+        """``"eta=9,inner=jpeg"`` as options, each of the type that the factory declares.
 
-        :raises UserError: for text of another form, an unknown option, or a value of another type.
+        :raises UserError: for text of another form, an unknown option, or a value that the option
+            does not take.
         """
-        defaults = self.defaults()
-        given: dict[str, Any] = {}
+        given: dict[str, str] = {}
         for part in filter(None, settings.split(",")):
             key, equals, text = (piece.strip() for piece in part.partition("="))
             if not equals:
                 raise UserError(f"{part!r} is not an option of {self.name}: write name=value")
-            if key not in defaults:
-                raise unknown_name(f"option of {self.name}", key, defaults or ["(it has none)"])
-            given[key] = _parsed(key, text, type(defaults[key]))
-        return given
+            given[key] = text
+        known = self.parameters()
+        parsed = {}
+        for key, text in resolve_aliases(self.load(), given).items():
+            if key not in known:
+                raise unknown_name(f"option of {self.name}", key, known or ["(it has none)"])
+            parsed[key] = known[key].parse(text, self.name)
+        return parsed
 
     def describe(self) -> dict[str, Any]:
         """Plain data for ``cl-strategies list --json``."""
         description = asdict(self)
-        del description["fixed"]
+        del description["fixed"], description["older_names"]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in description.items()}
-
-
-def checked_type(what: str, value: Any, default: Any) -> Any:
-    """``value`` if it is plain and of the type of ``default`` (an int may stand for a float).
-
-    :raises UserError: otherwise; a default of ``None`` says nothing about the type.
-    """
-    check_plain(what, value)
-    if isinstance(value, tuple):
-        value = list(value)
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    expected = list if isinstance(default, tuple) else type(default)
-    if default is not None and type(value) is not expected:
-        raise UserError(
-            f"{what} is {shown(value)}, a {type(value).__name__}: "
-            f"give a {expected.__name__} such as {default!r}"
-        )
-    return value
-
-
-def check_fields(config: Any, table: str) -> None:
-    """Give every field of a frozen dataclass the type of its default, or refuse its value.
-
-    :param table: what a configuration file calls the dataclass.
-    :raises UserError: as :func:`checked_type`.
-    """
-    for field in fields(config):
-        if field.default is not MISSING:
-            value = checked_type(
-                f"{table}.{field.name}", getattr(config, field.name), field.default
-            )
-            object.__setattr__(config, field.name, value)
-
-
-def _parsed(key: str, text: str, kind: type) -> Any:
-    if kind is bool and text in ("true", "false"):
-        return text == "true"
-    try:
-        if kind is not bool:
-            value = kind(text)
-            check_plain(key, value)
-            return value
-    except UserError:
-        raise
-    except ValueError:
-        pass
-    raise UserError(f"{key} is {shown(text)}: give a value of type {kind.__name__}")
 
 
 class Registry:
@@ -215,13 +172,14 @@ class Registry:
         self.kind = kind
         self.skipped: list[str] = []
         self._entries: dict[str, Entry] = {}
-        catalogue = importlib.import_module(KINDS[kind])
-        for entry in catalogue.ENTRIES:
+        catalog = importlib.import_module(KINDS[kind])
+        for entry in catalog.ENTRIES:
             self.add(entry)
-        for point in entry_points(group=f"cl_strategies.{kind}"):
+        groups = [kind, *(older for older, new in OLDER_KINDS.items() if new == kind)]
+        for point in (p for group in groups for p in entry_points(group=f"cl_strategies.{group}")):
             try:
                 with Boundary():
-                    self.add(_third_party(point, getattr(catalogue, "FIXED", frozenset())))
+                    self.add(_third_party(point, getattr(catalog, "FIXED", frozenset())))
             except (Failure, UserError) as error:  # whatever a broken package raises
                 self._skip(point, error)
 
@@ -240,10 +198,10 @@ class Registry:
 
     def add(self, entry: Entry) -> None:
         """:raises UserError: if the name is taken."""
-        if entry.name in self._entries:
+        if entry.name in self:
             raise UserError(
                 f"the {self.kind} name {entry.name!r} is registered twice "
-                f"({self._entries[entry.name].factory} and {entry.factory}): rename one of them"
+                f"({self[entry.name].factory} and {entry.factory}): rename one of them"
             )
         self._entries[entry.name] = entry
 
@@ -254,15 +212,21 @@ class Registry:
                 f"the name of a {self.singular} is {shown(name)}: give text; "
                 f"`cl-strategies list {self.kind}` prints the names"
             )
+        name = self.present_name(name)
         if name not in self._entries:
             raise unknown_name(self.singular, name, self._entries)
         return self._entries[name]
+
+    def present_name(self, name: str) -> str:
+        """``name``, or the present name of what had this one in an earlier version."""
+        renamed = (entry.name for entry in self if name in entry.older_names)
+        return name if name in self._entries else next(renamed, name)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._entries
+        return isinstance(name, str) and self.present_name(name) in self._entries
 
 
 def _third_party(point: EntryPoint, fixed: frozenset[str]) -> Entry:
@@ -286,7 +250,7 @@ _SINGULAR = {
     "strategies": "strategy",
     "benchmarks": "benchmark",
     "models": "model",
-    "quantisers": "quantiser",
+    "quantizers": "quantizer",
     "codecs": "codec",
 }
 
@@ -297,7 +261,7 @@ def registry(kind: str) -> Registry:
     :raises UserError: for another kind.
     """
     _check_kind(kind)
-    return _shared(kind)
+    return _shared(OLDER_KINDS.get(kind, kind))
 
 
 @cache
@@ -308,5 +272,5 @@ def _shared(kind: str) -> Registry:
 def _check_kind(kind: Any) -> None:
     if not isinstance(kind, str):
         raise UserError(f"the kind is {shown(kind)}: give one of {', '.join(KINDS)}")
-    if kind not in KINDS:
+    if OLDER_KINDS.get(kind, kind) not in KINDS:
         raise unknown_name("kind", kind, KINDS)

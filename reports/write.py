@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cl_strategies.atomic import write_text
-from cl_strategies.errors import UserError
-from cl_strategies.plain import shown
-from cl_strategies.reports.collection import Collection, Problem, checked_folder, collect
-from cl_strategies.reports.content import Content, content_of
-from cl_strategies.reports.jsontext import json_lines
-from cl_strategies.reports.leftovers import sweep
-from cl_strategies.reports.literature import FILE, read_published
-from cl_strategies.reports.markdown import markdown_text
-from cl_strategies.reports.page import html_text
-from cl_strategies.reports.tables import csv_text
-from cl_strategies.reports.terminal import render_terminal_table
+from cl_strategies.io.atomic import write_text
+from cl_strategies.reports.analysis.tables import csv_text
+from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
+from cl_strategies.reports.reading.temporary_files import sweep
+from cl_strategies.reports.render.html import html_text
+from cl_strategies.reports.render.markdown import markdown_text
+from cl_strategies.reports.render.terminal import render_terminal_table
+from cl_strategies.reports.sections.content import Content, content_of
+from cl_strategies.results.json_text import json_lines
+from cl_strategies.results.published import FILE, read_published
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.plain_data import shown
 
 TITLE = "Continual-learning comparison"
 SUMMARY_SCHEMA = 1

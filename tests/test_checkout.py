@@ -39,7 +39,7 @@ def test_python_started_in_another_checkout_refuses_to_mix(tmp_path):
 
 
 def test_doctor_tells_of_another_checkout_in_the_current_folder(tmp_path, monkeypatch, capsys):
-    from cl_strategies.doctor import diagnose
+    from cl_strategies.cli.doctor import diagnose
 
     monkeypatch.chdir(copied(tmp_path))
     assert f"{tmp_path} is another checkout" in diagnose()[0]

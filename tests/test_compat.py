@@ -15,7 +15,7 @@ def python(code):
 
 def test_importing_our_package_imports_neither_torch_nor_avalanche():
     code = (
-        "import cl_strategies, cl_strategies.cli, sys\n"
+        "import cl_strategies, cl_strategies.cli.app, sys\n"
         "print({'torch', 'avalanche'} & {*sys.modules})"
     )
     assert python(code) == "set()"

@@ -36,7 +36,8 @@ def test_every_folder_with_modules_is_a_package():
 def test_package_data_globs_match_files():
     for package, globs in PROJECT["tool"]["setuptools"]["package-data"].items():
         for glob in globs:
-            assert list((ROOT / FOLDERS[package]).glob(glob)), f"{package}: {glob}"
+            folders = FOLDERS.values() if package == "*" else [FOLDERS[package]]
+            assert any(list((ROOT / folder).rglob(glob)) for folder in folders), (package, glob)
 
 
 def test_tests_are_no_package_because_avalanche_installs_one_of_that_name():
@@ -44,9 +45,15 @@ def test_tests_are_no_package_because_avalanche_installs_one_of_that_name():
 
 
 def test_version_stands_once():
-    import cl_strategies
+    assert "version" in PROJECT["project"]["dynamic"]
+    where = PROJECT["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert where == "cl_strategies._version.__version__"
 
-    assert cl_strategies.__version__ == PROJECT["project"]["version"]
+
+def test_every_table_of_exports_is_in_the_wheel():
+    stubs = [stub for folder in FOLDERS.values() for stub in (ROOT / folder).rglob("*.pyi")]
+    assert stubs and all(stub.name == "__init__.pyi" for stub in stubs)
+    assert PROJECT["tool"]["setuptools"]["package-data"]["*"] == ["*.pyi"]
 
 
 def test_every_requirement_is_pinned_by_the_constraints():

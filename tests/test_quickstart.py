@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cl_strategies.experiment.suite import Suite
-from cl_strategies.experiment.sweep import compare
+from cl_strategies.experiment.config.suite import Suite
+from cl_strategies.experiment.sweep.compare import compare
 
 
 def accuracies(suite, out):

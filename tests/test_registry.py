@@ -8,8 +8,8 @@ import pytest
 
 from cl_strategies import registry as registry_module
 from cl_strategies.cli import main
-from cl_strategies.errors import UserError
-from cl_strategies.registry import KINDS, Entry, Registry, checked_type, registry
+from cl_strategies.registry import KINDS, Entry, Registry, registry
+from cl_strategies.validation.errors import UserError
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -26,29 +26,8 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 
 def test_an_unknown_option_is_answered_with_the_nearest():
-    with pytest.raises(UserError, match="unknown option of ewc 'ewc_lamda'.*ewc_lambda"):
-        registry("strategies")["ewc"].resolve_options({"ewc_lamda": 1.0})
-
-
-@pytest.mark.parametrize(
-    ("value", "default", "result"), [(1, 0.5, 1.0), (True, False, True), ((1, 2), (3,), [1, 2])]
-)
-def test_values_take_the_type_of_the_default(value, default, result):
-    assert checked_type("x", value, default) == result
-    assert type(checked_type("x", value, default)) is type(result)
-
-
-@pytest.mark.parametrize(
-    ("value", "default"),
-    [("1", 0.5), (True, 1.0), (0.5, 1), (1, "a"), (1, True), (None, 1), ((1,), 1)],
-)
-def test_values_of_another_type_are_refused(value, default):
-    with pytest.raises(UserError, match="give a"):
-        checked_type("x", value, default)
-
-
-def test_none_is_a_value_where_it_is_the_default():
-    assert checked_type("x", None, None) is None
+    with pytest.raises(UserError, match="unknown option of ewc 'strenght'.*strength"):
+        registry("strategies")["ewc"].resolve_options({"strenght": 1.0})
 
 
 @pytest.mark.parametrize("name", [None, 5, ["si"], {"si": 1}, [16**4500]])
@@ -59,7 +38,7 @@ def test_a_name_is_text(name):
 
 
 def test_an_option_in_short_notation_has_a_size_too():
-    with pytest.raises(UserError, match="mem_size is an integer of more than 64 bits"):
+    with pytest.raises(UserError, match="mem_size is 1.*at most 64 bits"):
         Entry(
             name="x",
             factory=f"{__name__}:of_a_size",
@@ -69,7 +48,7 @@ def test_an_option_in_short_notation_has_a_size_too():
 
 @pytest.mark.parametrize("value", [[], "a", True, 1.5])
 def test_an_option_without_a_default_has_the_type_of_its_annotation(value):
-    with pytest.raises(UserError, match="halrp.max_rank is .*: give a int, or leave it out"):
+    with pytest.raises(UserError, match="halrp.max_rank is .*: give an integer.*, or leave it out"):
         registry("strategies")["halrp"].resolve_options({"max_rank": value})
 
 
@@ -111,7 +90,7 @@ def points(monkeypatch):
             EntryPoint(name=name, value=value, group="cl_strategies.models")
             for name, value in values.items()
         ]
-        for module in ("cl_strategies.registry", "cl_strategies.doctor"):
+        for module in ("cl_strategies.registry", "cl_strategies.cli.doctor"):
             monkeypatch.setattr(
                 f"{module}.entry_points",
                 lambda group: made if group == "cl_strategies.models" else [],

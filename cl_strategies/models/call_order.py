@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from cl_strategies.errors import UserError
+from cl_strategies.validation.errors import UserError
 
 #: Whether a module is one of the layers whose order is asked for.
 Chosen = Callable[[nn.Module], bool]
@@ -17,7 +17,7 @@ Chosen = Callable[[nn.Module], bool]
 def call_order(
     model: nn.Module, chosen: Chosen, *, example: Tensor | None = None
 ) -> list[str] | None:
-    """The layers in the order in which a forward pass calls them, in evaluation mode.
+    """List the layers in the order in which a forward pass calls them, in evaluation mode.
 
     The code is followed symbolically, without data. Where that fails, as with branches that depend
     on values or shapes, ``example`` is passed through the network.
@@ -41,7 +41,7 @@ def call_order(
             vars(module).update(attributes)
 
 
-class _Tracer(fx.Tracer):
+class _OrderTracer(fx.Tracer):
     """Follows no module but those that contain a chosen layer."""
 
     def __init__(self, chosen: Chosen) -> None:
@@ -56,7 +56,7 @@ def _traced(model: nn.Module, chosen: Chosen) -> list[str] | None:
     if chosen(model):
         return [""]
     try:
-        graph = _Tracer(chosen).trace(model)
+        graph = _OrderTracer(chosen).trace(model)
     except Exception:  # the code of a network may do anything with a value that is not there
         return None
     modules = dict(model.named_modules())

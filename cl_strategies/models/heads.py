@@ -16,23 +16,25 @@ import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
-from cl_strategies.models.classes import ABSENT, ArrivalOrder, classes_of
-from cl_strategies.models.experience import task_labels_of
+from cl_strategies.models.options import HeadKind, NClasses, ScenarioName
+from cl_strategies.plugins.classes.class_order import ABSENT, ArrivalOrder, classes_of
+from cl_strategies.plugins.classes.experience import task_labels_of
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import hyperparameters
 
 
 def linear_bound(in_features: int) -> float:
-    """``sqrt(3 / in_features)``: new rows of classifiers are uniform from minus this to this.
+    """Return ``sqrt(3 / in_features)``, the bound of the uniform distribution of new rows.
 
-    Kaiming initialisation for a layer without nonlinearity (He et al., ICCV 2015, gain 1), as the
-    class-incremental methods' public code has it; a row then gives scores of variance 1 for
+    Kaiming initialization for a layer without nonlinearity (He et al., ICCV 2015, gain 1), as the
+    class-incremental methods' public code has it; a row then gives logits of variance 1 for
     features of unit variance. PyTorch's linear layers begin with a third of that variance.
     """
     return math.sqrt(3 / max(in_features, 1))
 
 
 def fresh_linear(in_features: int, out_features: int) -> nn.Linear:
-    """A linear layer with weights as :func:`linear_bound` says and biases of zero."""
+    """Make a linear layer with weights within :func:`linear_bound` and biases of zero."""
     bound = linear_bound(in_features)
     return _linear(
         torch.empty(out_features, in_features).uniform_(-bound, bound), torch.zeros(out_features)
@@ -40,7 +42,7 @@ def fresh_linear(in_features: int, out_features: int) -> nn.Linear:
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """The linear layer with these parameters; torch's constructor draws some, and warns of none."""
+    """Make the linear layer with these parameters, without drawing random ones before."""
     layer = nn.Linear(weight.shape[1], 1, device="meta")
     layer.out_features = len(weight)
     layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
@@ -48,22 +50,21 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 class GrowingClassifier(DynamicModule):
-    """A linear layer that gains units when training meets new classes.
+    """A linear layer that gains a row for each new class in training.
 
-    Units follow the order in which classes came, so that a class that has not come has no unit,
-    whatever its id. Whoever calls the head gets logits by class id, :data:`ABSENT` for classes
-    without a unit. Old units keep their weights, new ones begin as :func:`fresh_linear`; an
-    optimizer forgets its moments of the grown tensors (Avalanche's ``update_optimizer`` drops
-    them).
+    Rows follow the order in which classes came, so that a class that has not come has no row,
+    whatever its id. The output has logits by class id, :data:`ABSENT` for classes without a row.
+    Old rows keep their weights, new ones begin as :func:`fresh_linear`; an optimizer loses its
+    moments of the grown tensors (Avalanche's ``update_optimizer`` drops them).
 
     When an experience with unknown classes is evaluated, the output is padded with
     :data:`ABSENT` up to those classes, so that losses are defined and the classes count as
     wrong; no parameter is created.
 
-    :param in_features: size of the features.
-    :param initial_out_features: units before the first experience, of the classes 0, 1...
-    :param auto_adapt: ``False`` inside a module that adapts this one itself.
-    :ivar arrival: which class each unit stands for.
+    :param in_features: Size of the features.
+    :param initial_out_features: Number of classes 0, 1... that have rows from the start; default 0.
+    :param auto_adapt: Let Avalanche adapt the head; ``False`` inside a module that does it itself.
+    :ivar arrival: which class each row stands for.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class GrowingClassifier(DynamicModule):
 
     @property
     def out_features(self) -> int:
-        """How many classes the head has units for."""
+        """Number of classes that the head has outputs for."""
         return self.classifier.out_features
 
     def adaptation(self, experience: Any) -> None:
@@ -86,7 +87,7 @@ class GrowingClassifier(DynamicModule):
 
     @torch.no_grad()
     def make_room(self, classes: Sequence[int]) -> None:
-        """In training, add units for the unknown ones of ``classes``; else, rule those out."""
+        """Add rows for the unknown ones of ``classes`` in training; else rule those out."""
         if not self.training:
             self._evaluated = max(classes, default=-1) + 1
         elif self.arrival.add(classes):
@@ -97,7 +98,7 @@ class GrowingClassifier(DynamicModule):
             self.classifier = new
 
     def train(self, mode: bool = True) -> GrowingClassifier:
-        """As for any module; leaving evaluation ends the padding of unknown classes."""
+        """Set the mode as for any module; training ends the padding of unknown classes."""
         if mode:
             self._evaluated = 0
         return super().train(mode)
@@ -108,7 +109,7 @@ class GrowingClassifier(DynamicModule):
 
     @torch.no_grad()
     def by_class(self) -> nn.Linear:
-        """A linear layer that computes the same logits by class id; a copy."""
+        """Make a linear layer that computes the same logits by class id, as a copy."""
         order, old = self.arrival.classes, self.classifier
         weight = old.weight.new_zeros(self.arrival.width, self.in_features)
         bias = old.bias.new_full((self.arrival.width,), ABSENT)
@@ -116,13 +117,13 @@ class GrowingClassifier(DynamicModule):
         return _linear(weight, bias)
 
     def get_extra_state(self) -> Tensor:
-        """The class of each unit, as part of ``state_dict()``; nothing if they are 0, 1..."""
+        """Return the class of each output, for ``state_dict()``; nothing if they are 0, 1..."""
         classes = self.arrival.classes
         natural = classes == list(range(len(classes)))
         return torch.tensor([] if natural else classes, dtype=torch.int32)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take over the classes of ``state``."""
+        """Set the class of each output to those of ``state``."""
         self.arrival = ArrivalOrder(state.tolist() or range(self.out_features))
 
 
@@ -139,7 +140,7 @@ class _TaskModule(MultiTaskModule):
 
 
 class MultiHead(_TaskModule):
-    """One :class:`GrowingClassifier` per task; heads come into being in training only.
+    """One :class:`GrowingClassifier` per task; heads are made in training only.
 
     The logits of a task that was never trained are all zero (every class equally likely) over
     the classes of the experience being evaluated.
@@ -170,7 +171,7 @@ class MultiHead(_TaskModule):
             head.make_room(classes)
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
-        """Logits of each sample's own task.
+        """Compute the logits of each sample's own task.
 
         :param x: features ``(N, in_features)``.
         :param task_labels: ``(N,)``, or one label for all samples, or ``None`` for all heads.
@@ -206,7 +207,7 @@ class MultiHead(_TaskModule):
         return x.new_zeros(len(x), self._untrained[task_label])
 
     def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
-        """The logits of every trained head, in the order of the task labels."""
+        """Compute the logits of every trained head, in the order of the task labels."""
         return {task: self.heads[str(task)](x) for task in sorted(map(int, self.heads))}
 
 
@@ -226,7 +227,7 @@ class MultiHeadModel(_TaskModule):
         self.head = MultiHead(out_features)
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
-        """As :meth:`MultiHead.forward`, from images."""
+        """Compute :meth:`MultiHead.forward` from images."""
         return self.head(self.backbone(x), task_labels)
 
     def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
@@ -253,23 +254,25 @@ class SingleHeadModel(nn.Module):
         return self.head(self.backbone(x))
 
 
+@hyperparameters
 def with_head(
-    backbone: nn.Module, out_features: int, *, n_classes: int, scenario: str, head: str
+    backbone: nn.Module,
+    out_features: int,
+    *,
+    n_classes: NClasses,
+    scenario: ScenarioName,
+    head: HeadKind,
 ) -> nn.Module:
-    """The model for a scenario: task-incremental gets a head per task, the others one head.
+    """Build the model for a scenario: a head per task if task-incremental, else one head.
 
     In class-incremental streams the rows of a head of fixed size begin as those of one that grows:
     with PyTorch's smaller ones, replay was less accurate in the end.
 
-    :param head: ``"auto"`` (as above, one head of ``n_classes`` units) or ``"growing"`` (one
-        head that starts small).
+    :param backbone: Network from images to features.
+    :param out_features: Size of those features.
     :raises UserError: for an unknown head or scenario, or a single head where tasks have
         their own.
     """
-    if scenario not in ("class", "domain", "task"):
-        raise UserError(f"scenario is {scenario!r}: use class, domain or task")
-    if head not in ("auto", "growing"):
-        raise UserError(f"head is {head!r}: use auto or growing")
     if scenario == "task":
         if head != "auto":
             raise UserError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from avalanche.training.supervised import Cumulative as AvalancheCumulative
 
-from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.templates.base import Strategy
 
 
 class Cumulative(Strategy, AvalancheCumulative):

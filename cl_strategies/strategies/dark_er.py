@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from avalanche.benchmarks.utils.flat_data import FlatData
 from avalanche.models import avalanche_forward
@@ -14,15 +15,16 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, default_collate
+from typing_extensions import Doc
 
-from cl_strategies.models.classes import ABSENT
-from cl_strategies.models.experience import has_task_labels
-from cl_strategies.plugins.modes import evaluating
-from cl_strategies.plugins.seen_classes import rule_out_unseen
-from cl_strategies.ranges import not_negative, positive
-from cl_strategies.strategies.base import Strategy
-from cl_strategies.strategies.batches import joined, moved
-from cl_strategies.strategies.buffers import OrderedClassBalancedBuffer
+from cl_strategies.plugins.classes.class_order import ABSENT
+from cl_strategies.plugins.classes.experience import has_task_labels
+from cl_strategies.plugins.classes.seen_classes import rule_out_unseen
+from cl_strategies.plugins.features.modes import evaluating
+from cl_strategies.plugins.rehearsal.memories import OrderedClassBalancedBuffer
+from cl_strategies.plugins.rehearsal.options import MemBatchSize, MemSize
+from cl_strategies.strategies.templates.base import Strategy
+from cl_strategies.strategies.templates.batches import joined, moved
 
 
 class DarkER(Strategy):
@@ -32,24 +34,24 @@ class DarkER(Strategy):
     criterion of the strategy is used throughout, heads may grow or be one per task, and a memory
     that holds fewer samples than a replay batch is replayed rather than ignored.
 
-    :param mem_size: samples in the memory.
-    :param batch_size_mem: samples replayed per step; 0 for as many as the training batch size.
-    :param alpha: weight of the squared error to the stored logits.
-    :param beta: weight of the criterion on the replayed samples; above 0 this is DER++.
     :raises UserError: for an option out of its range.
     """
 
     def __init__(
         self,
         *,
-        mem_size: int = 200,
-        batch_size_mem: int = 0,
-        alpha: float = 0.1,
-        beta: float = 0.5,
+        mem_size: MemSize = 200,
+        batch_size_mem: MemBatchSize = 0,
+        alpha: Annotated[
+            float, Ge(0), Doc("Weight of the squared error to the stored logits.")
+        ] = 0.1,
+        beta: Annotated[
+            float,
+            Ge(0),
+            Doc("Weight of the criterion on the replayed samples; above 0 this is DER++."),
+        ] = 0.5,
         **template: Any,
     ) -> None:
-        positive(mem_size=mem_size)
-        not_negative(batch_size_mem=batch_size_mem, alpha=alpha, beta=beta)
         super().__init__(**template)
         self.batch_size_mem = batch_size_mem or self.train_mb_size
         self.alpha = alpha

@@ -9,7 +9,7 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from avalanche.training.supervised import JointTraining
 from torch import nn
 
-from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.templates.base import Strategy
 
 
 class Joint(Strategy, JointTraining):

@@ -2,56 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cl_strategies.plugins.incremental.lucir import LUCIRMethod
-from cl_strategies.strategies.class_incremental import ClassIncremental, exemplar_memory
+from cl_strategies.plugins.incremental.methods.lucir import LUCIRMethod
+from cl_strategies.strategies.templates.class_incremental import ClassIncremental
 
 
 class LUCIR(ClassIncremental):
-    """Cosine classifier, less-forget constraint and margin ranking.
+    """Cosine classifier, less-forget constraint and margin ranking."""
 
-    :param mem_bytes: bytes of the memory, or of each class if ``growing``.
-    :param codec: what exemplars are stored with, such as ``"jpeg:quality=50"``.
-    :param boxes: rule for the boxes of two-resolution exemplars.
-    :param growing: ``mem_bytes`` for each class.
-    :param less_forget: base weight of the less-forget loss; 5 for CIFAR-100, 10 for ImageNet.
-    :param ranking: weight of the margin ranking loss.
-    :param margin: of that loss.
-    :param nearest: new classes that an old sample keeps away from.
-    :param imprint: start the rows of new classes from their mean features.
-    :param balance_epochs: epochs of training the classifier alone on exemplars after a phase.
-    :param balance_lr: their first learning rate.
-    :param balance_schedule: of it: ``run`` (the run's, stretched) or ``constant``.
-    :raises UserError: for an option out of its range.
-    """
-
-    def __init__(
-        self,
-        *,
-        mem_bytes: int = 200_000,
-        codec: str = "raw",
-        boxes: str = "cam",
-        growing: bool = False,
-        less_forget: float = 5.0,
-        ranking: float = 1.0,
-        margin: float = 0.5,
-        nearest: int = 2,
-        imprint: bool = True,
-        balance_epochs: int = 0,
-        balance_lr: float = 0.01,
-        balance_schedule: str = "run",
-        **template: Any,
-    ) -> None:
-        memory = exemplar_memory(mem_bytes=mem_bytes, codec=codec, boxes=boxes, growing=growing)
-        learner = LUCIRMethod(
-            less_forget=less_forget,
-            ranking=ranking,
-            margin=margin,
-            nearest=nearest,
-            imprint=imprint,
-            balance_epochs=balance_epochs,
-            balance_lr=balance_lr,
-            balance_schedule=balance_schedule,
-        )
-        super().__init__(learner=learner, memory=memory, **template)
+    learner_class = LUCIRMethod

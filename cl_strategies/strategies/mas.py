@@ -1,30 +1,12 @@
-"""Memory aware synapses."""
+"""Memory aware synapses (Aljundi et al., ECCV 2018)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from cl_strategies.plugins.regularization.estimated import MASPlugin
-from cl_strategies.strategies.base import Strategy
+from cl_strategies.plugins.regularization.mas import MASPlugin
+from cl_strategies.strategies.templates.plugin_strategy import PluginStrategy
 
 
-class MAS(Strategy):
-    """MAS (Aljundi et al., ECCV 2018).
+class MAS(PluginStrategy):
+    """Fine-tuning with a penalty that the sensitivity of the output weights."""
 
-    :param lambda_reg: strength of the penalty; there is no factor 1/2.
-    :param alpha: share of the old importances when new ones are mixed in, in [0, 1].
-    :param exclude: patterns of names of parameters to leave alone.
-    :raises UserError: for an option out of its range.
-    """
-
-    def __init__(
-        self,
-        *,
-        lambda_reg: float = 1.0,
-        alpha: float = 0.5,
-        exclude: Sequence[str] = (),
-        **template: Any,
-    ) -> None:
-        self.regularizer = MASPlugin(lambda_reg, alpha, exclude=exclude)
-        super().__init__(method=[self.regularizer], **template)
+    plugin_class = MASPlugin

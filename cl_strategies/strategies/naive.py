@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cl_strategies.strategies.base import Strategy
+from cl_strategies.strategies.templates.base import Strategy
 
 
 class Naive(Strategy):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
-from cl_strategies.packing import stacked, unstacked
-from cl_strategies.plugins.modes import take_over
-from cl_strategies.strategies.base import Strategy
-from cl_strategies.strategies.isolation import refuse_guards
+from cl_strategies.io.packing import stacked, unstacked
+from cl_strategies.plugins.features.modes import take_over
+from cl_strategies.strategies.templates.base import Strategy
+from cl_strategies.strategies.templates.isolation import refuse_guards
 
 
 class SingleTask(Strategy):
@@ -22,7 +23,7 @@ class SingleTask(Strategy):
     position; one that was not trained yet, with the latest model. The identity of the
     experience is thus used at evaluation, in every scenario.
 
-    :param template: arguments of :class:`~cl_strategies.strategies.base.Strategy`.
+    :param template: arguments of :class:`~cl_strategies.strategies.templates.base.Strategy`.
     :raises UserError: for a plugin that guards earlier experiences, such as a penalty or replay.
     """
 
@@ -58,7 +59,7 @@ class SingleTask(Strategy):
         self._latest = self.model
 
     def make_optimizer(self, **kwargs: Any) -> None:
-        """A fresh optimizer state for a fresh model."""
+        """Make a fresh optimizer state for a fresh model."""
         super().make_optimizer(**{**kwargs, "reset_optimizer_state": True, "remove_params": True})
 
     def _after_training_exp(self, **kwargs: Any) -> None:
@@ -77,30 +78,41 @@ class SingleTask(Strategy):
         self.seen_classes.load_state_dict(self._latest_seen)
 
     def method_state_dict(self) -> dict[str, Any]:
-        """The initial weights, the weights of every model but the latest, and what each has seen.
+        """Return the initial weights, those of every model but the latest, and what each has seen.
 
         The latest is ``strategy.model``, which a checkpoint holds already.
         """
+        latest = [position for position, model in self.models.items() if model is self._latest]
         return {
             "initial": self.initial.state_dict(),
-            "models": [
-                [position, None if model is self._latest else stacked(model.state_dict())]
-                for position, model in self.models.items()
-            ],
-            "seen": [[position, seen] for position, seen in self._seen.items()],
+            "positions": list(self.models),
+            "latest": latest,
+            "weights": stacked(
+                {
+                    f"{position}.{name}": tensor
+                    for position, model in self.models.items()
+                    if position not in latest
+                    for name, tensor in model.state_dict(keep_vars=True).items()
+                }
+            ),
+            "seen": json.dumps(list(self._seen.items())),
         }
 
     def load_method_state_dict(self, state: Mapping[str, Any], experiences: Sequence[Any]) -> None:
         """Rebuild the models of ``experiences`` (all that were trained on)."""
         self.initial.load_state_dict(state["initial"])
         by_position = {experience.current_experience: experience for experience in experiences}
-        self._seen = {position: seen for position, seen in state["seen"]}
-        for position, weights in state["models"]:
+        self._seen = {position: seen for position, seen in json.loads(state["seen"])}
+        weights: dict[int, dict[str, Any]] = {position: {} for position in state["positions"]}
+        for name, tensor in unstacked(state["weights"]).items():
+            at, _, own = name.partition(".")
+            weights[int(at)][own] = tensor
+        for position in state["positions"]:
             model = copy.deepcopy(self.initial).train()
             avalanche_model_adaptation(model, by_position[position])
-            if weights is None:
+            if position in state["latest"]:
                 self.model = self._latest = model
                 self._latest_seen = self._seen[position]
             else:
-                model.load_state_dict(unstacked(weights))
+                model.load_state_dict(weights[position])
             self.models[position] = model.to(self.device)

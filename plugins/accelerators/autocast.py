@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from avalanche.training.plugins import SupervisedPlugin
 
-from cl_strategies.errors import UserError
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.validation.errors import UserError
 
 
 class AutocastPlugin(SupervisedPlugin):
-    """Matrix products and convolutions of the forward pass in half the bits.
+    """Compute the matrix products and convolutions of the forward pass in half the bits.
 
     Weights, gradients, logits, loss and optimizer stay in float32. PyTorch's autocast decides
     which operations change; bfloat16 has the range of float32, so that no loss scaling is needed.
@@ -22,7 +23,8 @@ class AutocastPlugin(SupervisedPlugin):
     Only the strategy's own forward pass is affected, in training and in evaluation, not what
     other plugins compute with the model.
 
-    :param dtype: ``torch.bfloat16``, or ``torch.float16`` for networks known to need no scaling.
+    :param dtype: Type of these operations: ``torch.bfloat16`` (the default), or ``torch.float16``
+        for networks that are known to need no loss scaling.
     :raises UserError: for another type.
     """
 
@@ -33,33 +35,33 @@ class AutocastPlugin(SupervisedPlugin):
         self.dtype = dtype
         self._open = ExitStack()
 
-    def _enter(self, strategy: Any) -> None:
+    def _enter(self, strategy: TrainingStrategy) -> None:
         self._open.close()  # left open by a forward pass that failed
         device = torch.device(strategy.device).type
         self._open.enter_context(torch.autocast(device, dtype=self.dtype))
 
-    def _leave(self, strategy: Any) -> None:
+    def _leave(self, strategy: TrainingStrategy) -> None:
         self._open.close()
         strategy.mb_output = _float32(strategy.mb_output)
 
-    def before_forward(self, strategy: Any, **kwargs: Any) -> None:
+    def before_forward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         self._enter(strategy)
 
-    def after_forward(self, strategy: Any, **kwargs: Any) -> None:
+    def after_forward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         self._leave(strategy)
 
-    def before_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
+    def before_eval_forward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         self._enter(strategy)
 
-    def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
+    def after_eval_forward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         self._leave(strategy)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the plugin holds no state between experiences."""
+        """Return an empty state: nothing is kept between experiences."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no state."""
 
 
 def _float32(output: Any) -> Any:

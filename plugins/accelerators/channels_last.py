@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from avalanche.training.plugins import SupervisedPlugin
 
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+
 
 class ChannelsLastPlugin(SupervisedPlugin):
     """Keep the network's 4-dimensional weights, and the batches, in channels-last format.
@@ -16,13 +18,13 @@ class ChannelsLastPlugin(SupervisedPlugin):
     because sums are taken in another order.
     """
 
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        strategy.model.to(memory_format=torch.channels_last)
+    def before_training_exp(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
+        strategy.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def before_eval(self, strategy: Any, **kwargs: Any) -> None:
-        strategy.model.to(memory_format=torch.channels_last)
+    def before_eval(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
+        strategy.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def before_forward(self, strategy: Any, **kwargs: Any) -> None:
+    def before_forward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         x = strategy.mbatch[0]
         if isinstance(x, torch.Tensor) and x.ndim == 4:
             strategy.mbatch[0] = x.contiguous(memory_format=torch.channels_last)
@@ -30,8 +32,8 @@ class ChannelsLastPlugin(SupervisedPlugin):
     before_eval_forward = before_forward
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the plugin holds no state."""
+        """Return an empty state: the plugin holds none."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no state."""

@@ -8,7 +8,8 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
-from cl_strategies.errors import UserError
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.validation.errors import UserError
 
 
 class CompilePlugin(SupervisedPlugin):
@@ -20,20 +21,21 @@ class CompilePlugin(SupervisedPlugin):
     long runs only. Needs what ``torch.compile`` needs (on a CPU, a C++ compiler). Copies of the
     model that methods keep as teachers are not compiled.
 
-    :param part: name of a submodule, as in ``named_modules()``; ``""`` for the whole network.
-    :param options: arguments of ``torch.compile`` (``backend``, ``mode``, ``dynamic``...).
+    :param part: Name of a submodule, as in ``named_modules()``; ``""`` for the whole network, and
+        ``"backbone"`` by default.
+    :param options: Arguments of ``torch.compile`` (``backend``, ``mode``, ``dynamic``...).
     :raises UserError: when training begins, if the model has no such part.
     """
 
-    def __init__(self, part: str = "backbone", **options: Any) -> None:
+    def __init__(self, *, part: str = "backbone", **options: Any) -> None:
         super().__init__()
         self.part = part
         self.options = options
 
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+    def before_training_exp(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         self._compile(strategy.model)
 
-    def before_eval(self, strategy: Any, **kwargs: Any) -> None:
+    def before_eval(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         self._compile(strategy.model)
 
     def _compile(self, model: nn.Module) -> None:
@@ -53,8 +55,8 @@ class CompilePlugin(SupervisedPlugin):
             module._compiled_call_impl = torch.compile(call, **self.options)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: what is compiled can be compiled again."""
+        """Return an empty state: what is compiled can be compiled again."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no state."""

@@ -15,7 +15,7 @@ Range = tuple[float, float]
 
 
 def random_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """A window of ``size`` (height, width) at a uniformly random place of each image.
+    """Cut a window of ``size`` (height, width) out of each image at a uniformly random place.
 
     :param images: (N, C, H, W), at least as large as ``size`` (pad before).
     """
@@ -40,9 +40,9 @@ def random_flip(images: Tensor, *, p: float, dim: int) -> Tensor:
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Subtract ``mean`` and divide by ``std``, one number per channel."""
     shape = (-1, 1, 1)
-    centre = torch.as_tensor(mean, dtype=images.dtype, device=images.device).view(shape)
+    center = torch.as_tensor(mean, dtype=images.dtype, device=images.device).view(shape)
     scale = torch.as_tensor(std, dtype=images.dtype, device=images.device).view(shape)
-    return images.sub(centre).div_(scale)
+    return images.sub(center).div_(scale)
 
 
 def color_jitter(
@@ -56,9 +56,9 @@ def color_jitter(
     """Change brightness, contrast, saturation and hue of each image in its own random order.
 
     Each factor is uniform in its range; ``None`` leaves that property alone. On uint8 images the
-    result can differ from Pillow's by one grey level, by rounding.
+    result can differ from Pillow's by one gray level, by rounding.
 
-    :param images: (N, C, H, W) with 1 or 3 channels; saturation and hue leave grey images alone.
+    :param images: (N, C, H, W) with 1 or 3 channels; saturation and hue leave gray images alone.
     """
     n = len(images)
     order = torch.rand(n, 4).argsort(dim=1)
@@ -83,12 +83,12 @@ def _blend(images: Tensor, other: Tensor | float, amount: Tensor) -> Tensor:
     return mixed.clamp(0, bound).to(images.dtype)
 
 
-def _grey(images: Tensor) -> Tensor:
+def _gray(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
-    grey = 0.2989 * red + 0.587 * green + 0.114 * blue
-    return grey.to(images.dtype).unsqueeze(1)
+    gray = 0.2989 * red + 0.587 * green + 0.114 * blue
+    return gray.to(images.dtype).unsqueeze(1)
 
 
 def _brightness(images: Tensor, amount: Tensor) -> Tensor:
@@ -96,13 +96,13 @@ def _brightness(images: Tensor, amount: Tensor) -> Tensor:
 
 
 def _contrast(images: Tensor, amount: Tensor) -> Tensor:
-    grey = _grey(images)
-    grey = grey if grey.is_floating_point() else grey.float()
-    return _blend(images, grey.mean(dim=(1, 2, 3), keepdim=True), amount)
+    gray = _gray(images)
+    gray = gray if gray.is_floating_point() else gray.float()
+    return _blend(images, gray.mean(dim=(1, 2, 3), keepdim=True), amount)
 
 
 def _saturation(images: Tensor, amount: Tensor) -> Tensor:
-    return images if images.shape[1] == 1 else _blend(images, _grey(images), amount)
+    return images if images.shape[1] == 1 else _blend(images, _gray(images), amount)
 
 
 def _hue(images: Tensor, amount: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class Branch:
 
 
 def flatten(dataset: Any) -> list[Branch]:
-    """The branches of ``dataset`` under its current transform group.
+    """Return the branches of ``dataset`` under its current transform group.
 
     :param dataset: an Avalanche data set, or anything with ``__getitem__`` and ``__len__``.
     :raises NotResident: if its class reads samples in a way of its own.
@@ -61,7 +61,7 @@ def flatten(dataset: Any) -> list[Branch]:
 
 
 def attribute_column(attribute: Any) -> Tensor:
-    """The values of a ``DataAttribute`` collated into one tensor (n, ...)."""
+    """Collate the values of a ``DataAttribute`` into one tensor (n, ...)."""
     values = attribute.data
     if isinstance(values, ConstantSequence):
         one: Tensor = default_collate([values[0]])

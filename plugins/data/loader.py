@@ -19,11 +19,11 @@ from torch.utils.data import (
 
 from cl_strategies.plugins.data.flatten import NotResident
 from cl_strategies.plugins.data.store import Store
-from cl_strategies.plugins.data.table import Indices, Table
+from cl_strategies.plugins.data.table import Indices, ResidentTable
 
 
 class ResidentLoader:
-    """Mini-batches ``[x, y, ...]`` on the training device, sliced from a :class:`Table`.
+    """Mini-batches ``[x, y, ...]`` on the training device, sliced from a :class:`ResidentTable`.
 
     Which samples form a batch is decided by the samplers of the stock loader, and the global
     generator is drawn from as often as PyTorch's iterator does, so batches come in the same order
@@ -57,7 +57,7 @@ class ResidentLoader:
         if collate is not default_collate:
             raise NotResident("its samples are collated by a function of their own")
         # "cuda" means the current device; tensors know its number.
-        self.table = Table(datasets, store, torch.empty(0, device=device).device)
+        self.table = ResidentTable(datasets, store, torch.empty(0, device=device).device)
 
     def __len__(self) -> int:
         return len(self.stock)
@@ -91,7 +91,7 @@ class ResidentLoader:
 
 
 def _index_batches(sampler: Any) -> Iterator[Indices]:
-    """The batches of ``sampler``: slices where they are contiguous, index tensors elsewhere."""
+    """Yield the batches of ``sampler``: slices if they are contiguous, else index tensors."""
     inner = sampler
     if type(sampler) is MultiDatasetSampler and len(sampler.samplers) == 1:
         inner = sampler if sampler.never_ending else sampler.samplers[0]
@@ -116,7 +116,7 @@ def _sequential(n: int, size: int, drop_last: bool) -> Iterator[slice]:
 
 
 def _shuffled(n: int, size: int, drop_last: bool) -> Iterator[Tensor]:
-    """What ``RandomSampler`` draws: a seed from the global generator, a permutation from it."""
+    """Draw as ``RandomSampler``: a seed from the global generator, a permutation from the seed."""
     generator = torch.Generator()
     generator.manual_seed(int(torch.empty((), dtype=torch.int64).random_().item()))
     order = torch.randperm(n, generator=generator)

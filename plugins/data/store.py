@@ -46,7 +46,7 @@ class Kept:
         self._slot = np.full(rows, -1, dtype=np.int64) if rows else None
 
     def slots(self, rows: Rows) -> Rows:
-        """Where ``rows`` are kept; -1 for those that are not."""
+        """Return where ``rows`` are kept; -1 for those that are not."""
         return rows if self._slot is None else self._slot[rows]
 
     def put(self, rows: Rows, slots: Rows, samples: list[tuple[Tensor, list[Any]]]) -> None:
@@ -86,11 +86,11 @@ class Store:
 
     @property
     def bytes(self) -> int:
-        """What is occupied now."""
+        """Number of bytes that are occupied now."""
         return sum(kept.bytes for kept, _, _ in self._kept.values())
 
     def fetch(self, leaf: Any, rows: Rows, prefix: list[Any], device: torch.device) -> Kept:
-        """Rows of ``leaf`` behind the transforms ``prefix``, read now unless they are kept.
+        """Return rows of ``leaf`` behind the transforms ``prefix``, read now unless they are kept.
 
         :raises TooLarge: if they exceed the limit.
         :raises NotResident: if they differ in shape, or are read at random.
@@ -105,7 +105,7 @@ class Store:
                 kept = self._read(leaf, rows, prefix, device, kept)
         try:
             guard = weakref.ref(leaf, lambda _: self._kept.pop(key, None))
-        except TypeError:  # a list, for instance: it cannot be recognised later
+        except TypeError:  # a list, for instance: it cannot be recognized later
             return kept
         self._kept[key] = (kept, guard, prefix)  # last: the most recently used
         return kept
@@ -188,7 +188,7 @@ def generators_untouched(otherwise: str | None = None) -> Iterator[None]:
 
 
 def _generators() -> tuple[Any, ...]:
-    """Something comparable, then the states of the global generators."""
+    """Return something comparable, then the states of the global generators."""
     states: tuple[Any, ...] = np.random.get_state(), random.getstate(), torch.get_rng_state()
     name, keys, *rest = states[0]
     return (name, keys.tobytes(), *rest, states[1], states[2].numpy().tobytes()), *states

@@ -25,7 +25,7 @@ from cl_strategies.plugins.data.transforms import (
 Indices = Tensor | slice
 
 
-class Source:
+class ResidentInputs:
     """Inputs in memory, and what is done to a batch of them.
 
     :param x: all inputs (slots, ...).
@@ -42,7 +42,7 @@ class Source:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, Source)
+            isinstance(other, ResidentInputs)
             and self.x is other.x
             and [id(t) for t in self.suffix] == [id(t) for t in other.suffix]
         )
@@ -50,14 +50,14 @@ class Source:
     __hash__ = None  # type: ignore[assignment]
 
     def batch(self, slots: Tensor) -> Tensor:
-        """The inputs in ``slots``, always in new memory."""
+        """Return the inputs in ``slots``, always in new memory."""
         x = self.x.index_select(0, slots.to(self.x.device, non_blocking=True))
         for op in self.ops:
             x = op(x)
         return x
 
 
-class Table:
+class ResidentTable:
     """Several data sets end to end, as one table.
 
     :param datasets: Avalanche data sets whose samples are ``(input, target, ...)``.
@@ -68,7 +68,7 @@ class Table:
 
     def __init__(self, datasets: Sequence[Any], store: Store, device: torch.device) -> None:
         self.device = device
-        self.sources: list[Source] = []
+        self.sources: list[ResidentInputs] = []
         parts = [self._add(dataset, store) for dataset in datasets if len(dataset)]
         if not parts:
             raise NotResident("there are no samples")
@@ -94,7 +94,7 @@ class Table:
         return len(self.slot)
 
     def batch(self, indices: Indices) -> list[Tensor]:
-        """The samples at ``indices``, collated, in memory of their own."""
+        """Return the samples at ``indices``, collated, in memory of their own."""
         if isinstance(indices, slice):
             rest = [column[indices].clone() for column in self.columns]
             chosen = self.slot[indices]
@@ -142,7 +142,9 @@ class Table:
         self._compare(dataset, part)
         return part
 
-    def _source(self, branch: Branch, inputs: list[Any], store: Store) -> tuple[Source, Kept]:
+    def _source(
+        self, branch: Branch, inputs: list[Any], store: Store
+    ) -> tuple[ResidentInputs, Kept]:
         reasons: list[TooLarge] = []
         for prefix, suffix in splits(inputs):
             try:
@@ -150,7 +152,7 @@ class Table:
             except TooLarge as error:
                 reasons.append(error)
                 continue
-            return Source(kept.x, suffix, batch_ops(suffix, image=kept.image)), kept
+            return ResidentInputs(kept.x, suffix, batch_ops(suffix, image=kept.image)), kept
         raise reasons[0]
 
     def _compare(self, dataset: Any, part: tuple[Tensor, Tensor, list[Tensor]]) -> None:
@@ -174,7 +176,7 @@ class Table:
 
 
 def _mapped(raw: Tensor, transforms: list[Any]) -> Tensor:
-    """``transforms`` applied to every target, once for each distinct one."""
+    """Apply ``transforms`` to every target, once for each distinct one."""
     for transform in transforms:
         if not is_deterministic_target(transform):
             raise NotResident(f"the target transform {transform} is not known")
@@ -193,7 +195,7 @@ def _mapped(raw: Tensor, transforms: list[Any]) -> Tensor:
 
 
 def _scattered(pieces: list[tuple[Branch, list[Tensor]]], i: int, n: int) -> Tensor:
-    """Column ``i`` of all branches, in the order of the data set."""
+    """Return column ``i`` of all branches, in the order of the data set."""
     if len(pieces) == 1:
         return pieces[0][1][i]
     if len({len(columns) for _, columns in pieces}) > 1:

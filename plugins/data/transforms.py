@@ -44,7 +44,7 @@ _DETERMINISTIC_BY_NAME = {"avalanche.benchmarks.classic.cmnist.PixelsPermutation
 
 
 def split_pipeline(pipeline: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """The transforms of the input and of the target, flattened, first applied first.
+    """Return the transforms of the input and of the target, flattened, first applied first.
 
     :param pipeline: entries of Avalanche transform groups.
     :raises NotResident: if one of them takes several elements of a sample at once.
@@ -73,7 +73,7 @@ def split_pipeline(pipeline: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
 
 
 def is_deterministic(transform: Any) -> bool:
-    """Whether ``transform`` gives the same output for the same input, as far as is known.
+    """Return whether ``transform`` is known to give the same output for the same input.
 
     A transform of your own is trusted if it has the attribute ``deterministic = True``.
     """
@@ -86,7 +86,7 @@ def is_deterministic(transform: Any) -> bool:
 
 
 def is_deterministic_target(transform: Any) -> bool:
-    """The same for a transform of the target: also look-ups in a table and ``int``."""
+    """Return the same for a transform of the target, such as a look-up in a table or ``int``."""
     if isinstance(transform, functools.partial):
         return transform.func is lookup
     table = getattr(transform, "__self__", None)
@@ -96,7 +96,7 @@ def is_deterministic_target(transform: Any) -> bool:
 
 
 def splits(transforms: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
-    """Ways of splitting ``transforms`` into prefix and suffix, the preferred one first.
+    """Yield ways of splitting ``transforms`` into prefix and suffix, the preferred one first.
 
     First everything deterministic up front; then, for less memory, stopping before the images
     become floats.
@@ -115,7 +115,7 @@ def splits(transforms: list[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
 
 
 def batch_ops(suffix: list[Any], *, image: bool) -> list[BatchOp]:
-    """Batched equivalents of ``suffix``.
+    """Return batched equivalents of ``suffix``.
 
     :param image: whether the stored samples stand for Pillow images (uint8), which only ToTensor
         or PILToTensor turn into tensors.
@@ -138,9 +138,9 @@ def batch_ops(suffix: list[Any], *, image: bool) -> list[BatchOp]:
 
 
 def as_stored(value: Any) -> tuple[Tensor, bool]:
-    """A transformed sample as the tensor to keep, and whether it stands for a Pillow image.
+    """Return the tensor to keep for a sample, and whether it stands for a Pillow image.
 
-    :raises NotResident: for anything but tensors, numbers, and 8-bit grey or RGB images.
+    :raises NotResident: for anything but tensors, numbers, and 8-bit gray or RGB images.
     """
     if isinstance(value, Tensor):
         return value, False

@@ -9,18 +9,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cl_strategies.errors import UserError
+from cl_strategies.validation.errors import UserError
 
 
 def herding_order(features: Tensor, k: int | None = None) -> Tensor:
-    """Indices in the order of herding: each prefix approximates the mean as well as it can.
+    """Return indices in the order of herding: each prefix approximates the mean as well as it can.
 
     Features are scaled to unit length; step ``t`` picks, among those not yet picked, the one that
     brings the mean of the ``t`` picks nearest to the mean of all (Rebuffi et al., "iCaRL",
     CVPR 2017, Algorithm 4, without replacement). Ties go to the lower index.
 
     :param features: ``(N, d)``.
-    :param k: how many to pick; all if ``None``.
+    :param k: How many to pick; all if ``None``.
     :returns: int64 ``(k,)``.
     :raises UserError: if ``features`` is not a matrix of finite numbers, or ``k`` exceeds ``N``.
 
@@ -31,7 +31,7 @@ def herding_order(features: Tensor, k: int | None = None) -> Tensor:
 
 
 def herd(vectors: Tensor, k: int | None = None) -> Tensor:
-    """:func:`herding_order` of vectors that :func:`unit_features` made."""
+    """Do what :func:`herding_order` does, for vectors that :func:`unit_features` made."""
     count = len(vectors) if k is None else k
     if not 0 <= count <= len(vectors):
         raise UserError(f"k is {k}: there are {len(vectors)} features to order")
@@ -49,7 +49,7 @@ def herd(vectors: Tensor, k: int | None = None) -> Tensor:
 
 
 def _double_products(vectors: Tensor) -> Callable[[np.intp], npt.NDArray[np.float64]]:
-    """``2 <v, v_i>`` for all rows ``v``, from a table unless that took over 32 MiB."""
+    """Return ``2 <v, v_i>`` for all rows ``v``, from a table unless that took over 32 MiB."""
     if len(vectors) > 2048:
         return lambda i: (vectors @ vectors[int(i)]).mul_(2).numpy()
     table = (vectors @ vectors.T).mul_(2).numpy()
@@ -57,7 +57,7 @@ def _double_products(vectors: Tensor) -> Callable[[np.intp], npt.NDArray[np.floa
 
 
 def closest_order(features: Tensor) -> Tensor:
-    """Indices by distance to the mean of the unit-length features, nearest first.
+    """Return indices by distance to the mean of the unit-length features, nearest first.
 
     :param features: ``(N, d)``.
     :returns: int64 ``(N,)``.
@@ -67,12 +67,12 @@ def closest_order(features: Tensor) -> Tensor:
 
 
 def closest(vectors: Tensor) -> Tensor:
-    """:func:`closest_order` of vectors that :func:`unit_features` made."""
+    """Do what :func:`closest_order` does, for vectors that :func:`unit_features` made."""
     return (vectors - vectors.mean(0)).square().sum(1).argsort(stable=True)
 
 
 def unit_features(features: Tensor) -> Tensor:
-    """``f / (|f| + 1e-8)`` in float64 on the CPU, ``(N, d)``.
+    """Scale features to unit length: ``f / (|f| + 1e-8)`` in float64 on the CPU, ``(N, d)``.
 
     :raises UserError: if ``features`` is not a matrix of finite numbers.
     """
@@ -81,16 +81,17 @@ def unit_features(features: Tensor) -> Tensor:
     vectors = features.detach().to("cpu", torch.float64)
     if not vectors.isfinite().all():
         raise UserError("some features are not finite: the network has diverged")
-    return vectors / (vectors.norm(dim=1, keepdim=True) + 1e-8)
+    result: Tensor = vectors / (vectors.norm(dim=1, keepdim=True) + 1e-8)
+    return result
 
 
 def fit_budget(costs: Sequence[float] | Tensor, budget: float) -> int:
-    """Length of the longest prefix whose summed costs stay within ``budget``.
+    """Return the length of the longest prefix whose summed costs stay within ``budget``.
 
     It stops at the first item that does not fit, though a later, cheaper one might.
 
-    :param costs: costs in order of priority, not negative.
-    :param budget: in the same unit.
+    :param costs: Costs in order of priority, not negative.
+    :param budget: Greatest sum, in the same unit.
     :raises UserError: for a negative cost.
 
     >>> fit_budget([3, 3, 5, 1], 7)
@@ -108,7 +109,7 @@ def fit_budget(costs: Sequence[float] | Tensor, budget: float) -> int:
 
 
 def log_volume(features: Tensor) -> float:
-    """Log of the volume that the unit-length features span: ``0.5 log det(X X^T)``.
+    """Return the log of the volume that the unit-length features span: ``0.5 log det(X X^T)``.
 
     The criterion by which MRDC chooses how hard to compress (Wang et al., "Memory Replay with
     Data Compression for Continual Learning", ICLR 2022).
@@ -128,10 +129,10 @@ def log_volume(features: Tensor) -> float:
 
 
 def log_volume_ratio(features: Tensor, reference: Tensor) -> float:
-    """Log of the volume that some features span, relative to that of others.
+    """Return the log of the volume that some features span, relative to that of others.
 
     Where those others are linearly dependent, their volume is 0 and the ratio is taken of
-    ``det(I + X X^T)**0.5``: the sum of the squared volumes of all subsets, which normalises the
+    ``det(I + X X^T)**0.5``: the sum of the squared volumes of all subsets, which normalizes the
     determinantal point process behind the criterion.
 
     :param features: ``(N, d)``; ``reference``: ``(N, d)``.

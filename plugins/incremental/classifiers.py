@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_strategies.models.heads import linear_bound
-from cl_strategies.plugins.exemplars.losses import local_similarity
+from cl_strategies.plugins.incremental.functional import local_similarity
 
 
 class Classifier(nn.Module):
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Initialise all rows anew."""
+        """Initialize all rows anew."""
         bound = self.bound()
         for rows, bias in ((self.old, self.old_bias), (self.new, self.new_bias)):
             rows.uniform_(-bound, bound)
@@ -81,7 +81,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def widen(self, n_features: int) -> None:
-        """Take that many features more; their weights are initialised like new rows."""
+        """Take that many features more; their weights are initialized like new rows."""
         self.n_features += n_features
         bound = self.bound()
         for name in ("old", "new"):
@@ -91,7 +91,7 @@ class Classifier(nn.Module):
             setattr(self, name, value)
 
     def forward(self, features: Tensor) -> Tensor:
-        """:param features: ``(N, n_features)``. :returns: scores ``(N, n_classes)``."""
+        """:param features: ``(N, n_features)``. :returns: logits ``(N, n_classes)``."""
         return F.linear(features, self.weight, self.bias)
 
 

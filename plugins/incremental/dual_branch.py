@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from cl_strategies.errors import UserError
-from cl_strategies.plugins.modes import evaluating
+from cl_strategies.plugins.features.modes import evaluating
+from cl_strategies.validation.errors import UserError
 
 
 class ChannelScale(nn.Module):
@@ -30,7 +30,7 @@ class ChannelScale(nn.Module):
 
 
 class DualBranch(nn.Module):
-    """A backbone cut into levels, and from the second phase on twice there.
+    """A backbone cut into levels, and from the second experience on twice there.
 
     In the stable branch the weights of convolutions and linear layers are frozen and only their
     scales are learned; in the plastic branch everything is. After each level both are mixed.
@@ -46,7 +46,7 @@ class DualBranch(nn.Module):
         self.mixture = nn.Parameter(torch.full((len(levels),), 0.5), requires_grad=False)
 
     def branch(self) -> None:
-        """Split into two branches; done once, after the first phase.
+        """Split into two branches; done once, after the first experience.
 
         A layer that is frozen already gets no scales: it stays what it is in both branches.
         """

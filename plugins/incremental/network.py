@@ -12,11 +12,11 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
 from cl_strategies.models.call_order import last_linear
-from cl_strategies.models.classes import ABSENT, ArrivalOrder, classes_of
 from cl_strategies.models.heads import SingleHeadModel
+from cl_strategies.plugins.classes.class_order import ABSENT, ArrivalOrder, classes_of
 from cl_strategies.plugins.incremental.classifiers import Classifier
+from cl_strategies.validation.errors import UserError
 
 
 @dataclass
@@ -24,14 +24,14 @@ class Outputs:
     """What a forward pass computed.
 
     :param features: what the classifier was given, ``(N, d)``.
-    :param scores: of the classes in the order in which they came, ``(N, C)``.
+    :param logits: of the classes in the order in which they came, ``(N, C)``.
     :param maps: feature maps of some layers, ``(N, K, h, w)`` each.
-    :param auxiliary: scores of an auxiliary classifier.
-    :param before: scores of the old network, where it is part of this one, ``(N, n_old)``.
+    :param auxiliary: logits of an auxiliary classifier.
+    :param before: logits of the old network, where it is part of this one, ``(N, n_old)``.
     """
 
     features: Tensor
-    scores: Tensor
+    logits: Tensor
     maps: list[Tensor] = field(default_factory=list)
     auxiliary: Tensor | None = None
     before: Tensor | None = None
@@ -40,7 +40,7 @@ class Outputs:
 class IncrementalNetwork(DynamicModule):
     """A backbone below a classifier whose rows follow the order in which classes came.
 
-    Losses are computed on scores in that order, with labels as :meth:`unit_of` gives them: the
+    Losses are computed on logits in that order, with labels as :meth:`index_of` gives them: the
     first are old classes. Whoever calls the network gets logits by class id, as from any model.
 
     :param backbone: from images to features ``(N, d)``.
@@ -90,9 +90,9 @@ class IncrementalNetwork(DynamicModule):
         self.arrival.add(classes)
         self.classifier.grow(len(classes))
 
-    def unit_of(self, labels: Tensor) -> Tensor:
+    def index_of(self, labels: Tensor) -> Tensor:
         """Positions in the order of arrival, of class ids ``(N,)``."""
-        return self.arrival.units(labels)
+        return self.arrival.indices(labels)
 
     def outputs(self, x: Tensor) -> Outputs:
         """:param x: images ``(N, C, H, W)``."""
@@ -100,8 +100,8 @@ class IncrementalNetwork(DynamicModule):
         return Outputs(features, self.classifier(features))
 
     def predictions(self, outputs: Outputs) -> Tensor:
-        """The scores to classify by, ``(N, C)``."""
-        return outputs.scores
+        """The logits to classify by, ``(N, C)``."""
+        return outputs.logits
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits by class id, ``(N, largest id + 1)``; those of unknown classes rule them out.

@@ -8,24 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 from avalanche.training.plugins import LRSchedulerPlugin
 from torch.optim.lr_scheduler import LambdaLR
 
-from cl_strategies.errors import unknown_name
-
-SCHEDULES = ("run", "constant")
+from cl_strategies.plugins.incremental.strategy import IncrementalStrategy
 
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A plugin that sets learning rates and says which it would set anywhere in a phase."""
+    """A plugin that sets learning rates and says which it would set anywhere in an experience."""
 
-    def factor_at(self, strategy: Any, share: float) -> float:
+    def factor_at(self, strategy: IncrementalStrategy, share: float) -> float:
         """By what the first learning rate is multiplied when ``share`` of the epochs is over."""
-
-
-def check_schedule(**values: str) -> None:
-    """:raises UserError: for a value that is not in :data:`SCHEDULES`."""
-    for name, value in values.items():
-        if value not in SCHEDULES:
-            raise unknown_name(name, value, SCHEDULES)
 
 
 def first_rate(options: dict[str, Any]) -> float:
@@ -33,12 +24,14 @@ def first_rate(options: dict[str, Any]) -> float:
     return float(options.get("initial_lr", options["lr"]))
 
 
-def stage_factor(strategy: Any, schedule: str, epoch: int, epochs: int, within: float = 0) -> float:
+def stage_factor(
+    strategy: IncrementalStrategy, schedule: str, epoch: int, epochs: int, within: float = 0
+) -> float:
     """By what the first learning rate of a stage is multiplied.
 
     A stage of E epochs has at epoch e what the main loop of T epochs has at e T / E. That is known
     exactly of ``[train] schedule`` and of schedulers with a formula; of others, the rates that the
-    main loop has used are taken, each for as long as its share of the phase.
+    main loop has used are taken, each for as long as its share of the experience.
 
     :param schedule: ``"run"``, as above, or ``"constant"``.
     :param epoch: of the stage, from 0; ``epochs``: how many it has.
@@ -60,14 +53,16 @@ def stage_factor(strategy: Any, schedule: str, epoch: int, epochs: int, within: 
     return factor if setters else _recorded(strategy, share)
 
 
-def _recorded(strategy: Any, share: float) -> float:
-    rates = strategy.phase_rates
+def _recorded(strategy: IncrementalStrategy, share: float) -> float:
+    rates = strategy.experience_rates
     if not rates:
         return 1.0
     return float(rates[int(share * len(rates))] / first_rate(strategy.initial_options))
 
 
-def _scheduled(plugin: Any, strategy: Any, share: float, steps: float) -> float | None:
+def _scheduled(
+    plugin: Any, strategy: IncrementalStrategy, share: float, steps: float
+) -> float | None:
     """The factor of a scheduler with a formula; ``None`` for another.
 
     :param share: of the epochs; ``steps``: of the iterations that are over.

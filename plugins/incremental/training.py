@@ -1,4 +1,4 @@
-"""Training beside the main loop: of parts of a network, on the data of a phase or on exemplars."""
+"""Training beside the main loop: of parts of a network, on new data or on exemplars."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader
 
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.incremental.rates import first_rate, stage_factor
+from cl_strategies.plugins.incremental.strategy import IncrementalStrategy
 
 
-def shuffled(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
+def shuffled(strategy: IncrementalStrategy, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of mini-batches of images and labels, as the strategy reads its data."""
     loader = DataLoader(
         dataset,
@@ -33,7 +34,7 @@ def shuffled(strategy: Any, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def train_part(
-    strategy: Any,
+    strategy: IncrementalStrategy,
     dataset: Any,
     parameters: Iterable[nn.Parameter],
     loss: Callable[[Tensor, Tensor], Tensor],
@@ -48,7 +49,7 @@ def train_part(
     :param epochs: how many passes over ``dataset``.
     :param schedule: of the learning rate, as for
         :func:`~cl_strategies.plugins.incremental.rates.stage_factor`.
-    :param options: of the optimizer, in place of those that the strategy begins a phase with.
+    :param options: of the optimizer, in place of those that the strategy begins an experience with.
     """
     chosen = [p for p in parameters if p.requires_grad and p.numel()]
     first = {"lr": first_rate(strategy.initial_options)}

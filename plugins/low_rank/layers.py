@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_strategies.plugins.low_rank.decomposition import materialise
+from cl_strategies.plugins.low_rank.functional.decomposition import materialise
 from cl_strategies.plugins.task_layers.layers import (
-    Entry,
     TaskConv2d,
+    TaskEntry,
     TaskLayer,
     TaskLinear,
     own_bias,
@@ -24,7 +24,7 @@ class FreeWeights(nn.Module):
         self.bias = own_bias(bias)
 
 
-class Factors(Entry):
+class Factors(TaskEntry):
     """What a task stores for one layer: scales, low-rank factors and its own bias.
 
     :param row: ``(J,)``.
@@ -46,15 +46,15 @@ class Factors(Entry):
 
     @property
     def rank(self) -> int:
-        """How many components the low-rank part has."""
+        """Number of components of the low-rank part."""
         return self.left.shape[1]
 
     def weight(self, shared: Tensor) -> Tensor:
-        """The weights of the task (Eq. 6 and 7)."""
+        """Return the weights of the task (Eq. 6 and 7)."""
         return materialise(shared, *self.sources())
 
     def sources(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Row, column, left and right."""
+        """Return row, column, left and right."""
         return self.row, self.column, self.left, self.right
 
 
@@ -74,7 +74,7 @@ class _Perturbed(TaskLayer):
         )
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
-        """Weights and bias of the current task."""
+        """Return the weights and the bias of the current task."""
         entry = self.entry()
         return (entry.weight, entry.bias) if isinstance(entry, FreeWeights) else super().tensors()
 

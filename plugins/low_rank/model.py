@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
 from cl_strategies.plugins.low_rank.layers import (
     Factors,
     FreeWeights,
     PerturbedConv2d,
     PerturbedLinear,
 )
-from cl_strategies.plugins.low_rank.sizes import LayerRank, TaskSize, task_size
+from cl_strategies.plugins.low_rank.storage_size import LayerRank, TaskSize, task_size
+from cl_strategies.plugins.task_layers.conversion import head_modules
 from cl_strategies.plugins.task_layers.model import TaskModel
-from cl_strategies.plugins.task_layers.network import Task
-from cl_strategies.plugins.task_layers.surgery import head_modules
+from cl_strategies.plugins.task_layers.task_tensors import Task
+from cl_strategies.validation.errors import UserError
 
 
 class HALRPModel(TaskModel):
-    """``network`` with weights, biases, normalisations and a head of its own for every task.
+    """``network`` with weights, biases, normalizations and a head of its own for every task.
 
     The first task trains the network as it is: its weights are the base. A later task begins
     with a free copy of them, which :meth:`set_factors` then replaces by scales and a low-rank
@@ -29,7 +29,7 @@ class HALRPModel(TaskModel):
     outputs by a single bit when others are learned.
 
     See :class:`~cl_strategies.plugins.task_layers.model.TaskModel` for the parameters. Evaluation
-    of a small batch uses the factors, of a large one materialised weights.
+    of a small batch uses the factors, of a large one materialized weights.
     """
 
     method: ClassVar[str] = "HALRP"
@@ -38,8 +38,8 @@ class HALRPModel(TaskModel):
         nn.Conv2d: PerturbedConv2d,
     }
 
-    def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
-        super().__init__(network, small_batch=small_batch)
+    def __init__(self, network: nn.Module, /) -> None:
+        super().__init__(network)
         self._selected: dict[int, dict[str, int]] = {}
 
     @property
@@ -51,12 +51,12 @@ class HALRPModel(TaskModel):
         )
 
     def factors(self, task: Task) -> dict[str, Factors]:
-        """The factors of ``task`` by layer; empty for the base task and while it warms up."""
+        """Return the factors of ``task`` by layer; none for the base task or in the warm-up."""
         entries = self.entries(task)
         return {name: entry for name, entry in entries.items() if isinstance(entry, Factors)}
 
     def begin_layers(self, task: Task) -> None:
-        """A free copy of the base weights, for every task but the first."""
+        """Give every task but the first a free copy of the base weights."""
         if task.name != self.switch.base:
             for layer in self.layers.values():
                 layer.add_free(task.name)
@@ -82,7 +82,7 @@ class HALRPModel(TaskModel):
             self._selected[task.label] = dict(zip(self.layers, selected, strict=True))
 
     def ranks(self) -> dict[int, dict[str, LayerRank]]:
-        """The ranks of every later task that was decomposed, by label and by layer."""
+        """Return the ranks of every later task that was decomposed, by label and by layer."""
         found = {}
         for task in self.tasks:
             kept = {name: factors.rank for name, factors in self.factors(task).items()}
@@ -94,7 +94,7 @@ class HALRPModel(TaskModel):
     # ------------------------------------------------------------------ sizes
 
     def sizes(self) -> dict[int, TaskSize]:
-        """What each task after the first stores, by label."""
+        """Return what each task after the first stores, by label."""
         return {
             task.label: task_size(
                 self.entries(task).values(),
@@ -105,13 +105,13 @@ class HALRPModel(TaskModel):
         }
 
     def growth(self) -> float:
-        """What all tasks after the first store, relative to :meth:`base_size`."""
+        """Return what all tasks after the first store, relative to :meth:`base_size`."""
         return sum(size.total for size in self.sizes().values()) / self.base_size()
 
     # ------------------------------------------------------------------ state
 
     def describe(self, task: Task) -> dict[str, Any]:
-        """The rank of each layer, ``None`` for free weights, and the ranks before the cap."""
+        """Return the rank of each layer, ``None`` for free weights, and those before the cap."""
         entries = self.entries(task).items()
         return {
             "ranks": {
@@ -121,7 +121,7 @@ class HALRPModel(TaskModel):
         }
 
     def restore_layers(self, task: Task, saved: Mapping[str, Any]) -> None:
-        """Layers with the ranks of ``saved``."""
+        """Give the layers room for the ranks of ``saved``."""
         if task.name == self.switch.base:
             return
         self._selected.pop(task.label, None)

@@ -1,4 +1,4 @@
-"""The mask-level optimisation of CIM: gradients of phi through one step of the network.
+"""The mask-level optimization of CIM: gradients of phi through one step of the network.
 
 Notation of the paper: theta, the network but for its classifier omega; phi, the activation
 functions of the mask branch. Masks made with phi compress a batch; theta takes one step on it,
@@ -10,67 +10,91 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
+from typing_extensions import Doc
 
-from cl_strategies.errors import UserError
+from cl_strategies.plugins.exemplars.codecs.options import Eta, Filter
+from cl_strategies.plugins.masking.cam_extractor import CamExtractor
 from cl_strategies.plugins.masking.functional import mask_penalty, soft_compress
 from cl_strategies.plugins.masking.pade import PadeActivations
-from cl_strategies.plugins.masking.tap import Tap
+from cl_strategies.validation.hyperparameters import hyperparameters
+from cl_strategies.validation.parameter import Equation
 
 Batch = tuple[Tensor, Tensor]
 #: The loss of the method that CIM is plugged into: from the network, inputs and labels.
 InnerLoss = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 
 
+@hyperparameters
 @dataclass(frozen=True, kw_only=True)
-class MaskObjective:
-    """What phi is optimised for.
+class ObjectiveWeights:
+    """Weights of the terms that phi is optimized for."""
 
-    :param penalty: mu of Eq. 6: weight of R(phi), which keeps masks small.
-    :param diversity: mu' of Eq. 9: weight of the cross-entropy of the mask branch, which keeps
-        maps from collapsing to one that all images share.
-    :param eta: ratio of areas at which the background is shown.
-    :param second_order: differentiate the loss after the step through the step. ``False`` is the
-        first-order approximation, which takes the step for a constant: what is left are the
-        other two terms. (Central differences along the gradient, as in DARTS, do not help here:
-        the kinks of ReLU spoil them at any usable distance.)
-    :param masks_follow_weights: differentiate the inner loss with respect to theta also where
-        theta makes the masks, as the authors' code does; ``False``: the masked images are data,
-        as Eq. 7 reads.
-    :param fixed: patterns of names of parameters that take no step; the classifier never does.
-        The authors' code leaves out the convolutions of shortcuts.
-    :param filter: how the background is made smaller: ``"nearest"`` or ``"box"``, as for the
-        exemplars.
-    :param nearest: pixels of a ``"nearest"`` background: ``"pillow"`` as they are stored,
-        ``"floor"`` as the authors' code has it here.
-    :raises UserError: for an option out of range.
+    penalty: Annotated[
+        float, Ge(0), Doc("Mu: weight of R(phi), which keeps masks small."), Equation("Eq. 6")
+    ] = 0.1
+    diversity: Annotated[
+        float,
+        Ge(0),
+        Doc(
+            "Mu': weight of the cross-entropy of the mask branch, which keeps maps from "
+            "collapsing to one that all images share."
+        ),
+        Equation("Eq. 9"),
+    ] = 0.2
+    # Central differences along the gradient, as in DARTS, do not help: the kinks of ReLU spoil
+    # them at any usable distance.
+    second_order: Annotated[
+        bool,
+        Doc(
+            "Differentiate the loss after the step through the step. ``False`` takes the step for "
+            "a constant, which leaves the other two terms."
+        ),
+        Equation("Eq. 9"),
+    ] = True
+
+
+@hyperparameters
+@dataclass(frozen=True, kw_only=True)
+class MaskObjective(ObjectiveWeights):
+    """What phi is optimized for.
+
+    :raises UserError: for an option out of its range.
     """
 
-    penalty: float = 0.1
-    diversity: float = 0.2
-    eta: float = 4.0
-    second_order: bool = True
-    masks_follow_weights: bool = True
-    fixed: tuple[str, ...] = ()
-    filter: str = "nearest"
-    nearest: str = "pillow"
+    eta: Eta = 4.0
+    filter: Filter = "nearest"
+    masks_follow_weights: Annotated[
+        bool,
+        Doc(
+            "Differentiate the inner loss with respect to theta also where theta makes the masks, "
+            "as the authors' code does; ``False``: the masked images are data, as Eq. 7 reads."
+        ),
+    ] = True
+    fixed: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Patterns of names of parameters that take no step; the classifier never does. The "
+            "authors' code leaves out the convolutions of shortcuts."
+        ),
+    ] = ()
+    nearest: Annotated[
+        Literal["pillow", "floor"],
+        Doc(
+            'Pixels of a ``"nearest"`` background: ``"pillow"``: as they are stored; ``"floor"``: '
+            "as the authors' code has it here."
+        ),
+    ] = "pillow"
 
-    def __post_init__(self) -> None:
-        if self.filter not in ("nearest", "box"):
-            raise UserError(f"filter is {self.filter!r}: use nearest or box")
-        if self.nearest not in ("pillow", "floor"):
-            raise UserError(f"nearest is {self.nearest!r}: use pillow or floor")
-        if self.penalty < 0 or self.diversity < 0:
-            raise UserError("penalty and diversity are weights of losses: give 0 or more")
-
-    def weights(self, model: nn.Module, tap: Tap) -> dict[str, nn.Parameter]:
-        """theta: the parameters that take the step."""
-        classifier = {id(parameter) for parameter in tap.classifier.parameters()}
+    def weights(self, model: nn.Module, extractor: CamExtractor) -> dict[str, nn.Parameter]:
+        """Return theta: the parameters that take the step."""
+        classifier = {id(parameter) for parameter in extractor.classifier.parameters()}
         return {
             name: parameter
             for name, parameter in model.named_parameters()
@@ -83,8 +107,8 @@ class MaskObjective:
 class MaskLosses(NamedTuple):
     """The losses of one batch in the mask branch.
 
-    :param inner: of the method, on the compressed batch.
-    :param diversity: cross-entropy of the mask branch on the batch as it is.
+    :param inner: Loss of the method on the compressed batch.
+    :param diversity: Cross-entropy of the mask branch on the batch as it is.
     :param penalty: R(phi).
     """
 
@@ -96,7 +120,7 @@ class MaskLosses(NamedTuple):
 def mask_losses(
     model: nn.Module,
     activations: PadeActivations,
-    tap: Tap,
+    extractor: CamExtractor,
     batch: Batch,
     objective: MaskObjective,
     inner_loss: InnerLoss,
@@ -104,16 +128,16 @@ def mask_losses(
 ) -> MaskLosses:
     """Make masks for a batch with phi, compress it softly (Eq. S1), and compute the losses.
 
-    :param weights: values to use in place of parameters of the network, by name.
+    :param weights: Values to use in place of parameters of the network, by name.
     """
     x, y = batch
     values = dict(weights or {})
     mask_values = values
     if not objective.masks_follow_weights:
         mask_values = {name: p.detach() for name, p in model.named_parameters()}
-    with tap.features() as features, activations.replacing():
+    with extractor.features() as features, activations.replacing():
         logits = functional_call(model, mask_values, (x,))
-    maps = tap.maps(features[-1], y)
+    maps = extractor.maps(features[-1], y)
     compressed = soft_compress(
         x, maps, eta=objective.eta, filter=objective.filter, nearest=objective.nearest
     )
@@ -129,7 +153,7 @@ def mask_losses(
 def mask_gradients(
     model: nn.Module,
     activations: PadeActivations,
-    tap: Tap,
+    extractor: CamExtractor,
     inner: Batch,
     outer: Batch,
     objective: MaskObjective,
@@ -137,20 +161,20 @@ def mask_gradients(
     lr: float,
     inner_loss: InnerLoss,
 ) -> list[Tensor]:
-    """The gradient of Eq. 9 with respect to each parameter of ``activations``.
+    """Return the gradient of Eq. 9 with respect to each parameter of ``activations``.
 
     Call it with the network in evaluation mode: neither parameters nor statistics change. No
     gradient is left in any ``.grad``.
 
-    :param inner: images and labels to compress and to step on.
-    :param outer: original images and labels to judge the step by.
+    :param inner: Images and labels to compress and to step on.
+    :param outer: Original images and labels to judge the step by.
     :param lr: beta_1, the length of the step.
-    :param inner_loss: loss of the host method.
+    :param inner_loss: Loss of the host method.
     """
     phi = list(activations.parameters())
-    theta = objective.weights(model, tap)
+    theta = objective.weights(model, extractor)
 
-    found = mask_losses(model, activations, tap, inner, objective, inner_loss, theta)
+    found = mask_losses(model, activations, extractor, inner, objective, inner_loss, theta)
     own = objective.diversity * found.diversity + objective.penalty * found.penalty
     if not objective.second_order:
         return list(torch.autograd.grad(own, phi, materialize_grads=True))
@@ -176,7 +200,7 @@ def _judge(
     outer: Batch,
     lr: float,
 ) -> tuple[Tensor, ...]:
-    """Gradient of the loss on original images at theta+, with respect to theta+."""
+    """Return the gradient of the loss on original images at theta+, with respect to theta+."""
     stepped = {
         name: (p.detach() - lr * g.detach()).requires_grad_()
         for (name, p), g in zip(theta.items(), slope, strict=True)

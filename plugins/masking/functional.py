@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_strategies.errors import UserError
-from cl_strategies.plugins.masking.nearest import (
+from cl_strategies.plugins.exemplars.codecs.boxes import check_box
+from cl_strategies.plugins.exemplars.codecs.nearest import (
     box_means,
     check_eta,
     floor_index,
@@ -23,10 +23,10 @@ from cl_strategies.plugins.masking.nearest import (
     nearest_index,
 )
 from cl_strategies.plugins.masking.pade_function import pade_activation
+from cl_strategies.validation.errors import UserError
 
 __all__ = [
     "bounding_boxes",
-    "check_box",
     "class_activation_map",
     "downsample_background",
     "mask_penalty",
@@ -40,14 +40,14 @@ _CHUNK = 2**24
 
 
 def class_activation_map(features: Tensor, class_weights: Tensor, labels: Tensor) -> Tensor:
-    """Activation of each image's own class, scaled to ``[0, 1]`` per image (Eq. 1).
+    """Return the activation of each image's own class, scaled to ``[0, 1]`` per image (Eq. 1).
 
     ``A = w_y . F``, then ``(A - min A) / (max A - min A)``. Differentiable, through minimum and
     maximum as well.
 
-    :param features: last feature maps ``(N, K, h, w)``.
-    :param class_weights: weights of the linear classifier ``(C, K)``; its bias plays no part.
-    :param labels: class of each image, ``(N,)`` integers below ``C``.
+    :param features: Last feature maps ``(N, K, h, w)``.
+    :param class_weights: Weights of the linear classifier ``(C, K)``; its bias plays no part.
+    :param labels: Class of each image, ``(N,)`` integers below ``C``.
     :returns: ``(N, h, w)``; zeros where a map is constant.
     :raises UserError: if shapes do not fit.
     """
@@ -69,12 +69,12 @@ def class_activation_map(features: Tensor, class_weights: Tensor, labels: Tensor
 def bounding_boxes(
     cam: Tensor, sizes: Sequence[Sequence[int]] | Tensor, *, threshold: float = 0.6
 ) -> Tensor:
-    """The smallest box around everything active (Eq. 2), in pixels of each original image.
+    """Return the smallest box around everything active (Eq. 2), in pixels of each original image.
 
-    Each map is interpolated bilinearly (half-pixel centres) to its image's size and compared with
+    Each map is interpolated bilinearly (half-pixel centers) to its image's size and compared with
     ``threshold``; what is strictly above is active.
 
-    :param cam: maps ``(N, h, w)`` with values in ``[0, 1]``; NaN counts as inactive.
+    :param cam: Maps ``(N, h, w)`` with values in ``[0, 1]``; NaN counts as inactive.
     :param sizes: ``(height, width)`` of each image, ``(N, 2)``, or one pair for all.
     :param threshold: tau, in ``[0, 1)``.
     :returns: int64 ``(N, 4)``, half-open; the empty box where nothing is active.
@@ -112,33 +112,17 @@ def _extent(active: Tensor) -> Tensor:
     return torch.stack([first, last], dim=1) * active.any(1, keepdim=True)
 
 
-def check_box(box: Sequence[int] | Tensor, height: int, width: int) -> tuple[int, int, int, int]:
-    """The box as four ints, with every empty box made ``(0, 0, 0, 0)``.
-
-    :raises UserError: unless ``0 <= h0 <= h1 <= height`` and ``0 <= w0 <= w1 <= width``.
-    """
-    values = [int(value) for value in box]
-    if len(values) == 4:
-        h0, h1, w0, w1 = values
-        if 0 <= h0 <= h1 <= height and 0 <= w0 <= w1 <= width:
-            return (h0, h1, w0, w1) if h0 < h1 and w0 < w1 else (0, 0, 0, 0)
-    raise UserError(
-        f"the box {values} does not lie in an image of {height}x{width} pixels: "
-        "give (h0, h1, w0, w1), half-open"
-    )
-
-
 def downsample_background(
     image: Tensor, box: Sequence[int] | Tensor, *, eta: float = 4.0
 ) -> Tensor:
-    """The image with everything outside the box at low resolution (Eq. 3).
+    """Return the image with everything outside the box at low resolution (Eq. 3).
 
     Outside the box, the image is reduced by :func:`low_size` and brought back to its size, both
-    with the nearest neighbour as Pillow finds it; inside it keeps its pixels.
+    with the nearest neighbor as Pillow finds it; inside it keeps its pixels.
 
     :param image: uint8 ``(H, W, C)``.
     :param box: ``(h0, h1, w0, w1)``, half-open; may be empty.
-    :param eta: ratio of areas between image and background, at least 1.
+    :param eta: Ratio of areas between image and background, at least 1.
     :returns: uint8 ``(H, W, C)``, a new tensor.
     :raises UserError: for another shape or type, a box outside the image, ``eta`` below 1.
     """
@@ -162,20 +146,20 @@ def _pairs(height: int, width: int, eta: float) -> tuple[tuple[int, int], tuple[
 
 
 def _round_trip(size: int, low: int) -> np.ndarray:
-    """Which source pixel each pixel shows after going down to ``low`` and back."""
+    """Return which source pixel each pixel shows after going down to ``low`` and back."""
     return nearest_index(size, low)[nearest_index(low, size)]
 
 
 def memory_cost(
     box: Sequence[int] | Tensor, size: Sequence[int] | Tensor, *, eta: float = 4.0
 ) -> float:
-    """Memory of a two-resolution image, where one uncompressed image is 1 (Eq. 4).
+    """Return the memory of a two-resolution image, where one uncompressed image is 1 (Eq. 4).
 
     ``r + (1 - r) / eta`` with ``r`` the share of the image that the box covers.
 
     :param box: ``(h0, h1, w0, w1)``, half-open.
     :param size: ``(height, width)`` of the image.
-    :param eta: ratio of areas, at least 1.
+    :param eta: Ratio of areas, at least 1.
     :raises UserError: for a box outside the image, or ``eta`` below 1.
 
     >>> memory_cost((0, 5, 0, 5), (10, 10))
@@ -191,18 +175,18 @@ def memory_cost(
 def soft_compress(
     x: Tensor, mask: Tensor, *, eta: float = 4.0, filter: str = "nearest", nearest: str = "pillow"
 ) -> Tensor:
-    """Images blended with their low-resolution version by a continuous mask (Eq. S1c).
+    """Blend images with their low-resolution version by a continuous mask (Eq. S1c).
 
     ``mask * x + (1 - mask) * x_eta``: the differentiable counterpart of
     :func:`downsample_background`.
 
-    :param x: network inputs ``(N, C, H, W)``.
-    :param mask: maps ``(N, h, w)``, interpolated bilinearly to ``(H, W)`` if of another size.
-    :param eta: ratio of areas, at least 1.
+    :param x: Network inputs ``(N, C, H, W)``.
+    :param mask: Maps ``(N, h, w)``, interpolated bilinearly to ``(H, W)`` if of another size.
+    :param eta: Ratio of areas, at least 1.
     :param filter: ``"nearest"`` as in the paper, or ``"box"``: each low-resolution pixel is the
         mean of its cell.
     :param nearest: ``"pillow"``, as exemplars are stored, or ``"floor"``, as the authors' code
-        does in this place (see :mod:`~cl_strategies.plugins.masking.nearest`).
+        does in this place (see :mod:`~cl_strategies.plugins.exemplars.codecs.nearest`).
     :returns: ``(N, C, H, W)``.
     """
     height, width = x.shape[-2:]
@@ -222,9 +206,9 @@ def soft_compress(
 
 
 def mask_penalty(cam: Tensor) -> Tensor:
-    """R(phi) of Eq. 6: mean squared activation, which keeps masks, and so exemplars, small.
+    """Return R(phi) of Eq. 6: mean squared activation, which keeps masks, and so exemplars, small.
 
-    :param cam: maps ``(N, h, w)`` of :func:`class_activation_map`.
+    :param cam: Maps ``(N, h, w)`` of :func:`class_activation_map`.
     :returns: a scalar.
     """
     return cam.square().mean()

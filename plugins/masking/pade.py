@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from cl_strategies.errors import UserError
 from cl_strategies.plugins.masking.pade_function import (
     RELU_DENOMINATOR,
     RELU_NUMERATOR,
     pade_activation,
 )
+from cl_strategies.validation.errors import UserError
 
 _RELUS = frozenset(
     {F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_}
@@ -35,7 +35,7 @@ class PadeActivations(nn.Module):
     They start as a fit of ReLU on [-3, 3].
 
     :param sites: ReLUs in one forward pass; see :func:`count_relus`.
-    :param learnable: how many of them are replaced, counted from the last; all if 0.
+    :param learnable: How many ReLUs are replaced, counted from the last; all if 0.
     :raises UserError: unless ``0 <= learnable <= sites`` and ``sites`` is positive.
     """
 
@@ -52,7 +52,7 @@ class PadeActivations(nn.Module):
 
     @torch.no_grad()
     def resized(self, sites: int) -> PadeActivations:
-        """The units of a network that has gained ReLUs, or lost some, at its end.
+        """Return the units for a network that has gained ReLUs, or lost some, at its end.
 
         Units of further ReLUs are those of the last ones: a new backbone begins as a copy of the
         last one, its activations included.
@@ -97,7 +97,7 @@ class PadeActivations(nn.Module):
             )
 
     def distances(self) -> Tensor:
-        """How far each unit is from ReLU on [-3, 3], in L1: Fig. S1 of the paper, ``(units,)``."""
+        """Return how far each unit is from ReLU on [-3, 3], in L1 (Fig. S1), ``(units,)``."""
         with torch.no_grad():
             x = torch.linspace(-3, 3, 601, dtype=torch.float64, device=self.numerator.device)
             pairs = zip(self.numerator.double(), self.denominator.double(), strict=True)
@@ -106,7 +106,7 @@ class PadeActivations(nn.Module):
 
 
 def count_relus(run: Callable[[], Any]) -> int:
-    """ReLUs that ``run`` computes."""
+    """Count the ReLUs that ``run`` computes."""
     mode = _Replacing(lambda site, x: F.relu(x))
     with mode:
         run()

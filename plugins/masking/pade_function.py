@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_strategies.errors import UserError
+from cl_strategies.validation.errors import UserError
 
 #: Coefficients that fit ReLU on [-3, 3] (degrees 5 and 4). Beyond it the unit bends away from
 #: ReLU: its slope tends to 0.72 on both sides.
@@ -32,13 +32,13 @@ RELU_DENOMINATOR = (
 
 
 def pade_activation(x: Tensor, numerator: Tensor, denominator: Tensor) -> Tensor:
-    """``(a_0 + a_1 x + ... + a_m x^m) / (1 + |b_1 x| + ... + |b_n x^n|)``, elementwise.
+    """Compute ``(a_0 + a_1 x + ... + a_m x^m) / (1 + |b_1 x| + ... + |b_n x^n|)``, elementwise.
 
     The denominator is at least 1, so there is no pole. Half-precision inputs are computed in
     float32, whose range the powers would otherwise leave. Gradients of any order are defined;
     that of ``|b_j x^j|`` at zero is taken as zero.
 
-    :param x: any shape.
+    :param x: Any shape.
     :param numerator: ``a_0 ... a_m``, ``(m + 1,)``.
     :param denominator: ``b_1 ... b_n``, ``(n,)``.
     :returns: shape and type of ``x``.
@@ -61,7 +61,7 @@ def _pade(x: Tensor, numerator: Tensor, denominator: Tensor) -> Tensor:
 
 
 def _horner(x: Tensor, coefficients: Tensor) -> Tensor:
-    """``c_0 + c_1 x + ... + c_k x^k``."""
+    """Compute ``c_0 + c_1 x + ... + c_k x^k``."""
     result = coefficients[-1].expand_as(x)
     for coefficient in coefficients.flip(0)[1:]:
         result = torch.addcmul(coefficient, result, x)
@@ -115,7 +115,7 @@ def _derivative(coefficients: Tensor, first: int) -> Tensor:
 
 
 def _moments(weight: Tensor, x: Tensor, count: int, *, first: int) -> Tensor:
-    """``sum(weight * x^k)`` for ``count`` powers from ``first`` on."""
+    """Compute ``sum(weight * x^k)`` for ``count`` powers from ``first`` on."""
     if not count:
         return x.new_zeros(0)
     term = weight * x if first else weight

@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import torch
+from typing_extensions import Doc
 
-from cl_strategies.errors import unknown_name
-from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
-from cl_strategies.plugins.exemplars.encoding import BoxRule
-from cl_strategies.plugins.exemplars.extras import without_extras
-from cl_strategies.plugins.exemplars.replay import CompressedReplayPlugin
-from cl_strategies.plugins.exemplars.two_resolution import TwoResolution
-from cl_strategies.plugins.masking.artefacts import ArtefactImages, ArtefactSchedule
+from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
+from cl_strategies.plugins.exemplars.buffer.encoder import BoxRule
+from cl_strategies.plugins.exemplars.buffer.options import Order
+from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
+from cl_strategies.plugins.exemplars.options import Growing, Join, MemBatchSize, MemBytes, Pool
+from cl_strategies.plugins.exemplars.replay.extra_fields import without_extras
+from cl_strategies.plugins.exemplars.replay.plugin import CompressedReplayPlugin
+from cl_strategies.plugins.loss_terms.loss_scale import LossScale
+from cl_strategies.plugins.loss_terms.loss_term import check_single_pass
 from cl_strategies.plugins.masking.bilevel import Batch, MaskObjective
+from cl_strategies.plugins.masking.box_statistics import MeasuredBoxes
 from cl_strategies.plugins.masking.boxes import (
     CamBoxes,
-    CentreBoxes,
+    CenterBoxes,
     EmptyBoxes,
     RandomBoxes,
     all_boxes,
 )
-from cl_strategies.plugins.masking.learner import (
+from cl_strategies.plugins.masking.compression_artifacts import ArtifactImages, ArtifactSchedule
+from cl_strategies.plugins.masking.experience_threshold import choose_threshold
+from cl_strategies.plugins.masking.mask_learner import (
     HostLoss,
     MaskLearner,
     MaskSchedule,
     criterion_loss,
     endless,
 )
-from cl_strategies.plugins.masking.measured import MeasuredBoxes
-from cl_strategies.plugins.masking.threshold import choose_threshold
-from cl_strategies.plugins.regularization.loss_scale import LossScale
-from cl_strategies.plugins.regularization.loss_term import check_single_pass
+from cl_strategies.plugins.masking.options import (
+    Area,
+    LearnedActivations,
+    MaskKind,
+    Masks,
+    Threshold,
+)
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.validation.hyperparameters import hyperparameters
 
-MASKS = ("none", "empty", "random", "centre", "cam", "cam-threshold", "joint", "bilevel")
+MASKS: tuple[str, ...] = get_args(MaskKind)
 _LEARNED = ("joint", "bilevel")
 _HELD_OUT = 10  # one in ten
 
 
+@hyperparameters
 class CIMPlugin(CompressedReplayPlugin):
     """Replay from two-resolution exemplars whose masks are learned.
 
@@ -48,60 +60,51 @@ class CIMPlugin(CompressedReplayPlugin):
 
     Put it before plugins that change the learning rate after an epoch.
 
-    :param mem_size: bytes of the memory, or of each class if ``growing``.
-    :param codec: what exemplars are stored with; its ``eta`` should be the objective's.
-    :param masks: what decides where an image keeps its resolution. ``"bilevel"`` is CIM; the
-        others are the paper's ablations: ``"none"`` (whole images), ``"empty"`` (everything
-        downsampled), ``"random"``, ``"centre"``, ``"cam"``, ``"cam-threshold"`` (a threshold for
-        each experience, chosen on a tenth of its data that is held out of training) and
-        ``"joint"`` (masks and network trained together).
-    :param threshold: tau: share of the greatest activation that counts as active.
-    :param area: share of the image that random and centre boxes cover.
-    :param artefacts: when new images are shown compressed.
-    :param objective: what the masks are optimised for.
-    :param schedule: how.
-    :param learnable: activation functions to learn, counted from the last; all if 0.
-    :param growing: ``mem_size`` bytes for each class.
-    :param order: as for :class:`CompressedReplayPlugin`; images are ranked as they are stored.
-    :param pool: whether bytes that some classes leave over go to others.
-    :param join: ``"concat"`` or ``"batch"``, as for :class:`CompressedReplayPlugin`.
-    :param batch_size_mem: exemplars per mini-batch for ``join="batch"``.
-    :param host_loss: loss of the method that CIM is plugged into; its criterion by default.
-    :raises UserError: for an option out of range.
+    :raises UserError: for an option out of its range.
     """
 
     def __init__(
         self,
-        mem_size: int = 1_000_000,
         *,
-        codec: TwoResolution | None = None,
-        masks: str = "bilevel",
-        threshold: float = 0.6,
-        area: float = 0.25,
-        artefacts: ArtefactSchedule | None = None,
-        objective: MaskObjective | None = None,
-        schedule: MaskSchedule | None = None,
-        learnable: int = 0,
-        growing: bool = False,
-        order: str = "herding",
-        pool: bool = True,
-        join: str = "concat",
-        batch_size_mem: int | None = None,
-        host_loss: HostLoss = criterion_loss,
+        mem_bytes: MemBytes = 1_000_000,
+        codec: Annotated[
+            TwoResolution | None,
+            Doc("What exemplars are stored with; its ``eta`` should be that of ``objective``."),
+        ] = None,
+        masks: Masks = "bilevel",
+        threshold: Threshold = 0.6,
+        area: Area = 0.25,
+        artifacts: Annotated[
+            ArtifactSchedule | None, Doc("When new images are shown compressed.")
+        ] = None,
+        objective: Annotated[
+            MaskObjective | None, Doc("What the masks are optimized for; by default as ``codec``.")
+        ] = None,
+        schedule: Annotated[MaskSchedule | None, Doc("How the masks are optimized.")] = None,
+        learned_activations: LearnedActivations = 0,
+        growing: Growing = False,
+        order: Order = "herding",
+        pool: Pool = True,
+        join: Join = "concat",
+        batch_size_mem: MemBatchSize = 0,
+        host_loss: Annotated[
+            HostLoss, Doc("Loss of the method that CIM is plugged into.")
+        ] = criterion_loss,
     ) -> None:
-        if masks not in MASKS:
-            raise unknown_name("kind of masks", masks, MASKS)
         self.codec = codec or TwoResolution()
         self.masks = masks
         self.rule = _rule(masks, threshold, area)
-        self._measured = MeasuredBoxes(self.rule, threshold)
-        self.artefacts = artefacts or ArtefactSchedule()
+        self._measured = MeasuredBoxes(rule=self.rule, threshold=threshold)
+        self.artifacts = artifacts or ArtifactSchedule()
         objective = objective or MaskObjective(eta=self.codec.eta, filter=self.codec.filter)
         self.learner = MaskLearner(
-            objective, schedule or MaskSchedule(), learnable=learnable, host_loss=host_loss
+            objective=objective,
+            schedule=schedule or MaskSchedule(),
+            learned_activations=learned_activations,
+            host_loss=host_loss,
         )
         memory = ByteBudgetBuffer(
-            mem_size,
+            mem_bytes=mem_bytes,
             codec="raw" if masks == "none" else self.codec,
             growing=growing,
             order=order,
@@ -109,9 +112,11 @@ class CIMPlugin(CompressedReplayPlugin):
             pool=pool,
             rank_stored=masks != "none",
         )
-        super().__init__(mem_size, join=join, batch_size_mem=batch_size_mem, storage_policy=memory)
+        super().__init__(
+            mem_bytes=mem_bytes, join=join, batch_size_mem=batch_size_mem, storage_policy=memory
+        )
         self._scale, self._factor = LossScale(), 1.0
-        self._shown: ArtefactImages | None = None
+        self._shown: ArtifactImages | None = None
         self._new: Any = None
         self._held_out: Any = None
         self._batches: tuple[Iterator[Batch], Iterator[Batch]] | None = None
@@ -126,18 +131,20 @@ class CIMPlugin(CompressedReplayPlugin):
         """
         return self._measured.overlap
 
-    def after_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
+    def after_train_dataset_adaptation(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         """Make the new images compressible, and join the exemplars to them."""
         if self.masks == "cam-threshold":
             strategy.adapted_dataset, self._held_out = _hold_out(strategy.adapted_dataset)
         self._new = strategy.adapted_dataset.train()
         self._shown = None
-        if self.artefacts.ever(strategy.train_epochs):
-            self._shown = ArtefactImages(self._new, self.codec)
+        if self.artifacts.ever(strategy.train_epochs):
+            self._shown = ArtifactImages(self._new, self.codec)
             strategy.adapted_dataset = self._shown.dataset()
         super().after_train_dataset_adaptation(strategy, **kwargs)
 
-    def before_training_exp(self, strategy: Any, num_workers: int = 0, **kwargs: Any) -> None:
+    def before_training_exp(
+        self, strategy: TrainingStrategy, num_workers: int = 0, **kwargs: Any
+    ) -> None:
         """Start the masks of this experience."""
         super().before_training_exp(strategy, num_workers=num_workers, **kwargs)
         self._scale.begin()
@@ -146,20 +153,20 @@ class CIMPlugin(CompressedReplayPlugin):
         activations = self.learner.begin(strategy, self._new)
         if isinstance(self.rule, CamBoxes):
             self.rule.activations = activations
-        size, device = self.learner.schedule.batch_size, strategy.device
+        size, device = self.learner.schedule.mask_batch_size, strategy.device
         new = without_extras(self._new)
         everything = new.concat(self.memory.buffer) if self.memory.records else new
         judged = everything if self.learner.schedule.outer == "all" else self._new
         self._batches = endless(everything, size, device), endless(judged, size, device)
 
-    def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+    def before_training_epoch(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         """Make the boxes of the new images anew when it is time."""
         epoch, epochs = strategy.clock.train_exp_epochs, strategy.train_epochs
-        if self._shown is not None and self.artefacts.refreshes(epoch, epochs):
+        if self._shown is not None and self.artifacts.refreshes(epoch, epochs):
             box_of = self.rule(strategy, self._new)
-            self._shown.update(all_boxes(self._new, box_of), self.artefacts.share(epoch))
+            self._shown.update(all_boxes(self._new, box_of), self.artifacts.share(epoch))
 
-    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+    def before_backward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         """Add the loss of the masks where they are trained with the network.
 
         :raises UserError: if gradients accumulate over several mini-batches.
@@ -169,26 +176,26 @@ class CIMPlugin(CompressedReplayPlugin):
             self._scale.before_backward(strategy)
             strategy.loss = strategy.loss + self.learner.joint_loss(strategy)
 
-    def after_backward(self, strategy: Any, **kwargs: Any) -> None:
+    def after_backward(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         """:raises UserError: if the scale of the gradients cannot be told."""
         if self.masks == "joint":
             self._factor = self._scale.after_backward(strategy)
 
-    def after_update(self, strategy: Any, **kwargs: Any) -> None:
+    def after_update(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
         """Let phi follow where it is trained with the network."""
         if self.masks == "joint":
             self.learner.joint_update(_progress(strategy), scale=self._factor)
 
-    def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
-        """Mask-level steps (Eq. 7 to 9)."""
+    def after_training_epoch(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
+        """Take mask-level steps (Eq. 7 to 9)."""
         if self.masks != "bilevel" or self._batches is None:
             return
         classes = len(set(self._new.targets))
-        count = max(1, int(self.learner.schedule.steps_per_class * classes))
+        count = max(1, int(self.learner.schedule.mask_steps * classes))
         self.learner.steps(strategy, *self._batches, count=count, progress=_progress(strategy))
 
-    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Compress, select and store."""
+    def after_training_exp(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
+        """Compress and select images of the experience, and store them."""
         if self._held_out is not None and isinstance(self.rule, CamBoxes):
             self.rule.threshold = choose_threshold(strategy, self._held_out, self.codec)
         super().after_training_exp(strategy, **kwargs)
@@ -197,7 +204,7 @@ class CIMPlugin(CompressedReplayPlugin):
         self._shown = self._new = self._held_out = self._batches = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Exemplars, phi and threshold as tensors and plain data."""
+        """Return exemplars, phi and threshold as tensors and plain data."""
         threshold = self.rule.threshold if isinstance(self.rule, CamBoxes) else None
         return {
             "memory": super().state_dict(),
@@ -219,14 +226,14 @@ def _rule(masks: str, threshold: float, area: float) -> BoxRule:
     if masks == "empty":
         return EmptyBoxes()
     if masks == "random":
-        return RandomBoxes(area)
-    if masks == "centre":
-        return CentreBoxes(area)
-    return CamBoxes(threshold)
+        return RandomBoxes(area=area)
+    if masks == "center":
+        return CenterBoxes(area=area)
+    return CamBoxes(threshold=threshold)
 
 
 def _hold_out(dataset: Any) -> tuple[Any, Any]:
-    """One sample in ten of each class, at random, apart from the rest."""
+    """Split off one sample in ten of each class, at random."""
     rows: dict[int, list[int]] = {}
     for row in torch.randperm(len(dataset)).tolist():
         rows.setdefault(int(dataset.targets[row]), []).append(row)
@@ -237,6 +244,6 @@ def _hold_out(dataset: Any) -> tuple[Any, Any]:
     return dataset.subset(kept), dataset.subset(held)
 
 
-def _progress(strategy: Any) -> float:
-    """Share of the experience's epochs that were over before this one."""
+def _progress(strategy: TrainingStrategy) -> float:
+    """Return the share of the experience's epochs that were over before this one."""
     return strategy.clock.train_exp_epochs / max(1, strategy.train_epochs)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -17,12 +18,20 @@ from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import get_metric_name, stream_type
 from avalanche.training.supervised import JointTraining
+from typing_extensions import Doc
 
-from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.functional import Matrix
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import hyperparameters
+
+Stream = Annotated[str, Doc("Name of the stream whose evaluations count; others are ignored.")]
+Weighted = Annotated[bool, Doc("Weight each experience by its number of test samples.")]
+_READ = Doc("Accuracy matrix to read, which stands before this metric in the evaluation plugin.")
 
 
+@hyperparameters
 class AccuracyMatrix(PluginMetric[Matrix]):
     """Top-1 accuracy on every test experience after every training experience.
 
@@ -36,17 +45,16 @@ class AccuracyMatrix(PluginMetric[Matrix]):
     right also when a script trains the stream in another order; experiences not trained yet
     follow.
 
-    :param stream: name of the stream whose evaluations count; others are ignored.
     :ivar latest: what the latest evaluation measured, by test experience, in its order.
     """
 
-    def __init__(self, *, stream: str = "test") -> None:
+    def __init__(self, *, stream: Stream = "test") -> None:
         super().__init__()
         self.stream = stream
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything measured so far."""
+        """Discard everything measured so far."""
         self._trained: list[int] = []
         self._cells: dict[tuple[int, int], float] = {}
         self._sizes: dict[int, int] = {}
@@ -60,7 +68,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
         return bool(self.latest)
 
     def result(self) -> Matrix:
-        """The same as :attr:`matrix`."""
+        """Return :attr:`matrix`."""
         return self.matrix
 
     @property
@@ -92,7 +100,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
             return list(range(self._columns))
         return distinct + [i for i in range(self._columns) if i not in set(distinct)]
 
-    def before_training_exp(self, strategy: Any) -> None:
+    def before_training_exp(self, strategy: TrainingStrategy) -> None:
         if isinstance(strategy, JointTraining):
             self._trained += [_logged_index(exp) for exp in strategy._experiences]
             return
@@ -103,21 +111,21 @@ class AccuracyMatrix(PluginMetric[Matrix]):
             whole = experience.origin_experience
             self._trained.append(len(self._trained) if whole is None else _logged_index(whole))
 
-    def before_eval(self, strategy: Any) -> None:
+    def before_eval(self, strategy: TrainingStrategy) -> None:
         self.latest = {}
 
-    def before_eval_exp(self, strategy: Any) -> None:
+    def before_eval_exp(self, strategy: TrainingStrategy) -> None:
         self._active = stream_type(strategy.experience) == self.stream
         self._correct = torch.zeros((), dtype=torch.int64, device=strategy.device)
         self._total = 0
 
-    def after_eval_iteration(self, strategy: Any) -> None:
+    def after_eval_iteration(self, strategy: TrainingStrategy) -> None:
         if self._active:
             labels = strategy.mb_y if strategy.mb_y.ndim == 1 else strategy.mb_y.argmax(1)
             self._correct += (strategy.mb_output.argmax(1) == labels).sum()
             self._total += len(labels)
 
-    def after_eval_exp(self, strategy: Any) -> MetricValue | None:
+    def after_eval_exp(self, strategy: TrainingStrategy) -> MetricValue | None:
         if not self._active or self._total == 0:
             return None
         self._active = False
@@ -130,7 +138,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
         return MetricValue(self, name, value, strategy.clock.train_iterations)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything measured, as plain data."""
+        """Return everything measured, as plain data."""
         return {
             "stream": self.stream,
             "trained": list(self._trained),
@@ -140,7 +148,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state_dict`.
+        """Continue from what :meth:`state_dict` returned.
 
         :raises UserError: if the state was recorded on another stream.
         """
@@ -164,13 +172,15 @@ class MatrixMetric(PluginMetric[float]):
 
     Undefined values are emitted as NaN.
 
-    :param matrix: the matrix to read; it must stand before this metric in the evaluation plugin.
-    :param function: matrix -> number, from :mod:`cl_strategies.plugins.metrics.functional`.
-    :param name: name in the logs.
+    :param matrix: Accuracy matrix to read; it must stand before this metric in the evaluation
+        plugin.
+    :param function: Function from the matrix to the number, such as those of
+        :mod:`cl_strategies.plugins.metrics.functional`.
+    :param name: Name of the metric in the logs.
     """
 
     def __init__(
-        self, matrix: AccuracyMatrix, function: Callable[[Matrix], float], name: str
+        self, *, matrix: AccuracyMatrix, function: Callable[[Matrix], float], name: str
     ) -> None:
         super().__init__()
         self.matrix = matrix
@@ -178,14 +188,14 @@ class MatrixMetric(PluginMetric[float]):
         self.name = name
 
     def result(self) -> float:
-        """The current value; NaN while it is undefined."""
+        """Return the current value; NaN while it is undefined."""
         matrix = self.matrix.matrix
         return self.function(matrix) if matrix.size else math.nan
 
     def reset(self) -> None:
-        """Nothing to reset: the state is the matrix's."""
+        """Do nothing: the state is that of the matrix."""
 
-    def after_eval(self, strategy: Any) -> MetricValue | None:
+    def after_eval(self, strategy: TrainingStrategy) -> MetricValue | None:
         if not self.matrix.evaluated:
             return None
         name = f"{self}/eval_phase/{self.matrix.stream}_stream"
@@ -195,38 +205,50 @@ class MatrixMetric(PluginMetric[float]):
         return self.name
 
 
+@hyperparameters
 class AverageAccuracy(MatrixMetric):
-    """:func:`~cl_strategies.plugins.metrics.functional.average_accuracy`."""
+    """Log :func:`~cl_strategies.plugins.metrics.functional.average_accuracy`."""
 
-    def __init__(self, matrix: AccuracyMatrix) -> None:
-        super().__init__(matrix, functional.average_accuracy, "Average_Accuracy")
+    def __init__(self, *, matrix: Annotated[AccuracyMatrix, _READ]) -> None:
+        super().__init__(
+            matrix=matrix, function=functional.average_accuracy, name="Average_Accuracy"
+        )
 
 
+@hyperparameters
 class BackwardTransfer(MatrixMetric):
-    """:func:`~cl_strategies.plugins.metrics.functional.backward_transfer`."""
+    """Log :func:`~cl_strategies.plugins.metrics.functional.backward_transfer`."""
 
-    def __init__(self, matrix: AccuracyMatrix) -> None:
-        super().__init__(matrix, functional.backward_transfer, "Backward_Transfer")
+    def __init__(self, *, matrix: Annotated[AccuracyMatrix, _READ]) -> None:
+        super().__init__(
+            matrix=matrix, function=functional.backward_transfer, name="Backward_Transfer"
+        )
 
 
+@hyperparameters
 class Forgetting(MatrixMetric):
-    """:func:`~cl_strategies.plugins.metrics.functional.forgetting`.
+    """Log :func:`~cl_strategies.plugins.metrics.functional.forgetting`."""
 
-    :param relative: as a share of the best accuracy.
-    """
+    def __init__(
+        self,
+        *,
+        matrix: Annotated[AccuracyMatrix, _READ],
+        relative: Annotated[bool, Doc("Divide each drop by the best accuracy.")] = False,
+    ) -> None:
+        super().__init__(
+            matrix=matrix,
+            function=partial(functional.forgetting, relative=relative),
+            name="Relative_Forgetting" if relative else "Forgetting",
+        )
 
-    def __init__(self, matrix: AccuracyMatrix, *, relative: bool = False) -> None:
-        name = "Relative_Forgetting" if relative else "Forgetting"
-        super().__init__(matrix, lambda a: functional.forgetting(a, relative=relative), name)
 
-
+@hyperparameters
 class AverageIncrementalAccuracy(MatrixMetric):
-    """:func:`~cl_strategies.plugins.metrics.functional.average_incremental_accuracy`.
+    """Log :func:`~cl_strategies.plugins.metrics.functional.average_incremental_accuracy`."""
 
-    :param weighted: weight each experience by its number of test samples.
-    """
-
-    def __init__(self, matrix: AccuracyMatrix, *, weighted: bool = False) -> None:
+    def __init__(
+        self, *, matrix: Annotated[AccuracyMatrix, _READ], weighted: Weighted = False
+    ) -> None:
         def value(table: Matrix) -> float:
             seen = table[:, : len(table)]
             sizes = matrix.sizes[: seen.shape[1]] if weighted else None
@@ -234,31 +256,36 @@ class AverageIncrementalAccuracy(MatrixMetric):
                 return math.nan
             return functional.average_incremental_accuracy(seen, sizes)
 
-        super().__init__(matrix, value, "Average_Incremental_Accuracy")
+        super().__init__(matrix=matrix, function=value, name="Average_Incremental_Accuracy")
 
 
+@hyperparameters
 class LearningAccuracy(MatrixMetric):
-    """:func:`~cl_strategies.plugins.metrics.functional.learning_accuracy`."""
+    """Log :func:`~cl_strategies.plugins.metrics.functional.learning_accuracy`."""
 
-    def __init__(self, matrix: AccuracyMatrix) -> None:
-        super().__init__(matrix, functional.learning_accuracy, "Learning_Accuracy")
+    def __init__(self, *, matrix: Annotated[AccuracyMatrix, _READ]) -> None:
+        super().__init__(
+            matrix=matrix, function=functional.learning_accuracy, name="Learning_Accuracy"
+        )
 
 
-def cl_metrics(*, stream: str = "test", weighted: bool = False) -> list[PluginMetric[Any]]:
-    """One accuracy matrix and every metric of this module that reads it.
+@hyperparameters
+def cl_metrics(*, stream: Stream = "test", weighted: Weighted = False) -> list[PluginMetric[Any]]:
+    """Return one accuracy matrix and every metric of this module that reads it.
 
-    :param stream: name of the stream whose evaluations count.
-    :param weighted: weight the average incremental accuracy by test-set size.
-    :return: metrics for Avalanche's ``EvaluationPlugin``; the first is the :class:`AccuracyMatrix`.
+    :param stream: as for :class:`AccuracyMatrix`.
+    :param weighted: as for :class:`AverageIncrementalAccuracy`.
+    :returns: metrics for Avalanche's ``EvaluationPlugin``; the first is the
+        :class:`AccuracyMatrix`.
     """
     matrix = AccuracyMatrix(stream=stream)
     return [
         matrix,
-        AverageAccuracy(matrix),
-        BackwardTransfer(matrix),
-        Forgetting(matrix),
-        AverageIncrementalAccuracy(matrix, weighted=weighted),
-        LearningAccuracy(matrix),
+        AverageAccuracy(matrix=matrix),
+        BackwardTransfer(matrix=matrix),
+        Forgetting(matrix=matrix),
+        AverageIncrementalAccuracy(matrix=matrix, weighted=weighted),
+        LearningAccuracy(matrix=matrix),
     ]
 
 
@@ -268,7 +295,7 @@ def _logged_index(experience: Any) -> int:
 
 
 def _stream_length(experience: Any) -> int:
-    """Experiences in the whole stream, also when ``experience`` comes from a slice of it."""
+    """Count the experiences of the whole stream, even if ``experience`` is from a slice of it."""
     stream = experience.origin_stream
     if getattr(stream, "slice_ids", None) is None:
         return len(stream) if hasattr(stream, "__len__") else 0

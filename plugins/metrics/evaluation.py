@@ -14,6 +14,8 @@ from avalanche.evaluation import PluginMetric
 from avalanche.logging import BaseLogger
 from avalanche.training.plugins import EvaluationPlugin
 
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+
 CALLBACKS = tuple(name for name in vars(PluginMetric) if name.startswith(("before_", "after_")))
 _SILENT = (PluginMetric, BaseLogger, BasePlugin, BaseSGDPlugin, SupervisedPlugin)
 
@@ -33,7 +35,7 @@ class LeanEvaluationPlugin(EvaluationPlugin):
             raise AttributeError(item)
         return super().__getattribute__(item)
 
-    def _update_metrics_and_loggers(self, strategy: Any, callback: str) -> Any:
+    def _update_metrics_and_loggers(self, strategy: TrainingStrategy, callback: str) -> Any:
         if callback in ("before_training", "before_eval"):
             listeners = [*self.metrics, *self.loggers]
             self._unheard = frozenset(

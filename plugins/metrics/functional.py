@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cl_strategies.errors import UserError
+from cl_strategies.validation.errors import UserError
 
 Matrix = npt.NDArray[np.float64]
 
 
 def average_accuracy(accuracies: Any) -> float:
-    """Mean of the last row over the experiences trained so far, ``mean_{i<T} A[T-1, i]``.
+    """Compute the mean of the last row over the trained experiences, ``mean_{i<T} A[T-1, i]``.
 
     ACC in Lopez-Paz and Ranzato, "Gradient Episodic Memory", NeurIPS 2017, Eq. 2.
 
@@ -80,7 +80,7 @@ def forgetting(accuracies: Any, *, relative: bool = False) -> float:
 
 
 def average_incremental_accuracy(accuracies: Any, sizes: Sequence[float] | None = None) -> float:
-    """Mean over ``t`` of the accuracy on everything seen by then.
+    """Compute the mean over ``t`` of the accuracy on everything seen by then.
 
     ``mean_t  sum_{i<=t} n_i A[t, i] / sum_{i<=t} n_i``; Rebuffi et al., "iCaRL", CVPR 2017,
     Sec. 4.1. With ``n_i`` the number of test samples of experience ``i``, row ``t`` is the plain
@@ -105,7 +105,7 @@ def average_incremental_accuracy(accuracies: Any, sizes: Sequence[float] | None 
 
 
 def learning_accuracy(accuracies: Any) -> float:
-    """Accuracy on each experience just after it was trained, ``mean_{i<T} A[i, i]``.
+    """Compute the mean accuracy just after training an experience, ``mean_{i<T} A[i, i]``.
 
     LA in Riemer et al., "Learning to Learn without Forgetting by Maximizing Transfer and
     Minimizing Interference", ICLR 2019, Sec. 4. NaN with fewer test than training experiences
@@ -120,7 +120,7 @@ def learning_accuracy(accuracies: Any) -> float:
 
 
 def order_disparity(performance: Any) -> tuple[Matrix, float, float]:
-    """How much a task's final accuracy depends on the order in which the tasks came.
+    """Compute how much a task's final accuracy depends on the order of the tasks.
 
     ``OPD_i = max_r P[r, i] - min_r P[r, i]`` over the orders ``r``; MOPD and AOPD are its
     maximum and mean over the tasks. Yoon et al., "Scalable and Order-robust Continual Learning
@@ -139,7 +139,7 @@ def order_disparity(performance: Any) -> tuple[Matrix, float, float]:
 
 
 def as_matrix(values: Any) -> Matrix:
-    """A two-dimensional float64 copy of ``values`` with NaN for every gap.
+    """Copy ``values`` to a two-dimensional float64 array with NaN for every gap.
 
     :param values: list of lists with ``None``, numpy array or torch tensor.
     :raises UserError: if ``values`` is ragged, empty, not two-dimensional, or holds an infinite

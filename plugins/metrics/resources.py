@@ -13,11 +13,13 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import get_metric_name
 from torch import Tensor, nn
 
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+
 
 def parameter_bytes(model: nn.Module) -> int:
-    """Bytes that must be stored to use ``model``: its parameters and persistent buffers.
+    """Return the bytes that must be stored to use ``model``: parameters and persistent buffers.
 
-    Buffers count because a network with BatchNorm or learned quantisation ranges is not the same
+    Buffers count because a network with BatchNorm or learned quantization ranges is not the same
     network without them; non-persistent buffers, which ``state_dict`` leaves out, do not. Tied
     parameters share memory and count once.
 
@@ -27,7 +29,7 @@ def parameter_bytes(model: nn.Module) -> int:
 
 
 def tensor_bytes(tensors: Any) -> int:
-    """Bytes of the distinct memory behind ``tensors``; what is not a tensor is ignored."""
+    """Return the bytes of the distinct memory behind ``tensors``, ignoring other objects."""
     sizes: dict[tuple[Any, ...], int] = {}
     for tensor in tensors:
         if isinstance(tensor, Tensor):
@@ -49,29 +51,29 @@ class ExperienceMetric(PluginMetric[float]):
         super().__init__()
         self.values: list[float] = []
 
-    def measure(self, strategy: Any) -> float:
-        """The number for the experience that ``strategy`` has just finished."""
+    def measure(self, strategy: TrainingStrategy) -> float:
+        """Return the number for the experience that ``strategy`` has just finished."""
         raise NotImplementedError
 
     def result(self) -> float:
-        """The latest value; NaN before the first."""
+        """Return the latest value; NaN before the first."""
         return self.values[-1] if self.values else float("nan")
 
     def reset(self) -> None:
-        """Forget all values."""
+        """Discard all values."""
         self.values = []
 
-    def after_training_exp(self, strategy: Any) -> MetricValue:
+    def after_training_exp(self, strategy: TrainingStrategy) -> MetricValue:
         self.values.append(self.measure(strategy))
         name = get_metric_name(self, strategy, add_experience=True, add_task=False)
         return MetricValue(self, name, self.values[-1], strategy.clock.train_iterations)
 
     def state_dict(self) -> dict[str, Any]:
-        """The values so far, as plain data."""
+        """Return the values so far, as plain data."""
         return {"values": list(self.values)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state_dict`."""
+        """Continue from what :meth:`state_dict` returned."""
         self.values = list(state["values"])
 
     def __str__(self) -> str:
@@ -79,10 +81,10 @@ class ExperienceMetric(PluginMetric[float]):
 
 
 class TrainSeconds(ExperienceMetric):
-    """Wall-clock seconds of training one experience.
+    """Measure the wall-clock seconds of training one experience.
 
-    From the adaptation of the data set to the end of ``after_training_exp``, so that what a
-    method does before and after its epochs counts; evaluations in between do not.
+    Time runs from the adaptation of the data set to the end of ``after_training_exp``, so that the
+    work of a method before and after its epochs counts; evaluations in between do not.
     """
 
     name = "Train_Seconds"
@@ -92,16 +94,16 @@ class TrainSeconds(ExperienceMetric):
         self._start = 0.0
         self._evaluating = 0.0
 
-    def before_train_dataset_adaptation(self, strategy: Any) -> None:
+    def before_train_dataset_adaptation(self, strategy: TrainingStrategy) -> None:
         self._start = _now(strategy.device)
 
-    def before_eval(self, strategy: Any) -> None:
+    def before_eval(self, strategy: TrainingStrategy) -> None:
         self._evaluating = _now(strategy.device)
 
-    def after_eval(self, strategy: Any) -> None:
+    def after_eval(self, strategy: TrainingStrategy) -> None:
         self._start += _now(strategy.device) - self._evaluating
 
-    def measure(self, strategy: Any) -> float:
+    def measure(self, strategy: TrainingStrategy) -> float:
         return _now(strategy.device) - self._start
 
 
@@ -110,45 +112,45 @@ class ParameterBytes(ExperienceMetric):
 
     name = "Parameter_Bytes"
 
-    def measure(self, strategy: Any) -> int:
+    def measure(self, strategy: TrainingStrategy) -> int:
         return parameter_bytes(strategy.model)
 
 
 class MethodStateBytes(ExperienceMetric):
     """Bytes that a method keeps between experiences besides the model (buffers, importances...).
 
-    :param function: strategy -> bytes.
+    :param function: Function that returns the number of bytes for a strategy.
     """
 
     name = "Method_State_Bytes"
 
-    def __init__(self, function: Callable[[Any], int]) -> None:
+    def __init__(self, *, function: Callable[[Any], int]) -> None:
         super().__init__()
         self.function = function
 
-    def measure(self, strategy: Any) -> int:
+    def measure(self, strategy: TrainingStrategy) -> int:
         return int(self.function(strategy))
 
 
 class PeakMemory:
-    """The largest memory since the last :meth:`reset`: of the device, or of this process.
+    """Measure the largest memory used since the last :meth:`reset`.
 
-    :param device: on a GPU, the bytes that PyTorch has allocated there; else the memory of the
-        whole process (its resident set), which Linux can count anew.
+    :param device: Device to measure: on a GPU the bytes that PyTorch has allocated there, else the
+        resident set of the whole process (on Linux).
     """
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
 
     def reset(self) -> None:
-        """Count from here."""
+        """Measure the peak from here on."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
             self._countable = _reset_resident_peak()
 
     def bytes(self) -> int | None:
-        """The peak; ``None`` if the system does not say, or was never told to count."""
+        """Return the peak in bytes; ``None`` before :meth:`reset`, or if it cannot be measured."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return _resident_peak() if getattr(self, "_countable", False) else None

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_strategies.errors import UserError
-from cl_strategies.plugins.low_rank.spectrum import Spectrum
+from cl_strategies.plugins.low_rank.functional.spectrum import Spectrum
+from cl_strategies.validation.errors import UserError
 
 #: Parts of the squared norm that are rounding.
 _NOTHING = 1e-12
@@ -43,7 +43,7 @@ def extend_basis(basis: Tensor, representation: Tensor, threshold: float) -> Ten
 
 
 def extend_basis_from_gram(basis: Tensor, gram: Tensor, threshold: float) -> Tensor:
-    """:func:`extend_basis` for more inputs than dimensions, from ``R R^T`` alone.
+    """Do as :func:`extend_basis` from ``R R^T``, for more inputs than dimensions.
 
     :param basis: ``(d, m)``, orthonormal columns.
     :param gram: ``(d, d)``.
@@ -62,7 +62,7 @@ def extend_basis_from_gram(basis: Tensor, gram: Tensor, threshold: float) -> Ten
 
 
 def project_out(gradient: Tensor, basis: Tensor) -> Tensor:
-    """The gradient without its part in the basis: ``g - g M M^T`` (Eq. 6; Eq. 7 for kernels).
+    """Remove the part of a gradient in the basis: ``g - g M M^T`` (Eq. 6; Eq. 7 for kernels).
 
     :param gradient: ``(J, I)`` or ``(J, I, kh, kw)`` with ``I kh kw = d``.
     :param basis: ``(d, m)``, orthonormal columns.
@@ -73,7 +73,7 @@ def project_out(gradient: Tensor, basis: Tensor) -> Tensor:
 
 
 def _fewest(energies: Tensor, total: Tensor, threshold: float) -> int:
-    """How many of ``energies``, descending and of what is not held yet, reach the threshold."""
+    """Count the ``energies``, descending and not held yet, that are needed for the threshold."""
     if not 0 <= threshold <= 1:
         raise UserError(f"threshold is {threshold}: give a number from 0 to 1")
     held = (total - energies.sum()).clamp_min(0.0)
@@ -82,6 +82,6 @@ def _fewest(energies: Tensor, total: Tensor, threshold: float) -> int:
 
 
 def _joined(basis: Tensor, new: Tensor) -> Tensor:
-    """Both, orthonormal to the last bits."""
+    """Join two bases, orthonormal up to rounding."""
     new = new - basis @ (basis.T @ new)
     return torch.cat([basis, torch.linalg.qr(new).Q], dim=1)

@@ -1,1 +1,1 @@
-"""Low-bit weights and activations: quantisers, AlignQ, LifeQuant, packing and measures."""
+"""Low-bit weights and activations: quantizers, AlignQ, LifeQuant, packing and measures."""

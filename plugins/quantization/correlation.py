@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
+from typing_extensions import Doc
 
-from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.plugins.quantization.admm import FORMS, admm_loss, admm_update, correlation
-from cl_strategies.plugins.quantization.alignq import Alignment
-from cl_strategies.plugins.quantization.bits import FULL_PRECISION, continuous
-from cl_strategies.plugins.regularization.loss_term import LossTermPlugin
+from cl_strategies.plugins.loss_terms.loss_term import LossTermPlugin
+from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.plugins.quantization.functional.admm import (
+    CorrelationForm,
+    admm_loss,
+    admm_update,
+    correlation,
+)
+from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION, continuous
+from cl_strategies.plugins.quantization.quantizers.alignq import Alignment
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import (
+    OptionGroup,
+    build_part,
+    documented,
+    hyperparameters,
+)
+from cl_strategies.validation.parameter import ValueAlias
 
-MEASURED_ON = ("aligned", "quantised")
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class CorrelationOptions(OptionGroup):
+    """How the change of the correlations is measured and weighted (Sec. 3.2)."""
+
+    mu: Annotated[float, Ge(0), Doc("Weight of the change of the correlations.")] = 0.2
+    rho: Annotated[float, Gt(0), Doc("Penalty parameter of ADMM.")] = 0.3
+    measured_on: Annotated[
+        Literal["aligned", "quantized"],
+        ValueAlias("quantised", "quantized"),
+        Doc(
+            '``"aligned"``: correlations of the output before rounding, as released; '
+            '``"quantized"``: of the output itself.'
+        ),
+    ] = "aligned"
 
 
 class CorrelationState(nn.Module):
-    """The auxiliary and the dual variable of one activation quantiser, as buffers.
+    """The auxiliary and the dual variable of one activation quantizer, as buffers.
 
     Entry ``(i, j)`` belongs to the places ``i`` and ``j`` of a batch. The matrices grow with the
     largest batch; a smaller batch uses and changes their upper left block.
@@ -29,14 +60,14 @@ class CorrelationState(nn.Module):
     auxiliary: Tensor
     dual: Tensor
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: CorrelationForm) -> None:
         super().__init__()
         self.form = form
         self.register_buffer("auxiliary", torch.zeros(0, 0))
         self.register_buffer("dual", torch.zeros(0, 0))
 
     def block(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """The variables for a batch whose correlations are ``like``: views of the state."""
+        """Return the variables for a batch whose correlations are ``like``: views of the state."""
         size = len(like)
         if size > len(self.dual) or self.dual.device != like.device:
             for name in ("auxiliary", "dual"):
@@ -49,59 +80,57 @@ class CorrelationState(nn.Module):
 
     @torch.no_grad()
     def step(self, difference: Tensor, *, mu: float, rho: float) -> None:
-        """One ADMM step with the change of the correlations in a batch."""
+        """Make one ADMM step with the change of the correlations in a batch."""
         auxiliary, dual = self.block(difference)
         new_auxiliary, new_dual = admm_update(difference, auxiliary, dual, mu=mu, rho=rho)
         auxiliary.copy_(new_auxiliary)
         dual.copy_(new_dual)
 
 
+@hyperparameters
 class CorrelationPlugin(LossTermPlugin):
-    """Keeps the correlations between the samples of a batch while activations are quantised.
+    """Keep the correlations between the samples of a batch while activations are quantized.
 
-    For each of AlignQ's activation quantisers the change ``D`` of the correlations (between the
-    quantiser's input and its output) enters the loss, and after each step of the optimizer one
+    For each of AlignQ's activation quantizers the change ``D`` of the correlations (between the
+    quantizer's input and its output) enters the loss, and after each step of the optimizer one
     closed-form step of ADMM follows. Evaluation is left alone.
 
     Batches are shuffled, so a dual variable meets another pair of samples in every batch; the
     form ``"penalty"`` needs none.
 
-    :param form: ``"textbook"``, ``"released"`` or ``"penalty"``.
-    :param mu: weight of the change.
-    :param rho: penalty parameter.
-    :param strength: factor of the whole term; the released DSAN experiments scale it down.
-    :param measured_on: ``"aligned"``: the output before rounding, as released; ``"quantised"``:
-        the output itself.
-    :raises UserError: for an unknown form, or numbers out of range.
+    :raises UserError: for an option out of its range.
     """
+
+    parts: ClassVar[Any] = (CorrelationOptions,)
 
     def __init__(
         self,
-        form: str = "textbook",
         *,
-        mu: float = 0.2,
-        rho: float = 0.3,
-        strength: float = 1.0,
-        measured_on: str = "aligned",
+        form: Annotated[
+            CorrelationForm,
+            Doc(
+                '``"textbook"``: the augmented Lagrangian; ``"released"``: the authors\' code; '
+                '``"penalty"``: without dual variables.'
+            ),
+        ] = "textbook",
+        strength: Annotated[
+            float,
+            Ge(0),
+            Doc("Factor of the whole term, which the released DSAN experiments scale down."),
+        ] = 1.0,
+        **options: Any,
     ) -> None:
-        super().__init__()
-        if form not in FORMS:
-            raise unknown_name("form of the correlation loss", form, FORMS)
-        if measured_on not in MEASURED_ON:
-            raise unknown_name("place to measure correlations", measured_on, MEASURED_ON)
-        if mu < 0 or rho <= 0 or strength < 0:
-            raise UserError(
-                f"mu {mu}, rho {rho}, strength {strength}: give rho above 0, the others from 0 up"
-            )
-        self.form, self.mu, self.rho = form, mu, rho
+        settings: CorrelationOptions = build_part(CorrelationOptions, options)
+        super().__init__(**options)
+        self.form = form
+        self.mu, self.rho, self.measured_on = settings.mu, settings.rho, settings.measured_on
         self.strength = strength
-        self.measured_on = measured_on
         self.states: dict[str, CorrelationState] = {}
         self._hooks: list[Any] = []
         self._differences: dict[str, Tensor] = {}
 
-    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """:raises UserError: if the model has no activation quantiser of AlignQ."""
+    def before_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if the model has no activation quantizer of AlignQ."""
         self._release()
         for name, module in strategy.model.named_modules():
             if isinstance(module, Alignment) and module.bits != FULL_PRECISION:
@@ -110,8 +139,8 @@ class CorrelationPlugin(LossTermPlugin):
                 self._hooks.append(module.register_forward_hook(self._observer(name)))
         if not self._hooks:
             raise UserError(
-                "the model has no activations quantised by AlignQ, whose correlations could be "
-                "kept: quantise it with quantizer='alignq' and fewer than 32 activation bits"
+                "the model has no activations quantized by AlignQ, whose correlations could be "
+                "kept: quantize it with quantizer='alignq' and fewer than 32 activation bits"
             )
 
     def _observer(self, name: str) -> Any:
@@ -127,11 +156,11 @@ class CorrelationPlugin(LossTermPlugin):
 
         return observe
 
-    def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+    def before_forward(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         self._differences = {}
 
-    def loss_term(self, strategy: Any) -> Tensor | None:
-        """What the changes of the current mini-batch add to the loss."""
+    def loss_term(self, strategy: TrainingStrategy) -> Tensor | None:
+        """Return what the changes of the current mini-batch add to the loss."""
         total: Tensor | None = None
         for name, difference in self._differences.items():
             auxiliary = dual = difference.detach()
@@ -141,13 +170,13 @@ class CorrelationPlugin(LossTermPlugin):
             total = self.strength * loss if total is None else total + self.strength * loss
         return total
 
-    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+    def after_update(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         if self.form != "penalty":
             for name, difference in self._differences.items():
                 self.states[name].step(difference.detach(), mu=self.mu, rho=self.rho)
         self._differences = {}
 
-    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+    def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         self._release()
 
     def _release(self) -> None:
@@ -157,7 +186,7 @@ class CorrelationPlugin(LossTermPlugin):
         self._differences = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The form, and both variables of each quantiser."""
+        """Return the form, and both variables of each quantizer."""
         states = {
             name: {key: value.clone() for key, value in state.state_dict().items()}
             for name, state in self.states.items()

@@ -1,80 +1,67 @@
-"""Quantisation-aware training of any strategy."""
+"""Quantization-aware training of any strategy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
-from cl_strategies.plugins.quantization.bits import FULL_PRECISION
-from cl_strategies.plugins.quantization.convert import quantize_model
-from cl_strategies.plugins.quantization.grouping import keep_groups, learned_parameters
-from cl_strategies.plugins.quantization.layers import quantized_layers
-from cl_strategies.plugins.quantization.scheme import Scheme, scheme
+from cl_strategies.plugins.protocols.training import OptimizingStrategy
+from cl_strategies.plugins.quantization.conversion.convert import quantize_model
+from cl_strategies.plugins.quantization.conversion.layers import (
+    learned_parameters,
+    quantized_layers,
+)
+from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
+from cl_strategies.plugins.quantization.conversion.param_groups import keep_groups
+from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 
+@hyperparameters
 class QuantizationPlugin(SupervisedPlugin):
-    """Quantises the model of a strategy before its first training.
+    """Quantize the model of a strategy before its first training.
 
-    The strategy then trains, evaluates and regularises the quantised network; the parameters that
-    it sees are the full-precision ones, under their old names. What quantisers learn joins the
+    The strategy then trains, evaluates and regularizes the quantized network; the parameters that
+    it sees are the full-precision ones, under their old names. What quantizers learn joins the
     optimizer in groups of its own.
 
-    A checkpoint of a quantised model can only be loaded into a quantised one: where that happens
+    A checkpoint of a quantized model can only be loaded into a quantized one: where that happens
     before the first training, use :func:`quantize_strategy`, or call :meth:`prepare` yourself.
 
-    :param weight_bits: 1 to 8, or 32.
-    :param activation_bits: 1 to 8, or 32.
-    :param quantizer: name of a scheme, or a scheme.
-    :param skip: patterns of names of layers to leave alone.
-    :param first_bits: bits of the first layer's weights; ``None``: ``weight_bits``.
-    :param last_bits: bits of the last layer; 32 leaves it alone.
-    :param depthwise_bits: bits of depth-wise weights; ``None``: ``weight_bits``.
-    :param step_weight_decay: weight decay of learned steps; ``None``: what the quantiser's paper
-        uses.
-    :param step_lr: their learning rate; ``None``: a tenth of that of the optimizer's first group.
+    :param quantizer: name of a scheme, or a scheme with options of its own.
     :param example: a batch ``(N, ...)``, for a model whose code depends on values or shapes, so
         that the order of its layers cannot be read from it.
-    :raises UserError: for an unknown scheme.
+    :raises UserError: for an unknown scheme, or an option out of its range.
     """
+
+    parts: ClassVar[Any] = (LayerBits, LearnedStepOptions)
 
     def __init__(
         self,
         *,
-        weight_bits: int = 4,
-        activation_bits: int = 4,
         quantizer: str | Scheme = "lsq",
-        skip: Sequence[str] = (),
-        first_bits: int | None = None,
-        last_bits: int = FULL_PRECISION,
-        depthwise_bits: int | None = None,
-        step_weight_decay: float | None = None,
-        step_lr: float | None = None,
         example: Tensor | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        bits: LayerBits = build_part(LayerBits, options)
+        steps: LearnedStepOptions = build_part(LearnedStepOptions, options)
+        super().__init__(**options)
         self.scheme = scheme(quantizer)
-        self.settings: dict[str, Any] = {
-            "weight_bits": weight_bits,
-            "activation_bits": activation_bits,
-            "skip": skip if isinstance(skip, str) else tuple(skip),
-            "first_bits": first_bits,
-            "last_bits": last_bits,
-            "depthwise_bits": depthwise_bits,
-        }
-        self.step_weight_decay = step_weight_decay
-        self.step_lr = step_lr
+        self.settings: dict[str, Any] = dict(vars(bits))
+        self.step_weight_decay = steps.step_weight_decay
+        self.step_lr = steps.step_lr
         self.example = example
         self._layers: frozenset[str] = frozenset()
 
-    def prepare(self, strategy: Any) -> None:
-        """Quantise the strategy's model and extend its optimizer, unless that is done.
+    def prepare(self, strategy: OptimizingStrategy) -> None:
+        """Quantize the strategy's model and extend its optimizer, unless that is done.
 
-        :raises UserError: if the model cannot be quantised, see
-            :func:`~cl_strategies.plugins.quantization.convert.quantize_model`.
+        :raises UserError: if the model cannot be quantized, see
+            :func:`~cl_strategies.plugins.quantization.conversion.convert.quantize_model`.
         """
         if self._layers:
             return
@@ -82,7 +69,7 @@ class QuantizationPlugin(SupervisedPlugin):
         self.attach(strategy)
 
     def quantize(self, model: nn.Module, *, example: Tensor | None = None) -> None:
-        """The first half of :meth:`prepare`, for a model whose strategy is not built yet.
+        """Do the first half of :meth:`prepare`, for a model whose strategy is not built yet.
 
         :param example: a batch, if none was given before.
         :raises UserError: as :meth:`prepare`.
@@ -91,25 +78,25 @@ class QuantizationPlugin(SupervisedPlugin):
         quantize_model(model, quantizer=self.scheme, example=example, **self.settings)
         self._layers = frozenset(quantized_layers(model))
 
-    def attach(self, strategy: Any) -> None:
-        """The second half: extend the optimizer, which must know nothing of quantisers yet."""
+    def attach(self, strategy: OptimizingStrategy) -> None:
+        """Do the second half: extend the optimizer, which must know nothing of quantizers yet."""
         if any(True for _ in learned_parameters(strategy.model)):
             keep_groups(strategy, weight_decay=self.step_weight_decay, lr=self.step_lr)
 
-    def before_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+    def before_training(self, strategy: OptimizingStrategy, *args: Any, **kwargs: Any) -> None:
         self.prepare(strategy)
 
-    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """:raises UserError: if something replaced a quantised layer by another one."""
+    def before_training_exp(self, strategy: OptimizingStrategy, *args: Any, **kwargs: Any) -> None:
+        """:raises UserError: if something replaced a quantized layer by another one."""
         lost = self._layers - set(quantized_layers(strategy.model))
         if lost:
             raise UserError(
-                f"the layer {sorted(lost)[0]!r} is no longer quantised: the model replaced it, "
+                f"the layer {sorted(lost)[0]!r} is no longer quantized: the model replaced it, "
                 "as classifiers that grow do; leave it at full precision with skip"
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings: the state of the quantisers is in the model's."""
+        """Return the settings: the state of the quantizers is in the model's."""
         settings = self.settings | {"skip": list(self.settings["skip"])}
         return {"quantizer": self.scheme.name, "settings": settings}
 
@@ -123,13 +110,15 @@ class QuantizationPlugin(SupervisedPlugin):
             )
 
 
-def quantize_strategy(strategy: Any, plugin: QuantizationPlugin | None = None) -> Any:
-    """Make a finished strategy quantisation-aware: before its first training or its checkpoint.
+def quantize_strategy(
+    strategy: OptimizingStrategy, plugin: QuantizationPlugin | None = None
+) -> Any:
+    """Make a finished strategy quantization-aware: before its first training or its checkpoint.
 
     :param strategy: any Avalanche strategy with a full-precision model.
-    :param plugin: what to do; ``None``: 4-bit LSQ.
+    :param plugin: the plugin that quantizes it; ``None``: 4-bit LSQ.
     :returns: ``strategy``.
-    :raises UserError: if its model cannot be quantised.
+    :raises UserError: if its model cannot be quantized.
     """
     plugin = QuantizationPlugin() if plugin is None else plugin
     plugin.prepare(strategy)

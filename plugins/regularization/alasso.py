@@ -3,20 +3,25 @@ Single-Side Overestimation", ICCV 2019)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
+from typing_extensions import Doc
 
-from cl_strategies.plugins.regularization.functional import alasso_importance, check_not_negative
+from cl_strategies.plugins.regularization.functional import alasso_importance
+from cl_strategies.plugins.regularization.options import Damping, Strength
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
-from cl_strategies.plugins.regularization.si import check_damping
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
+from cl_strategies.validation.hyperparameters import hyperparameters
+from cl_strategies.validation.parameter import Alias, Equation
 
 BELOW, ABOVE = 1, 2
 
 
+@hyperparameters
 class ALASSOSurrogate(QuadraticSurrogate):
     """Overestimates the loss on the side of the center that no task has visited.
 
@@ -24,16 +29,7 @@ class ALASSOSurrogate(QuadraticSurrogate):
     that the last task did not move, none for one that no task has trained. It says all that
     Eq. 4 wants to know of the parameters one task earlier, in one byte.
 
-    :param c: strength of the penalty (Eq. 6).
-    :param a: overestimation of the unobserved side (Eq. 5).
-    :param c_prime: c in the importance (Eq. 11, decoupled as in section 4.4).
-    :param a_prime: a in the importance.
-    :param eps: curvature added on the unobserved side (Eq. 5).
-    :param eps_prime: eps in the importance.
-    :param xi: damping of the importance.
-    :param monotone: never let an importance fall, as the authors' code does.
-    :param exclude: patterns of names of parameters to leave alone.
-    :raises UserError: if ``xi`` is not positive or another number is negative.
+    :raises UserError: for an option out of its range.
     """
 
     kept: ClassVar[Mapping[str, torch.dtype | None]] = {
@@ -44,19 +40,38 @@ class ALASSOSurrogate(QuadraticSurrogate):
     def __init__(
         self,
         *,
-        c: float = 1.0,
-        a: float = 1.8,
-        c_prime: float = 1.0,
-        a_prime: float = 1.0,
-        eps: float = 1e-6,
-        eps_prime: float = 0.0,
-        xi: float = 0.1,
-        monotone: bool = True,
-        exclude: Sequence[str] = (),
+        strength: Annotated[Strength, Equation("Eq. 6"), Alias("c")] = 1.0,
+        a: Annotated[
+            float,
+            Ge(0),
+            Doc("Overestimation of the side that no task has visited; 1 is symmetric."),
+            Equation("Eq. 5"),
+        ] = 1.8,
+        c_prime: Annotated[
+            float, Ge(0), Doc("Weight of the past in the importance."), Equation("Eq. 11")
+        ] = 1.0,
+        a_prime: Annotated[
+            float, Ge(0), Doc("``a`` in the importance."), Equation("section 4.4")
+        ] = 1.0,
+        eps: Annotated[
+            float,
+            Ge(0),
+            Doc("Curvature of the unobserved side at importance zero."),
+            Equation("Eq. 5"),
+        ] = 1e-6,
+        eps_prime: Annotated[float, Ge(0), Doc("``eps`` in the importance.")] = 0.0,
+        xi: Damping = 0.1,
+        monotone: Annotated[
+            bool,
+            Doc(
+                "Never let an importance fall, as the authors' code does; ``False`` is the "
+                "equation of the paper, clipped at zero."
+            ),
+            Equation("Eq. 7"),
+        ] = True,
+        **options: Any,
     ) -> None:
-        super().__init__(c=c, exclude=exclude)
-        check_not_negative(a=a, c_prime=c_prime, a_prime=a_prime, eps=eps, eps_prime=eps_prime)
-        check_damping(xi)
+        super().__init__(strength=strength, **options)
         self.a, self.eps = a, eps
         self.decoupled = {"c": c_prime, "a": a_prime, "eps": eps_prime}
         self.xi = xi
@@ -99,45 +114,7 @@ class ALASSOPlugin(SurrogatePlugin):
     """ALASSO: a quadratic penalty per parameter that is steeper on the side of the last optimum
     that training has not seen, with importances that make the seen side exact.
 
-    The defaults are those of the authors' code. Tune ``c`` for each stream; the useful value lies
-    between 1 and 100.
-
-    :param c: strength; the penalty is ``c`` times the surrogate of Eq. 5.
-    :param a: how much steeper the unobserved side is; 1 is symmetric, the paper sweeps 0.8 to 5.
-    :param c_prime: c' of section 4.4: weight of the past in the importance.
-    :param a_prime: a' of section 4.4.
-    :param eps: curvature of the unobserved side at importance zero.
-    :param eps_prime: eps in the importance.
-    :param xi: damping of the importance, in squared parameter units.
-    :param monotone: never let an importance fall, as the authors' code does; ``False`` is Eq. 7
-        of the paper, clipped at zero.
-    :param exclude: patterns of names of parameters to leave alone, such as ``["bn*"]``.
-    :raises UserError: if ``xi`` is not positive or another number is negative.
+    The defaults are those of the authors' code. The useful ``strength`` lies between 1 and 100.
     """
 
-    def __init__(
-        self,
-        c: float = 1.0,
-        a: float = 1.8,
-        c_prime: float = 1.0,
-        a_prime: float = 1.0,
-        eps: float = 1e-6,
-        eps_prime: float = 0.0,
-        xi: float = 0.1,
-        monotone: bool = True,
-        *,
-        exclude: Sequence[str] = (),
-    ) -> None:
-        super().__init__(
-            ALASSOSurrogate(
-                c=c,
-                a=a,
-                c_prime=c_prime,
-                a_prime=a_prime,
-                eps=eps,
-                eps_prime=eps_prime,
-                xi=xi,
-                monotone=monotone,
-                exclude=exclude,
-            )
-        )
+    surrogate_class = ALASSOSurrogate

@@ -1,4 +1,4 @@
-"""EWC and MAS on the quadratic core: importances from one more pass over the finished task.
+"""Penalties whose importances come from one more pass over the finished task: EWC, MAS, SCP.
 
 Avalanche's plugins walk over every parameter of every past experience in each step. Past
 penalties add up, ``sum_k F_k (theta - theta_k)**2 = F (theta - m)**2 + constant`` with
@@ -17,18 +17,11 @@ from avalanche.models import avalanche_forward
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.plain import shown
-from cl_strategies.plugins.modes import evaluating
-from cl_strategies.plugins.regularization.fisher import sample_fisher
-from cl_strategies.plugins.regularization.functional import check_not_negative
+from cl_strategies.plugins.classes.seen_classes import rule_out_unseen
+from cl_strategies.plugins.features.modes import evaluating
+from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
-from cl_strategies.plugins.seen_classes import rule_out_unseen, unseen_ruled_out
-from cl_strategies.ranges import fraction, whole
-
-#: How EWC estimates importances, and which labels a gradient per sample is taken at.
-FISHERS = {"batch": "", "empirical": "true", "sampled": "sampled", "exact": "expected"}
 
 
 class EstimatedSurrogate(QuadraticSurrogate):
@@ -73,8 +66,8 @@ class DecayingSurrogate(EstimatedSurrogate):
     :param new: weight of the new ones after the first task.
     """
 
-    def __init__(self, *, c: float, old: float, new: float, exclude: Sequence[str] = ()) -> None:
-        super().__init__(c=c, exclude=exclude)
+    def __init__(self, *, old: float, new: float, **options: Any) -> None:
+        super().__init__(**options)
         self.old, self.new = old, new
 
     def merge(
@@ -90,33 +83,29 @@ class EstimatedPlugin(SurrogatePlugin):
 
     Where gradients accumulated over several mini-batches before each step of the optimizer, a
     batch is as many of them together.
-
-    :param surrogate: the method's merging rule.
     """
 
-    def __init__(self, surrogate: EstimatedSurrogate) -> None:
-        super().__init__(surrogate)
-        self.surrogate: EstimatedSurrogate = surrogate
+    surrogate: EstimatedSurrogate
 
-    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+    def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         self.surrogate.end_experience_with(self.estimate(strategy))
 
-    def estimated_on(self, strategy: Any) -> Any:
+    def estimated_on(self, strategy: TrainingStrategy) -> Any:
         """The data set to estimate the importances on."""
         return strategy.experience.dataset
 
-    def batches(self, strategy: Any) -> DataLoader[Any]:
+    def batches(self, strategy: TrainingStrategy) -> DataLoader[Any]:
         """That data set in batches of the training's size, in order."""
         dataset = self.estimated_on(strategy)
         return DataLoader(dataset, batch_size=strategy.train_mb_size, collate_fn=dataset.collate_fn)
 
-    def outputs(self, strategy: Any, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    def outputs(self, strategy: TrainingStrategy, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Output of the model, with its graph, and labels of one mini-batch."""
         x, y = batch[0].to(strategy.device), batch[1].to(strategy.device)
         output = avalanche_forward(strategy.model, x, batch[-1])
         return rule_out_unseen(strategy, output, batch[-1]), y
 
-    def estimate(self, strategy: Any) -> dict[str, Tensor]:
+    def estimate(self, strategy: TrainingStrategy) -> dict[str, Tensor]:
         """Importances on the current experience, by parameter name."""
         model, loader = strategy.model, self.batches(strategy)
         parameters = dict(model.named_parameters())
@@ -130,7 +119,7 @@ class EstimatedPlugin(SurrogatePlugin):
 
     def add_contributions(
         self,
-        strategy: Any,
+        strategy: TrainingStrategy,
         batches: Sequence[Sequence[Any]],
         parameters: Mapping[str, nn.Parameter],
         estimate: Mapping[str, Tensor],
@@ -154,7 +143,7 @@ class EstimatedPlugin(SurrogatePlugin):
         for name, gradient in totals.items():
             estimate[name].add_(self.contribution(gradient) / share)
 
-    def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
+    def objective(self, strategy: TrainingStrategy, output: Tensor, labels: Tensor) -> Tensor:
         """What is differentiated, a scalar for a batch."""
         raise NotImplementedError
 
@@ -168,90 +157,3 @@ def _together(loader: DataLoader[Any], count: int) -> Iterator[list[Any]]:
     batches = iter(loader)
     while group := list(islice(batches, count)):
         yield group
-
-
-class EWCPlugin(EstimatedPlugin):
-    """Elastic weight consolidation (Kirkpatrick et al., PNAS 2017).
-
-    :param ewc_lambda: strength; there is no factor 1/2.
-    :param mode: ``"separate"``: a penalty per task; ``"online"``: one, with decaying importances.
-    :param decay_factor: in online mode, weight of the old importances after a task.
-    :param fisher: the importances: ``"batch"``, as in Avalanche: the squared gradient of the mean
-        loss of a batch, averaged over batches, which depends on the batch size. Otherwise the
-        Fisher information, the mean squared gradient of single samples: ``"empirical"`` with true
-        labels, ``"sampled"`` with labels drawn from the model's distribution as in the paper, or
-        ``"exact"``, the expectation over that distribution.
-    :param fisher_samples: training samples to take it from, drawn at random; ``None`` for all.
-    :param exclude: patterns of names of parameters to leave alone.
-    :raises UserError: for an option out of its range.
-    """
-
-    def __init__(
-        self,
-        ewc_lambda: float,
-        mode: str = "separate",
-        decay_factor: float = 1.0,
-        *,
-        fisher: str = "batch",
-        fisher_samples: int | None = None,
-        exclude: Sequence[str] = (),
-    ) -> None:
-        check_not_negative(ewc_lambda=ewc_lambda)
-        if mode not in ("separate", "online"):
-            raise UserError(f"mode is {shown(mode)}: use separate or online")
-        fraction(decay_factor=decay_factor)
-        if fisher not in FISHERS:
-            raise unknown_name("fisher", fisher, FISHERS)
-        if fisher_samples is not None:
-            whole(1, fisher_samples=fisher_samples)
-        super().__init__(
-            SumSurrogate(c=ewc_lambda, exclude=exclude)
-            if mode == "separate"
-            else DecayingSurrogate(c=ewc_lambda, old=decay_factor, new=1.0, exclude=exclude)
-        )
-        self.fisher = fisher
-        self.fisher_samples = fisher_samples
-
-    def estimated_on(self, strategy: Any) -> Any:
-        dataset = super().estimated_on(strategy)
-        if self.fisher_samples is None or self.fisher_samples >= len(dataset):
-            return dataset
-        return dataset.subset(torch.randperm(len(dataset))[: self.fisher_samples].tolist())
-
-    def estimate(self, strategy: Any) -> dict[str, Tensor]:
-        if self.fisher == "batch":
-            return super().estimate(strategy)
-        model, device = strategy.model, strategy.device
-        batches = ((b[0].to(device), b[1].to(device).long(), b[-1]) for b in self.batches(strategy))
-        with evaluating(model), unseen_ruled_out(strategy):
-            return sample_fisher(model, batches, FISHERS[self.fisher], strategy._criterion)
-
-    def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
-        return strategy._criterion(output, labels.long())
-
-    def contribution(self, gradient: Tensor) -> Tensor:
-        return gradient.square()
-
-
-class MASPlugin(EstimatedPlugin):
-    """Memory aware synapses (Aljundi et al., ECCV 2018): the absolute gradient of the squared
-    norm of the output, needing no labels.
-
-    :param lambda_reg: strength; there is no factor 1/2.
-    :param alpha: weight of the old importances when new ones are mixed in, in [0, 1].
-    :param exclude: patterns of names of parameters to leave alone.
-    :raises UserError: for an option out of its range.
-    """
-
-    def __init__(
-        self, lambda_reg: float = 1.0, alpha: float = 0.5, *, exclude: Sequence[str] = ()
-    ) -> None:
-        check_not_negative(lambda_reg=lambda_reg)
-        fraction(alpha=alpha)
-        super().__init__(DecayingSurrogate(c=lambda_reg, old=alpha, new=1 - alpha, exclude=exclude))
-
-    def objective(self, strategy: Any, output: Tensor, labels: Tensor) -> Tensor:
-        return output.square().sum(dim=1).mean()
-
-    def contribution(self, gradient: Tensor) -> Tensor:
-        return gradient.abs()

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
+from typing_extensions import Doc
 
+from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.regularization.estimated import DecayingSurrogate, EstimatedPlugin
-from cl_strategies.plugins.regularization.functional import check_not_negative
-from cl_strategies.plugins.regularization.sliced import sliced_importance, sphere
-from cl_strategies.ranges import fraction, whole
+from cl_strategies.plugins.regularization.options import Exclude, Retained, Strength
+from cl_strategies.plugins.regularization.sliced_preservation import sliced_importance, sphere
+from cl_strategies.validation.hyperparameters import hyperparameters
+from cl_strategies.validation.parameter import Alias
+
+
+@hyperparameters
+def scp_surrogate(
+    *,
+    strength: Strength = 1.0,
+    decay_factor: Annotated[Retained, Alias("retain")] = 1.0,
+    exclude: Exclude = (),
+) -> DecayingSurrogate:
+    """Return the penalty of SCP.
+
+    :raises UserError: for an option out of its range.
+    """
+    return DecayingSurrogate(strength=strength, old=decay_factor, new=1.0, exclude=exclude)
 
 
 class SCPPlugin(EstimatedPlugin):
@@ -19,33 +37,28 @@ class SCPPlugin(EstimatedPlugin):
 
     Outputs of a batch are averaged and projected on random directions; the importance of a
     parameter is the mean square of the projections' derivatives
-    (:func:`~cl_strategies.plugins.regularization.sliced.sliced_importance`), averaged over the
+    (:func:`sliced_importance`), averaged over the
     batches of the finished experience. No labels are needed.
-
-    :param strength: the penalty is ``strength * sum(importance * (theta - center)**2)``.
-    :param slices: random directions per batch; 0: their expectation, without sampling.
-    :param retain: factor of the importances so far when new ones are added, in [0, 1].
-    :param exclude: patterns of names of parameters to leave alone.
-    :raises UserError: for an option out of its range.
     """
+
+    surrogate_class = staticmethod(scp_surrogate)
 
     def __init__(
         self,
-        strength: float = 1.0,
         *,
-        slices: int = 50,
-        retain: float = 1.0,
-        exclude: Sequence[str] = (),
+        slices: Annotated[
+            int,
+            Ge(0),
+            Doc("Random directions per batch that outputs are projected on; 0: their expectation."),
+        ] = 50,
+        **options: Any,
     ) -> None:
-        check_not_negative(strength=strength)
-        whole(0, slices=slices)
-        fraction(retain=retain)
-        super().__init__(DecayingSurrogate(c=strength, old=retain, new=1.0, exclude=exclude))
+        super().__init__(**options)
         self.slices = slices
 
     def add_contributions(
         self,
-        strategy: Any,
+        strategy: TrainingStrategy,
         batches: Sequence[Sequence[Any]],
         parameters: Mapping[str, nn.Parameter],
         estimate: Mapping[str, Tensor],

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
-from cl_strategies.plain import shown
-from cl_strategies.plugins.regularization.added import AddedGradient
-from cl_strategies.plugins.regularization.flat import FlatLayout, copy_into_corner
-from cl_strategies.plugins.regularization.functional import check_not_negative
+from cl_strategies.plugins.loss_terms.added_gradient import AddedGradient
+from cl_strategies.plugins.regularization.flat_tensors import FlatLayout, copy_into_corner
+from cl_strategies.plugins.regularization.options import Exclude, Strength
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import hyperparameters
 
 
+@hyperparameters
 class QuadraticSurrogate:
-    """The penalty ``c * sum(coefficient * (theta - center)**2)`` and the state behind it.
+    """The penalty ``strength * sum(coefficient * (theta - center)**2)`` and the state behind it.
 
     A method is a subclass: :meth:`consolidate` says how important each parameter was, and
     :meth:`sides` which coefficient stands on which side of the center. The calls of one
@@ -30,9 +31,7 @@ class QuadraticSurrogate:
     (float64 if a parameter is). A step works in place on them: it allocates nothing, never waits
     for the device, and costs the same after one task as after a hundred.
 
-    :param c: strength of the penalty; there is no factor 1/2.
-    :param exclude: patterns (``"*.bias"``, ``"bn*"``) of names of parameters to leave alone.
-    :raises UserError: if ``c`` is negative, or ``exclude`` is not a list of texts.
+    :raises UserError: for an option out of its range.
     """
 
     needs_path: ClassVar[bool] = True
@@ -40,10 +39,9 @@ class QuadraticSurrogate:
     kept: ClassVar[Mapping[str, torch.dtype | None]] = {"center": None, "importance": None}
     """Quantities that outlive an experience and their types (``None``: a float type)."""
 
-    def __init__(self, *, c: float = 1.0, exclude: Sequence[str] = ()) -> None:
-        check_not_negative(c=c)
-        self.c = float(c)
-        self.exclude = _patterns(exclude)
+    def __init__(self, *, strength: Strength = 1.0, exclude: Exclude = ()) -> None:
+        self.strength = strength
+        self.exclude = tuple(exclude)
         self.experiences = 0
         self._layout = FlatLayout.of({})
         self._flat: dict[str, Tensor] = {}
@@ -94,7 +92,7 @@ class QuadraticSurrogate:
     def after_backward(self, scale: float = 1.0) -> None:
         """Keep the task gradient and the parameters, then add the gradient of the penalty.
 
-        A parameter without a gradient has a task gradient of zero and is penalised all the same.
+        A parameter without a gradient has a task gradient of zero and is penalized all the same.
 
         :param scale: what the gradients will be divided by before the optimizer's step.
         """
@@ -121,7 +119,7 @@ class QuadraticSurrogate:
             else:  # far faster on a CPU than torch.where
                 below = torch.clamp_max(shift, 0, out=flat["below"])
                 shift.clamp_min_(0).mul_(right).addcmul_(left, below)
-            self._added.add(self._parameters, self._views["shift"], 2 * self.c * scale)
+            self._added.add(self._parameters, self._views["shift"], 2 * self.strength * scale)
 
     @torch.no_grad()
     def after_update(self) -> None:
@@ -164,7 +162,7 @@ class QuadraticSurrogate:
                 shift = parameters[name][corner].to(center) - center
                 left, right = self.sides(state)
                 total += float((torch.where(shift < 0, left, right) * shift.square()).sum())
-        return self.c * total
+        return self.strength * total
 
     def named(self, quantity: str) -> dict[str, Tensor]:
         """A copy of ``"importance"``, ``"center"`` or another kept quantity by parameter name."""
@@ -244,7 +242,7 @@ class QuadraticSurrogate:
         self._layout, self._flat = layout, flat
         self._parameters = list(found.values())
         self._substitutes = [None] * len(self._parameters)
-        self._sides = self.sides(flat) if self.experiences and self.c else None
+        self._sides = self.sides(flat) if self.experiences and self.strength else None
         self._tracking = True
         self._flat |= {name: layout.zeros() for name in self._buffers()}
         self._views = {name: [*layout.split(self._flat[name]).values()] for name in self._buffers()}
@@ -286,15 +284,3 @@ class QuadraticSurrogate:
         self._sides = None
         self._tracking = False
         self._added = AddedGradient()
-
-
-def _patterns(exclude: Any) -> tuple[str, ...]:
-    """:raises UserError: unless ``exclude`` is a list of texts."""
-    if isinstance(exclude, str):
-        raise UserError(f"exclude is the text {shown(exclude)}: write a list, [{shown(exclude)}]")
-    patterns = tuple(exclude) if isinstance(exclude, Iterable) else None
-    if patterns is None or not all(isinstance(pattern, str) for pattern in patterns):
-        raise UserError(
-            f'exclude is {shown(exclude)}: write a list of patterns of names, such as ["*.bias"]'
-        )
-    return patterns

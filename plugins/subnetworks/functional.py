@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_strategies.errors import UserError
+from cl_strategies.validation.errors import UserError
 
 
 def top_mask(scores: Tensor, capacity: float) -> Tensor:
-    """The indicator of the highest scores (section 3.1).
+    """Mark the highest scores (section 3.1).
 
     :param scores: any shape; all of them compete.
     :param capacity: fraction of the entries to select, above 0 and up to 1; at least one entry
@@ -44,7 +44,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def winning_weight(weight: Tensor, scores: Tensor, capacity: float) -> Tensor:
-    """The weights of the subnetwork, ``weight * m`` with ``m`` of :func:`top_mask` (Eq. 3).
+    """Compute the weights of the subnetwork, ``weight * top_mask(scores, capacity)`` (Eq. 3).
 
     The gradient of the weights is that of the product. That of the scores passes the indicator
     as if it were the identity (Eq. 5): ``gradient * weight`` for every entry, selected or not.

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.plugins.quantization.packing import pack, unpack
+from cl_strategies.plugins.quantization.conversion.packing import pack, unpack
 from cl_strategies.plugins.subnetworks.selection import Selection
 from cl_strategies.plugins.task_layers.layers import (
-    Entry,
     TaskConv2d,
+    TaskEntry,
     TaskLayer,
     TaskLinear,
     own_bias,
 )
 
 
-class Subnetwork(Entry):
+class Subnetwork(TaskEntry):
     """What a task stores for one layer: a mask, one bit per weight, and its own bias.
 
     :param shape: shape of the weights.
@@ -35,15 +35,15 @@ class Subnetwork(Entry):
         self.bias = own_bias(bias)
 
     def mask(self) -> Tensor:
-        """Which weights the task uses, bool."""
+        """Return which weights the task uses, bool."""
         return unpack(self.packed, 1, self.shape).bool()
 
     def weight(self, shared: Tensor) -> Tensor:
-        """The shared weights where the mask is set, zero elsewhere."""
+        """Return the shared weights where the mask is set, zero elsewhere."""
         return shared.masked_fill(~self.mask(), 0.0)
 
     def sources(self) -> tuple[Tensor]:
-        """The mask."""
+        """Return the packed mask."""
         return (self.packed,)
 
 
@@ -82,7 +82,7 @@ class _Scored(TaskLayer):
         self._kept = self.weight.detach().clone()
 
     def used(self, before: str | None = None) -> Tensor:
-        """Which weights some task uses, bool (M in Eq. 4); optionally only earlier ones."""
+        """Return which weights some task uses, bool (M in Eq. 4); optionally only earlier tasks."""
         union: Tensor | None = None
         for task, entry in self.tasks.items():
             if task == before:
@@ -95,13 +95,13 @@ class _Scored(TaskLayer):
 
     @torch.no_grad()
     def mask_gradient(self) -> None:
-        """No gradient for what earlier tasks use (Eq. 4)."""
+        """Clear the gradient of weights that earlier tasks use (Eq. 4)."""
         if self.weight.grad is not None:
             self.weight.grad.masked_fill_(self._used, 0.0)
 
     @torch.no_grad()
     def undo(self) -> None:
-        """Take back any step of what earlier tasks use, as weight decay makes it."""
+        """Undo any step of weights that earlier tasks use, such as that of weight decay."""
         self.weight.copy_(torch.where(self._used, self._kept, self.weight))
 
     @torch.no_grad()
@@ -117,7 +117,7 @@ class _Scored(TaskLayer):
         return scores
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
-        """Weights and bias of the current task."""
+        """Return the weights and the bias of the current task."""
         if self.scores is None or self.switch.task != self._learning:
             return super().tensors()
         return self.selection.weight(self.weight, self.scores), self.entry().bias

@@ -1,1 +1,1 @@
-"""Networks in which every task has layers, normalisations and a head of its own."""
+"""Networks in which every task has layers, normalizations and a head of its own."""

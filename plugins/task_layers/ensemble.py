@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Doc
 
-from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.task_layers.functional import fast_linear, fast_weight
 from cl_strategies.plugins.task_layers.layers import (
-    Entry,
     TaskConv2d,
+    TaskEntry,
     TaskLayer,
     TaskLinear,
     own_bias,
 )
 from cl_strategies.plugins.task_layers.model import TaskModel
-from cl_strategies.plugins.task_layers.network import Task
-
-#: How the fast weights of a task begin.
-STARTS = ("ones", "first", "signs")
+from cl_strategies.plugins.task_layers.task_tensors import Task
+from cl_strategies.validation.hyperparameters import hyperparameters
 
 
-class FastWeights(Entry):
+class FastWeights(TaskEntry):
     """What a task stores for one layer.
 
     :param outputs: ``(J,)``.
@@ -39,11 +37,11 @@ class FastWeights(Entry):
         self.bias = own_bias(bias)
 
     def weight(self, shared: Tensor) -> Tensor:
-        """Eq. 1."""
+        """Return the weights of the task (Eq. 1)."""
         return fast_weight(shared, *self.sources())
 
     def sources(self) -> tuple[Tensor, Tensor]:
-        """The scales of the outputs and of the inputs."""
+        """Return the scales of the outputs and of the inputs."""
         return self.outputs, self.inputs
 
 
@@ -81,16 +79,15 @@ class EnsembleConv2d(_Ensemble, TaskConv2d):
     """A convolution with fast weights per task; with groups, ``I`` is that of one group."""
 
 
+@hyperparameters
 class EnsembleModel(TaskModel):
-    """Every task has fast weights, biases, normalisations and a head; slow weights are shared.
+    """Every task has fast weights, biases, normalizations and a head; slow weights are shared.
 
     The first task trains the slow weights with its own fast weights, and they are then frozen
     (section 4.1, lifelong learning). See
     :class:`~cl_strategies.plugins.task_layers.model.TaskModel` for what else it does.
 
     :param network: what it says there.
-    :param start: fast weights of a new task: ``"signs"`` (1 or -1 at random), ``"ones"``, or
-        ``"first"`` (a copy of the first task's, which began with ones).
     :raises UserError: if the network cannot be divided, or for another start.
     """
 
@@ -100,13 +97,23 @@ class EnsembleModel(TaskModel):
         nn.Conv2d: EnsembleConv2d,
     }
 
-    def __init__(self, network: nn.Module, *, start: str = "signs") -> None:
-        if start not in STARTS:
-            raise unknown_name("start", start, STARTS)
+    def __init__(
+        self,
+        network: nn.Module,
+        /,
+        *,
+        start: Annotated[
+            Literal["signs", "ones", "first"],
+            Doc(
+                'Fast weights of a new task: ``"signs"``, 1 or -1 at random; ``"ones"``; or '
+                '``"first"``, a copy of the first task\'s, which began with ones.'
+            ),
+        ] = "signs",
+    ) -> None:
         super().__init__(network)
         self.start = start
 
     def begin_layers(self, task: Task) -> None:
-        """Fast weights and a bias for every layer."""
+        """Give every layer fast weights and a bias."""
         for layer in self.layers.values():
             layer.add(task.name, start=self.start, first=self.first_name(task))

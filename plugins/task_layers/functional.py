@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def fast_weight(slow: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
-    """The weights of one task: slow weights times a rank-one matrix, elementwise (Eq. 1).
+    """Multiply slow weights by a rank-one matrix, elementwise: the weights of a task (Eq. 1).
 
     :param slow: ``(J, I)`` or ``(J, I, kh, kw)``; a kernel is scaled as a whole.
     :param outputs: ``(J,)``, ``s`` in the paper.
@@ -25,7 +25,7 @@ def fast_weight(slow: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
 def fast_linear(
     x: Tensor, slow: Tensor, outputs: Tensor, inputs: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """What a linear layer with :func:`fast_weight` computes, without making it (Eq. 5).
+    """Compute a linear layer with the weights of :func:`fast_weight`, without making them (Eq. 5).
 
     Cheaper for few samples: N (J + I) multiplications instead of J I.
 

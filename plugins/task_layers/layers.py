@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_strategies.errors import UserError
+from cl_strategies.validation.errors import UserError
 
 _OUTSIDE = (
     "this network has weights for several tasks: call the model of the strategy "
@@ -22,7 +22,7 @@ class Switch:
 
     :ivar base: name of the first task, once there is one.
     :ivar task: name of the task being computed, ``None`` outside a forward pass.
-    :ivar cached: compute with materialised weights, and keep them for the next pass.
+    :ivar cached: compute with materialized weights, and keep them for the next pass.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Switch:
 class TaskDict(nn.ModuleDict):
     """Modules by task, of which those of finished tasks stay in evaluation mode.
 
-    They are not even visited when modes change, which happens many times in each task.
+    Modes change many times in each task; modules of finished tasks are not even visited.
 
     :ivar finished: names of tasks.
     """
@@ -46,7 +46,7 @@ class TaskDict(nn.ModuleDict):
         self.finished: set[str] = set()
 
     def train(self, mode: bool = True) -> TaskDict:
-        """As for any module, without those of finished tasks."""
+        """Set the mode as for any module, without the modules of finished tasks."""
         self.training = mode
         for name, module in self.items():
             if name not in self.finished:
@@ -54,7 +54,7 @@ class TaskDict(nn.ModuleDict):
         return self
 
 
-class Entry(nn.Module):
+class TaskEntry(nn.Module):
     """What one task has of its own in one layer.
 
     :ivar bias: ``(J,)``, or ``None`` for a layer without.
@@ -63,14 +63,14 @@ class Entry(nn.Module):
     bias: Any
 
     def weight(self, shared: Tensor) -> Tensor:
-        """The weights of the task.
+        """Return the weights of the task.
 
         :param shared: what all tasks have, ``(J, I)`` or ``(J, I, kh, kw)``.
         """
         raise NotImplementedError
 
     def sources(self) -> tuple[Tensor, ...]:
-        """The tensors that :meth:`weight` depends on besides the shared weights."""
+        """Return the tensors that :meth:`weight` depends on besides the shared weights."""
         raise NotImplementedError
 
 
@@ -95,7 +95,7 @@ class TaskLayer(nn.Module):
         self._cache: tuple[Any, Tensor] | None = None
 
     def initial_bias(self, first: str | None) -> Tensor | None:
-        """What the bias of a new task begins with, where every task has a bias of its own.
+        """Return the initial bias of a new task, where every task has a bias of its own.
 
         :param first: name of the first task, whose bias is copied; ``None`` for the first task
             itself, which gets the bias of the layer: the layer then has none.
@@ -107,7 +107,7 @@ class TaskLayer(nn.Module):
         return bias
 
     def entry(self) -> Any:
-        """What the current task has here; ``None`` if it uses the shared weights as they are.
+        """Return the entry of the current task; ``None`` if it uses the shared weights as they are.
 
         :raises UserError: outside a forward pass of the whole model.
         """
@@ -119,14 +119,14 @@ class TaskLayer(nn.Module):
         return self.tasks[task]
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
-        """Weights and bias of the current task."""
+        """Return the weights and the bias of the current task."""
         entry = self.entry()
         if entry is None:
             return self.weight, self.bias
-        return self.materialised(entry), entry.bias
+        return self.materialized(entry), entry.bias
 
-    def materialised(self, entry: Entry) -> Tensor:
-        """The weights of the task; in evaluation those of the last task are kept.
+    def materialized(self, entry: TaskEntry) -> Tensor:
+        """Return the weights of the task; in evaluation those of the last task are kept.
 
         The kept weights are used as long as no tensor that they come from was replaced or
         changed in place.
@@ -140,7 +140,7 @@ class TaskLayer(nn.Module):
         return self._cache[1]
 
     def train(self, mode: bool = True) -> TaskLayer:
-        """As for any module; kept weights are given up."""
+        """Set the mode as for any module, and drop the weights that were kept."""
         self._cache = None
         return super().train(mode)
 
@@ -203,7 +203,7 @@ class TaskConv2d(TaskLayer, nn.Conv2d):
 
 
 class PerTask(nn.Module):
-    """A normalisation of which every task has its own, with its own running statistics.
+    """A normalization of which every task has its own, with its own running statistics.
 
     What is frozen in it when it is handed in stays so, and is the same for all tasks.
 
@@ -219,7 +219,7 @@ class PerTask(nn.Module):
         self._frozen = [name for name, p in base.named_parameters() if not p.requires_grad]
 
     def add(self, task: str, *, training: bool) -> None:
-        """Give ``task`` a copy of what the first one has.
+        """Give ``task`` a copy of the module of the first task.
 
         :param training: its mode.
         """
@@ -254,7 +254,7 @@ class OutputBias(nn.Module):
 
 
 def own_bias(tensor: Tensor | None) -> nn.Parameter | None:
-    """A copy of the bias of a layer for one task."""
+    """Copy the bias of a layer for one task."""
     if tensor is None:
         return None
     return nn.Parameter(tensor.detach().clone(), requires_grad=tensor.requires_grad)

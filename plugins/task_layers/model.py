@@ -10,37 +10,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cl_strategies.errors import UserError
-from cl_strategies.models.classes import ABSENT, classes_of
-from cl_strategies.models.experience import task_labels_of
-from cl_strategies.plugins.task_layers.network import Task, TaskNetwork
-from cl_strategies.plugins.task_layers.surgery import head_modules
+from cl_strategies.plugins.classes.class_order import ABSENT, classes_of
+from cl_strategies.plugins.classes.experience import task_labels_of
+from cl_strategies.plugins.task_layers.conversion import head_modules
+from cl_strategies.plugins.task_layers.task_tensors import Task, TaskNetwork
+from cl_strategies.validation.errors import UserError
 
 
 class TaskModel(TaskNetwork):
-    """``network`` with normalisations, a head and, by method, more of its own for every task.
+    """A network with normalizations, a head and, by method, more of its own for every task.
 
     The first task trains the network as it is, and what the layers share is then frozen. A later
-    task begins with copies of the first one's normalisations (:meth:`adaptation`) and with what
+    task begins with copies of the first one's normalizations (:meth:`adaptation`) and with what
     :meth:`begin_layers` gives it. What belongs to a finished task is frozen, in evaluation mode,
     and does not change its outputs by a single bit when others are learned.
 
     ``network`` is changed in place, and from then on is called through this module alone.
 
-    :param network: see :func:`~cl_strategies.plugins.task_layers.surgery.divide`.
-    :param small_batch: evaluation of fewer samples than this, or of several tasks at once, makes
+    :param network: Network to divide; see
+        :func:`~cl_strategies.plugins.task_layers.conversion.divide`.
+    :ivar small_batch: evaluation of fewer samples than this, or of several tasks at once, makes
         the weights of the task for the batch; of more, weights that are made once and kept for
         the next batch of the same task.
-    :ivar rebuilt: whether a state has given the current task other parameters, which an optimizer
-        does not hold yet; who makes the optimizer sets it back.
+    :ivar rebuilt: whether a loaded state has given the current task other parameters, which the
+        optimizer does not hold yet; the strategy resets it when it makes the optimizer.
     :raises UserError: if the network cannot be divided, with the reason.
     """
 
     transient_attributes = ("_place",)  # of a checkpoint
 
-    def __init__(self, network: nn.Module, *, small_batch: int = 32) -> None:
+    def __init__(self, network: nn.Module, /) -> None:
         super().__init__(network)
-        self.small_batch = small_batch
+        self.small_batch = 32
         self.rebuilt = False
         self._evaluated: dict[int, int] = {}
         self._place: torch.device | None = None  # where everything is, if that is known
@@ -48,14 +49,17 @@ class TaskModel(TaskNetwork):
     # ------------------------------------------------------------------ what a method adds
 
     def begin_layers(self, task: Task) -> None:
-        """Give the layers what ``task`` begins with, besides normalisations and head."""
+        """Give the layers what ``task`` begins with, besides normalizations and head."""
 
     def restore_layers(self, task: Task, saved: Mapping[str, Any]) -> None:
-        """Make room in the layers for what ``saved``, of :meth:`describe`, says ``task`` has."""
+        """Make room in the layers for the tensors of ``task`` that ``saved`` describes.
+
+        :param saved: what :meth:`describe` returned.
+        """
         self.begin_layers(task)
 
     def describe(self, task: Task) -> dict[str, Any]:
-        """Plain data that :meth:`restore_layers` needs."""
+        """Return plain data that :meth:`restore_layers` needs."""
         return {}
 
     # ------------------------------------------------------------------ learning
@@ -133,15 +137,15 @@ class TaskModel(TaskNetwork):
             task.finished = True
 
     def train(self, mode: bool = True) -> TaskModel:
-        """As for any module, but what belongs to finished tasks stays in evaluation mode."""
+        """Set the mode as for any module, but keep finished tasks in evaluation mode."""
         super().train(mode)
-        if self.tasks and self.tasks[0].finished:  # its normalisations are not in a TaskDict
+        if self.tasks and self.tasks[0].finished:  # its normalizations are not in a TaskDict
             for module in self.modules_of(self.tasks[0]):
                 module.eval()
         return self
 
     def to(self, *arguments: Any, **options: Any) -> TaskModel:
-        """As for any module; what is known to be on that device is not visited again."""
+        """Move as any module does, without visiting what is known to be on that device."""
         device = arguments[0] if len(arguments) == 1 and not options else None
         if not isinstance(device, torch.device | str):
             return super().to(*arguments, **options)
@@ -160,7 +164,7 @@ class TaskModel(TaskNetwork):
     # ------------------------------------------------------------------ computing
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None = None) -> Any:
-        """Logits of each sample's own task.
+        """Compute the logits of each sample's own task.
 
         :param x: ``(N, ...)``.
         :param task_labels: ``(N,)``, or one label for all samples, or ``None`` for all tasks.
@@ -184,7 +188,7 @@ class TaskModel(TaskNetwork):
         return merged
 
     def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
-        """Logits of one task; zeros for one that is evaluated before it was trained.
+        """Compute the logits of one task; zeros for one that is evaluated before it was trained.
 
         :raises UserError: if the task is known neither from training nor from evaluation.
         """
@@ -192,7 +196,7 @@ class TaskModel(TaskNetwork):
         return self._compute(x, task_label, evaluating and len(x) >= self.small_batch)
 
     def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
-        """The logits of every learned task."""
+        """Compute the logits of every learned task."""
         return {task.label: self.forward_single_task(x, task.label) for task in self.tasks}
 
     def _compute(self, x: Tensor, label: int, cached: bool) -> Tensor:
@@ -210,7 +214,7 @@ class TaskModel(TaskNetwork):
     # ------------------------------------------------------------------ state
 
     def structure(self) -> dict[str, Any]:
-        """Which tasks there are, and what else decides the shapes of tensors: plain data."""
+        """Return the tasks and what else decides the shapes of tensors, as plain data."""
         return {
             "tasks": [
                 {
@@ -224,7 +228,7 @@ class TaskModel(TaskNetwork):
         }
 
     def restore_structure(self, structure: Mapping[str, Any]) -> None:
-        """Give a model without tasks those of ``structure``; their values come later.
+        """Give a model without tasks those of ``structure``; their tensors are loaded later.
 
         While a task is trained, the model also takes a structure that this task had before.
 
@@ -244,7 +248,7 @@ class TaskModel(TaskNetwork):
                     self.finish()
 
     def _rebuild_current(self, structure: Mapping[str, Any]) -> None:
-        """Give the layers the parts that ``structure`` says the current task had.
+        """Give the layers the parts that the current task had according to ``structure``.
 
         :raises UserError: if it differs in anything else.
         """
@@ -267,17 +271,17 @@ class TaskModel(TaskNetwork):
         self.rebuilt = True
 
     def get_extra_state(self) -> Tensor:
-        """:meth:`structure`, as part of ``state_dict()``."""
+        """Return :meth:`structure` as a tensor, which is part of ``state_dict()``."""
         text = json.dumps(self.structure(), sort_keys=True).encode()
         return torch.frombuffer(bytearray(text), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Nothing: :meth:`load_state_dict` has made the tasks before."""
+        """Do nothing: :meth:`load_state_dict` has made the tasks before."""
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As for any module; a new model first gets the tasks that the state has."""
+        """Load as any module does, after giving a new model the tasks that the state has."""
         self._place = None
         if "_extra_state" in state_dict:
             text = bytes(state_dict["_extra_state"].tolist()).decode()
@@ -286,7 +290,7 @@ class TaskModel(TaskNetwork):
 
 
 def task_label(experience: Any, method: str) -> int:
-    """The one task label of an experience.
+    """Return the one task label of an experience.
 
     :raises UserError: if it has none, or several.
     """

@@ -252,15 +252,14 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without data sets, whose home folder is returned."""
-    from cl_strategies.benchmarks.data_folders import ENVIRONMENT_VARIABLE
-    from cl_strategies.benchmarks.sources import SOURCES, DatasetSource
+    from cl_strategies.benchmarks.datasets.data_folders import ENVIRONMENT_VARIABLE
+    from cl_strategies.benchmarks.datasets.registry import DATASETS
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
     monkeypatch.delitem(sys.modules, "avalanche.benchmarks.datasets.dataset_utils", raising=False)
-    fashion = SOURCES["fashion-mnist"]
-    object_fields = {**vars(fashion), "system": (str(tmp_path / "system" / "fashion-mnist"),)}
-    monkeypatch.setitem(SOURCES, "fashion-mnist", DatasetSource(**object_fields))
+    system = str(tmp_path / "system" / "fashion-mnist")
+    monkeypatch.setattr(DATASETS["fashion-mnist"], "system", (system,))
     return tmp_path
 
 

@@ -9,14 +9,14 @@ import math
 import numpy as np
 import pytest
 
-from cl_strategies.errors import UserError
-from cl_strategies.experiment import runner
-from cl_strategies.experiment.config import ExperimentConfig, override
-from cl_strategies.experiment.evaluation import Evaluation
-from cl_strategies.experiment.rows import accuracy_matrix
-from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.runner import run
+from cl_strategies.experiment.config.run_config import ExperimentConfig, override
+from cl_strategies.experiment.directory.rows import accuracy_matrix
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine import training
+from cl_strategies.experiment.engine.evaluation import Evaluation
+from cl_strategies.experiment.engine.runner import run
 from cl_strategies.strategies import Naive
+from cl_strategies.validation.errors import UserError
 
 EXPERIENCES = 5
 TABLES = {
@@ -201,10 +201,10 @@ def test_a_run_that_continues_elsewhere_evaluates_everything_once(
     made = config("wsn")
     with pytest.raises(KeyboardInterrupt):
         run(made, tmp_path, progress=stop_after(3))
-    here = runner.describe_environment("cpu")
+    here = training.describe_environment("cpu")
     if elsewhere:
         monkeypatch.setattr(
-            runner, "describe_environment", lambda device: {**here, "processor": "another"}
+            training, "describe_environment", lambda device: {**here, "processor": "another"}
         )
     del evaluated[:]
     assert run(made, tmp_path).finished
@@ -265,9 +265,9 @@ def test_values_that_are_none_are_refused(value):
 
 
 def test_curves_go_over_what_was_not_evaluated(tmp_path):
-    from cl_strategies.reports.collection import collect
-    from cl_strategies.reports.curves import seen_accuracy
-    from cl_strategies.reports.grouping import group_records
+    from cl_strategies.reports.analysis.curves import seen_accuracy
+    from cl_strategies.reports.analysis.grouping import group_records
+    from cl_strategies.reports.reading.collection import collect
     from cl_strategies.reports.write import write_report
 
     run(config("naive", run__evaluate_every=2), tmp_path)

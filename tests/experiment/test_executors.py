@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cl_strategies.cli import main
-from cl_strategies.errors import UserError
-from cl_strategies.experiment.config import ExperimentConfig
-from cl_strategies.experiment.executors import executor, process
-from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.runner import abandon
-from cl_strategies.experiment.sweep import compare
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine.runner import abandon
+from cl_strategies.experiment.sweep.compare import compare
+from cl_strategies.experiment.sweep.executors import executor, process
+from cl_strategies.validation.errors import UserError
 
 TIMES = {"train_seconds"}
 
@@ -78,7 +78,7 @@ def test_a_shard_says_how_much_is_left(tmp_path, capsys):
 
 
 def test_runs_wait_where_no_more_processes_can_be_started(tmp_path, monkeypatch):
-    from cl_strategies.experiment import executors
+    from cl_strategies.experiment.sweep import executors
 
     start, running = executors._start, []
 
@@ -140,7 +140,7 @@ def test_a_killed_worker_is_a_failed_run_and_the_others_finish(tmp_path):
 def test_what_failed_meanwhile_elsewhere_is_not_done_again(tmp_path, monkeypatch, name):
     """Another process fails a run that this one has still to do: it is done, once, and a failure
     of before is tried again."""
-    from cl_strategies.experiment import executors
+    from cl_strategies.experiment.sweep import executors
 
     first, second = configs()
     abandon(first, tmp_path, "failed before")

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from cl_strategies.errors import UserError
-from cl_strategies.experiment import runner
-from cl_strategies.experiment.build import build_benchmark
-from cl_strategies.experiment.checkpoint import load_checkpoint
-from cl_strategies.experiment.config import ExperimentConfig, override
-from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.runner import run
+from cl_strategies.experiment.config.run_config import ExperimentConfig, override
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine import training
+from cl_strategies.experiment.engine.runner import run
+from cl_strategies.experiment.setup.build import build_benchmark
+from cl_strategies.experiment.state.checkpoint import load_checkpoint
+from cl_strategies.validation.errors import UserError
 
 TABLES = {
     "benchmark": {"name": "split-digits", "n_experiences": 3, "fraction": 0.3},
@@ -97,7 +97,7 @@ def test_an_interrupted_run_resumes_with_the_same_numbers(tmp_path, finished):
 
 MEMORY = {
     **{"model__name": "small-resnet", "model__hidden": None, "model__channels": [8]},
-    **{"strategy__name": "cim", "strategy__mem_bytes": 2000, "strategy__artefact_interval": 1},
+    **{"strategy__name": "cim", "strategy__mem_bytes": 2000, "strategy__artifact_interval": 1},
     **{"model__stem_stride": 1, "benchmark__fraction": 0.15},
 }
 
@@ -133,7 +133,7 @@ def test_exemplars_and_their_pictures_are_the_same_after_an_interruption(tmp_pat
 
 def test_a_finished_run_is_read_not_repeated(tmp_path, monkeypatch):
     record = run(config(), tmp_path)
-    monkeypatch.setattr(runner, "build_strategy", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "build_strategy", lambda *a, **k: pytest.fail("trained again"))
     assert run(config(), tmp_path) == record
 
 
@@ -207,7 +207,7 @@ def test_an_unexpected_error_is_recorded_with_its_traceback_and_tried_again(tmp_
         raise MemoryError("no memory for this")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "build_strategy", broken)
+        patch.setattr(training, "build_strategy", broken)
         record = run(config(), tmp_path)
     assert record.status == "failed" and record.error["kind"] == "error"
     assert "no memory for this" in record.error["message"]

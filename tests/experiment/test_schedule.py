@@ -8,11 +8,11 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
-from cl_strategies.experiment import schedule
-from cl_strategies.experiment.build import build_benchmark, build_model, build_strategy
-from cl_strategies.experiment.config import ExperimentConfig
-from cl_strategies.experiment.runner import run
-from cl_strategies.experiment.schedule import LearningRateSchedule, learning_rate_factor
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.engine.runner import run
+from cl_strategies.experiment.setup import lr_schedule as schedule
+from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
+from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule, learning_rate_factor
 
 TABLES = {
     "benchmark": {"name": "split-digits", "n_experiences": 2, "fraction": 0.1},
@@ -67,7 +67,7 @@ def test_the_curves_are_those_of_pytorch(epochs):
         ({"name": "ewc"}, "class"),
         ({"name": "lucir", "mem_bytes": 5_000}, "class"),  # a new group of parameters each time
         ({"name": "halrp", "warmup_epochs": 2}, "task"),  # a new one in the middle, too
-        ({"name": "lifequant"}, "class"),  # a group for the steps of its quantisers
+        ({"name": "lifequant"}, "class"),  # a group for the steps of its quantizers
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) else value,
 )

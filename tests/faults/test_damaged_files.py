@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cl_strategies.cli import main
-from cl_strategies.experiment.checkpoint import load_checkpoint, save_checkpoint
+from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -44,16 +44,16 @@ def victim(out: Path) -> Path:
 
 def interrupt(out, command):
     """One run that is stopped after its first experience."""
-    from cl_strategies.experiment import runner
+    from cl_strategies.experiment.engine import training
 
-    save = runner.save_checkpoint
+    save = training.save_checkpoint
 
     def save_and_stop(path, state):
         save(path, state)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "save_checkpoint", save_and_stop)
+        patch.setattr(training, "save_checkpoint", save_and_stop)
         arguments = [part if part != "si,replay" else "replay" for part in command(out)]
         assert main(arguments) == 130
 
@@ -121,7 +121,7 @@ def damaged_times(request):
 @pytest.mark.parametrize("damage", [truncated, flipped, overwritten])
 def test_no_damage_to_a_checkpoint_changes_what_it_says(damage, states, tmp_path):
     """Read with success, it says what it said; otherwise it is an error that names it."""
-    from cl_strategies.errors import UserError
+    from cl_strategies.validation.errors import UserError
 
     source = victim(states / "interrupted") / "checkpoint.pt"
     expected = load_checkpoint(source)
@@ -149,8 +149,8 @@ def same(left, right):
 
 
 def test_no_changed_byte_of_a_result_changes_what_it_says(states, tmp_path):
-    from cl_strategies.errors import UserError
-    from cl_strategies.reports.schema import load_result
+    from cl_strategies.results.record import load_result
+    from cl_strategies.validation.errors import UserError
 
     source = victim(states / "finished") / "result.json"
     expected, path, chance = load_result(source), tmp_path / "result.json", random.Random(0)
@@ -173,7 +173,7 @@ def meaning(path):
 @pytest.mark.parametrize("name", LOGS)
 def test_no_change_of_a_log_goes_unnoticed(name, damage, states, tmp_path):
     """It is named as damaged, or it says what it said."""
-    from cl_strategies.reports.collection import collect
+    from cl_strategies.reports.reading.collection import collect
 
     shutil.copytree(victim(states / "finished"), tmp_path / "runs" / "run")
     path = tmp_path / "runs" / "run" / name

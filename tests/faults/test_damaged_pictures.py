@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cl_strategies.cli import main
-from cl_strategies.reports.sidecars import read_picture
+from cl_strategies.reports.reading.side_files import read_picture
 
 KEEPS = ("--executor", "serial", "--strategies", "compressed-replay")
 SHOWN = "Exemplars as they are stored"

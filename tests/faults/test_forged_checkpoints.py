@@ -13,12 +13,12 @@ import pytest
 import torch
 from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin, ReplayPlugin
 
-from cl_strategies.experiment.checkpoint import load_checkpoint, save_checkpoint
-from cl_strategies.experiment.config import ExperimentConfig
-from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.runner import run
-from cl_strategies.experiment.state import capture_state, restore_state
-from cl_strategies.experiment.state_compare import differences
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine.runner import run
+from cl_strategies.experiment.state.capture import capture_state, restore_state
+from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
+from cl_strategies.experiment.state.comparison import differences
 from cl_strategies.registry import registry
 
 #: Strategies whose states hold every kind of object: buffers, teachers, copies, exemplars.
@@ -33,9 +33,9 @@ STRATEGIES = {
 }
 
 CLASSES = [
-    "cl_strategies.atomic:tempfile._TemporaryFileCloser",
-    "cl_strategies.experiment.runner:np.lib.npyio.NpzFile",
-    "cl_strategies.experiment.executors:multiprocessing.process.BaseProcess",
+    "cl_strategies.io.atomic:tempfile._TemporaryFileCloser",
+    "cl_strategies.experiment.engine.runner:np.lib.npyio.NpzFile",
+    "cl_strategies.experiment.sweep.executors:multiprocessing.process.BaseProcess",
     "avalanche.training.storage_policy:ReservoirSamplingBuffer",
     "avalanche.training.storage_policy:ClassBalancedBuffer",
     "avalanche.training.utils:ParamData",

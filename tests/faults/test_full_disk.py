@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from cl_strategies import atomic
 from cl_strategies.cli import main
+from cl_strategies.io import atomic
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -91,7 +91,7 @@ def stride(request):
 def test_a_file_that_takes_no_byte(tmp_path, command, numbers, whole, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         real = os.fdopen
-        patch.setattr("cl_strategies.atomic.os.fdopen", lambda *a: FullFile(real(*a)))
+        patch.setattr("cl_strategies.io.atomic.os.fdopen", lambda *a: FullFile(real(*a)))
         assert main(command(tmp_path)) == 2
     assert "No space left on device; make room" in capsys.readouterr().err
     assert main(command(tmp_path)) == 0

@@ -23,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cl_strategies.benchmarks.loaders import load_dataset
-from cl_strategies.errors import UserError
-from cl_strategies.reports.schema import RunRecord
+from cl_strategies.benchmarks.datasets.registry import load_dataset
+from cl_strategies.results.record import RunRecord
+from cl_strategies.validation.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fuzzing import AMOUNTS, PLAIN, TEXT, cases, outcome
@@ -116,7 +116,7 @@ def run_report(
     published: bytes,
     drawn: bytes,
 ) -> None:
-    from cl_strategies.reports.sealing import checksum
+    from cl_strategies.results.checksum import checksum
 
     folder, other = Path("results/runs/one"), Path("results/runs/other")
     folder.mkdir(parents=True, exist_ok=True)

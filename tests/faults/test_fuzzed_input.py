@@ -14,11 +14,11 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_strategies.errors import UserError
-from cl_strategies.experiment import runner
-from cl_strategies.experiment.config import RunConfig, TrainConfig
-from cl_strategies.experiment.quantized import QuantizationConfig, quantises_itself
+from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
+from cl_strategies.experiment.config.run_config import RunConfig, TrainConfig
+from cl_strategies.experiment.engine import runner, training
 from cl_strategies.registry import registry
+from cl_strategies.validation.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fuzzing import AMOUNTS, PLAIN, TEXT, cases, outcome
@@ -26,7 +26,7 @@ from fuzzing import AMOUNTS, PLAIN, TEXT, cases, outcome
 pytestmark = pytest.mark.usefixtures("nothing_is_trained")
 
 REAL_RUN = runner.run  # as it is before the fixture
-QUANTISERS = [entry.name for entry in registry("quantisers")]
+QUANTIZERS = [entry.name for entry in registry("quantizers")]
 TABLES = ("benchmark", "model", "train", "strategy", "run")
 #: Values that TOML has and Python code cannot hand to a writer of TOML: dates, integers of any
 #: size, lists in lists; and texts that are nearly values.
@@ -102,8 +102,8 @@ def fitting_tables(draw: Any) -> dict[str, Any]:
         "run": vars(RunConfig()),
     }
     known["model"].pop("hidden")
-    if not quantises_itself(entry.name) and draw(st.integers(0, 4)) == 4:
-        tables["quantization"] = {"quantizer": draw(st.sampled_from(QUANTISERS))}
+    if not quantizes_itself(entry.name) and draw(st.integers(0, 4)) == 4:
+        tables["quantization"] = {"quantizer": draw(st.sampled_from(QUANTIZERS))}
         known["quantization"] = QuantizationConfig().to_table()
     for _ in range(draw(st.integers(1, 2))):
         table = draw(st.sampled_from([table for table in known if known[table]]))
@@ -291,7 +291,7 @@ def test_values_of_the_right_type_in_a_run_that_is_recorded(amount, monkeypatch)
         raise UserError(record.error["message"])
 
     monkeypatch.setattr(runner, "run", recorded)
-    monkeypatch.setattr(runner._Training, "proceed", stopped)
+    monkeypatch.setattr(training.Training, "proceed", stopped)
     files = fitting_tables().map(lambda tables: as_toml(tables).encode("utf-8", "surrogatepass"))
     cases(amount)(given(files)(run_file))()
 

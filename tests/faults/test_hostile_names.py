@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cl_strategies.cli import main
-from cl_strategies.reports.sealing import sealed
+from cl_strategies.results.checksum import sealed
 
 TAG = "<script>alert(1)</script>"
 ATTRIBUTE = "\" onmouseover='alert(1)' x=\""

@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from cl_strategies import regular
 from cl_strategies.cli import main
+from cl_strategies.io import bounded as regular
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

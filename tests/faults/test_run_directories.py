@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from cl_strategies.cli import main
-from cl_strategies.errors import UserError
-from cl_strategies.experiment.checkpoint import load_checkpoint, save_checkpoint
-from cl_strategies.experiment.config import ExperimentConfig
-from cl_strategies.experiment.rundir import RunDirectory
-from cl_strategies.experiment.runner import run
-from cl_strategies.reports.sealing import sealed
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine.runner import run
+from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
+from cl_strategies.results.checksum import sealed
+from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture
@@ -153,12 +153,13 @@ def test_a_state_replaces_no_method(made, tmp_path):
 
 
 def test_a_run_that_continues_elsewhere_says_where_it_was_before(made, tmp_path, monkeypatch):
-    from cl_strategies.experiment import environment, runner
+    from cl_strategies.experiment.engine import training
+    from cl_strategies.experiment.setup import environment
 
     here = environment.describe_environment("cpu")
-    monkeypatch.setattr(runner, "describe_environment", lambda device: {**here, "cores": 77})
+    monkeypatch.setattr(training, "describe_environment", lambda device: {**here, "cores": 77})
     directory = interrupted(made, tmp_path)
-    monkeypatch.setattr(runner, "describe_environment", lambda device: here)
+    monkeypatch.setattr(training, "describe_environment", lambda device: here)
     assert run(made, tmp_path).finished
     written = json.loads((directory.path / "environment.json").read_text())
     assert written["cores"] == here["cores"]

@@ -7,8 +7,8 @@ import torch
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
-from cl_strategies.errors import UserError
 from cl_strategies.registry import registry
+from cl_strategies.validation.errors import UserError
 
 DIGIT, MNIST, CIFAR = (1, 8, 8), (1, 28, 28), (3, 32, 32)
 
@@ -59,8 +59,8 @@ def test_a_task_model_is_its_backbone_and_the_heads_of_the_tasks_seen(
 
 
 def test_every_model_builds_from_its_registered_defaults():
-    colour = ("slim-resnet18", "small-alexnet", "reduced-resnet18")
-    shapes = {"lenet": MNIST, **dict.fromkeys(colour, CIFAR)}
+    color = ("slim-resnet18", "small-alexnet", "reduced-resnet18")
+    shapes = {"lenet": MNIST, **dict.fromkeys(color, CIFAR)}
     for entry in registry("models"):
         options = entry.resolve_options({})
         model = build(entry.name, shapes.get(entry.name, DIGIT), **options)
@@ -73,7 +73,7 @@ def test_every_model_builds_from_its_registered_defaults():
         ("mlp", DIGIT, {"hidden": []}, "hidden is"),
         ("mlp", DIGIT, {"hidden": [10, 0]}, "hidden is"),
         ("cnn", DIGIT, {"channels": [4, 4, 4, 4]}, "at least 16x16"),
-        ("cnn", DIGIT, {"channels": [0]}, "must be positive"),
+        ("cnn", DIGIT, {"channels": [0]}, "channels is .0., a list: give"),
         ("cnn", (64,), {}, "images"),
         ("lenet", DIGIT, {}, "at least 16x16"),
         ("slim-resnet18", DIGIT, {}, r"\(3, 32, 32\)"),

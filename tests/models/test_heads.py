@@ -13,8 +13,6 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from cl_strategies.errors import UserError
-from cl_strategies.models.classes import classes_of
 from cl_strategies.models.heads import (
     ABSENT,
     GrowingClassifier,
@@ -23,6 +21,8 @@ from cl_strategies.models.heads import (
     SingleHeadModel,
     with_head,
 )
+from cl_strategies.plugins.classes.class_order import classes_of
+from cl_strategies.validation.errors import UserError
 
 
 def experience(classes: Iterable[int], task: int = 0) -> SimpleNamespace:
@@ -217,8 +217,8 @@ def test_the_scenario_decides_on_the_head():
 @pytest.mark.parametrize(
     ("scenario", "head", "message"),
     [
-        ("tasks", "auto", "scenario is 'tasks'"),
-        ("class", "cosine", "head is 'cosine'"),
+        ("tasks", "auto", "unknown scenario 'tasks'"),
+        ("class", "cosine", "unknown head 'cosine'"),
         ("task", "growing", "one per task"),
     ],
 )

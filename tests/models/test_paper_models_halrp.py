@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from cl_strategies.errors import UserError
-from cl_strategies.models.alexnet import small_alexnet
-from cl_strategies.models.lenet import omniglot_lenet, wide_lenet
-from cl_strategies.models.mlp import mlp
-from cl_strategies.models.reduced_resnet import reduced_resnet18
+from cl_strategies.models.backbones.alexnet import small_alexnet
+from cl_strategies.models.backbones.lenet import omniglot_lenet, wide_lenet
+from cl_strategies.models.backbones.mlp import mlp
+from cl_strategies.models.backbones.reduced_resnet import reduced_resnet18
 from cl_strategies.plugins.low_rank.model import HALRPModel
+from cl_strategies.validation.errors import UserError
 
 OMNIGLOT = (
     (25 * 64 + 3 * 64)
@@ -46,7 +46,7 @@ def test_parameter_counts_are_those_of_the_paper(factory, input_shape, n_classes
 @pytest.mark.parametrize(
     ("factory", "input_shape", "n_classes", "layers", "fixed"),
     [
-        # scales and normalisations, and the head, of one task
+        # scales and normalizations, and the head, of one task
         (wide_lenet, (3, 32, 32), 10, 4, (5393, 2740, 5010)),
         (wide_lenet, (3, 32, 32), 5, 4, (5393, 2740, 2505)),
         (small_alexnet, (3, 32, 32), 10, 5, 37_389),

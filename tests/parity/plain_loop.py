@@ -42,8 +42,8 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     return layer
 
 
-def distillation(scores: Tensor, old: Tensor) -> Tensor:
-    return -(softmax(old / 2, 1) * log_softmax(scores / 2, 1)).sum(1).mean()
+def distillation(logits: Tensor, old: Tensor) -> Tensor:
+    return -(softmax(old / 2, 1) * log_softmax(logits / 2, 1)).sum(1).mean()
 
 
 def train_phase(
@@ -54,10 +54,10 @@ def train_phase(
     teacher: Plain | None,
     **options: float,
 ) -> list[float]:
-    """The losses of one phase's steps, with a new SGD.
+    """The losses of one experience's steps, with a new SGD.
 
     :param batches: images and positions of their classes in the order of arrival.
-    :param teacher: the network at the end of the phase before.
+    :param teacher: the network at the end of the experience before.
     :param options: of SGD.
     """
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], **options)
@@ -67,13 +67,13 @@ def train_phase(
     losses = []
     for x, y in batches:
         features = network.features(x)
-        scores = network.head(features)
-        loss = cross_entropy(scores, y)
+        logits = network.head(features)
+        loss = cross_entropy(logits, y)
         if teacher is not None and method in ("icarl", "wa"):
             with torch.no_grad():
                 old = teacher.eval()(x)
-            apart = distillation(scores[:, :n_old], old)
-            share = n_old / scores.shape[1]
+            apart = distillation(logits[:, :n_old], old)
+            share = n_old / logits.shape[1]
             loss = loss + apart if method == "icarl" else (1 - share) * loss + share * apart
         if n_old and method == "der":
             newest = features[:, -network.auxiliary.in_features :]

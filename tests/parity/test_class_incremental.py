@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torchvision.transforms import Normalize
 
 from cl_strategies.benchmarks import build_benchmark
-from cl_strategies.benchmarks.loaders import load_dataset
-from cl_strategies.errors import DataMissingError
+from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.models.heads import with_head
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.registry import registry
+from cl_strategies.validation.errors import DataMissingError
 
 ROWS = [
     json.loads(line)
@@ -64,7 +64,7 @@ MEANS = {
 NETWORKS = {"replay": 2, "wa": 2, "podnet": 3, "foster": 3, "der": 3}
 #: By how many points a mean over runs may lie below the peer's.
 MARGIN = 3.0
-#: The peer has two networks of DER, and its first phase alone spreads by 4 points with the network;
+#: The peer has two networks of DER: its first experience alone spreads by 4 points with them;
 #: `test_step_by_step` compares it exactly.
 MARGINS = {"der": 6.0}
 
@@ -126,10 +126,11 @@ def images() -> dict[str, tuple[Tensor, Tensor]]:
 
 def stream(seed: int) -> Any:
     order = np.random.RandomState(1993 + seed).permutation(10).tolist()
-    phases = [sorted(order[2 * t : 2 * t + 2]) for t in range(5)]
+    experiences = [sorted(order[2 * t : 2 * t + 2]) for t in range(5)]
     parts = {
         side: [
-            (x[torch.isin(y, torch.tensor(p))], y[torch.isin(y, torch.tensor(p))]) for p in phases
+            (x[torch.isin(y, torch.tensor(p))], y[torch.isin(y, torch.tensor(p))])
+            for p in experiences
         ]
         for side, (x, y) in images().items()
     }
@@ -138,7 +139,7 @@ def stream(seed: int) -> Any:
         parts["test"],
         name="parity",
         scenario="class",
-        classes=phases,
+        classes=experiences,
         transforms=(Normalize((0.2860,), (0.3530,)), Normalize((0.2860,), (0.3530,))),
     )
 

@@ -74,7 +74,7 @@ def step(optimizer: torch.optim.Optimizer, model: nn.Module, direction: Tensor) 
     optimizer.step()
 
 
-def alasso_by_hand(make: Any, *, c: float, a: float, eps: float, xi: float) -> list[Tensor]:
+def alasso_by_hand(make: Any, *, strength: float, a: float, eps: float, xi: float) -> list[Tensor]:
     model = network()
     optimizer = make(model.parameters())
     center = previous = flat(model)
@@ -87,7 +87,7 @@ def alasso_by_hand(make: Any, *, c: float, a: float, eps: float, xi: float) -> l
             task_gradient = gradient(nn.functional.cross_entropy(model(x), y), model)
             seen = (theta - center) * (previous - center) > 0
             curvature = torch.where(seen, importance, a * importance + eps)
-            pull = 2 * c * curvature * (theta - center) if number else 0
+            pull = 2 * strength * curvature * (theta - center) if number else 0
             step(optimizer, model, task_gradient + pull)
             integral -= task_gradient * (flat(model) - theta)
         theta = flat(model)
@@ -121,13 +121,13 @@ def mas_by_hand(make: Any, *, strength: float, alpha: float) -> list[Tensor]:
 CASES: dict[str, tuple[Any, dict[str, Any], Any, dict[str, Any]]] = {
     "alasso": (
         ALASSO,
-        {"c": 20.0, "a": 2.5, "eps": 1e-3, "xi": 0.05},
+        {"strength": 20.0, "a": 2.5, "eps": 1e-3, "xi": 0.05},
         alasso_by_hand,
-        {"c": 20.0, "a": 2.5, "eps": 1e-3, "xi": 0.05},
+        {"strength": 20.0, "a": 2.5, "eps": 1e-3, "xi": 0.05},
     ),
     "mas": (
         MAS,
-        {"lambda_reg": 0.5, "alpha": 0.3},
+        {"strength": 0.5, "alpha": 0.3},
         mas_by_hand,
         {"strength": 0.5, "alpha": 0.3},
     ),

@@ -19,12 +19,13 @@ import torch
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
-from cl_strategies.benchmarks.builder import build_benchmark
-from cl_strategies.benchmarks.loaders import LoadedDataset, load_dataset
-from cl_strategies.errors import DataMissingError
+from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.benchmarks.datasets.published import LoadedDataset
+from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix
 from cl_strategies.strategies import EWC, SI, LwF
+from cl_strategies.validation.errors import DataMissingError
 
 SEEDS = (0, 1, 2)
 #: Accuracy below the peer's that is noise between means.
@@ -32,10 +33,10 @@ MARGIN = 0.03
 PEERS = [json.loads(line) for line in Path(__file__).with_name("regularizers.jsonl").open()]
 
 BUILD: dict[str, Callable[..., Any]] = {
-    "si": lambda strength, **common: SI(c=strength, xi=0.1, **common),
+    "si": lambda strength, **common: SI(strength=strength, xi=0.1, **common),
     # Theirs has a factor 1/2.
     "ewc": lambda strength, **common: EWC(
-        ewc_lambda=strength / 2, fisher="sampled", fisher_samples=300, **common
+        strength=strength / 2, fisher="sampled", fisher_samples=300, **common
     ),
     "lwf": lambda strength, **common: LwF(alpha=strength, temperature=2.0, **common),
 }

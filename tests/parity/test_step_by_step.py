@@ -28,7 +28,7 @@ from plain_loop import Plain, align, herded, linear, train_phase
 #: Rounding errors grow with the steps.
 CLOSE = {"rtol": 1e-3, "atol": 1e-4}
 PHASES = [[3, 5], [0, 4], [1, 2]]
-ARRIVAL = [label for phase in PHASES for label in phase]
+ARRIVAL = [label for experience in PHASES for label in experience]
 SIZE, EACH, MEMORY, EPOCHS, BATCH = 8, 20, 13, 2, 16
 OPTIONS = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
 STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -118,7 +118,7 @@ def recorded(method: str, head: str) -> Recorder:
     )
     strategy.memory.memory.pool = False
     for experience in benchmark.train_stream:
-        if method == "replay":  # the others begin each phase without momentum by themselves
+        if method == "replay":  # the others begin each experience without momentum by themselves
             strategy.optimizer.state.clear()
         strategy.train(experience)
     return recorder
@@ -149,28 +149,29 @@ def test_a_training_is_that_of_a_plain_loop(method, head):
     run = recorded(method, head)
     pixels, labels = images()
     x = (pixels - 0.5) / 0.25
-    units = torch.tensor([ARRIVAL.index(label) for label in labels.tolist()])
+    indices = torch.tensor([ARRIVAL.index(label) for label in labels.tolist()])
     first: Any = run.starts[0]
     body = first.backbone[0] if method == "der" else first.backbone
     network, teacher, memory = Plain(copy.deepcopy(body)), None, dict[int, list[int]]()
-    for phase, classes in enumerate(PHASES):
-        n_old, n_seen = 2 * phase, 2 * phase + len(classes)
-        start: Any = run.starts[phase]
-        if phase and method == "der":
+    for experience, classes in enumerate(PHASES):
+        n_old, n_seen = 2 * experience, 2 * experience + len(classes)
+        start: Any = run.starts[experience]
+        if experience and method == "der":
             network.expand()
             network.auxiliary = linear(start.auxiliary.weight, start.auxiliary.bias)
         weight, bias = rows(start, n_seen)
         assert weight.shape == (n_seen, 48 * len(network.backbones))
-        if phase:
+        if experience:
             known = network.head.weight
             torch.testing.assert_close(weight[:n_old, : known.shape[1]], known, **CLOSE)
             torch.testing.assert_close(bias[:n_old], network.head.bias, **CLOSE)
         network.head = linear(weight, bias)
 
         given = [
-            (a, torch.tensor([ARRIVAL.index(i) for i in b.tolist()])) for a, b in run.batches[phase]
+            (a, torch.tensor([ARRIVAL.index(i) for i in b.tolist()]))
+            for a, b in run.batches[experience]
         ]
-        here = torch.cat([(units >= n_old).logical_and(units < n_seen).nonzero()[:, 0],
+        here = torch.cat([(indices >= n_old).logical_and(indices < n_seen).nonzero()[:, 0],
                           *(torch.tensor(kept) for kept in memory.values())])  # fmt: skip
         steps = -(-len(here) // BATCH)
         assert len(given) == EPOCHS * steps
@@ -179,19 +180,21 @@ def test_a_training_is_that_of_a_plain_loop(method, head):
             torch.testing.assert_close(as_sorted(seen), as_sorted(x[here]))
 
         losses = train_phase(method, network, n_old, given, teacher, **OPTIONS)
-        torch.testing.assert_close(losses, run.losses[phase], **CLOSE)
-        if phase and method in ("wa", "der"):
+        torch.testing.assert_close(losses, run.losses[experience], **CLOSE)
+        if experience and method in ("wa", "der"):
             align(network.head, n_old)
         each = MEMORY // n_seen
         memory = {unit: kept[:each] for unit, kept in memory.items()}
         for unit in range(n_old, n_seen):
-            members = (units == unit).nonzero()[:, 0]
+            members = (indices == unit).nonzero()[:, 0]
             memory[unit] = members[herded(network, x[members], each)].tolist()
-        assert {ARRIVAL[unit] for unit in memory} == set(run.exemplars[phase])
+        assert {ARRIVAL[unit] for unit in memory} == set(run.exemplars[experience])
         for unit, kept in memory.items():
-            torch.testing.assert_close(torch.stack(run.exemplars[phase][ARRIVAL[unit]]), x[kept])
+            torch.testing.assert_close(
+                torch.stack(run.exemplars[experience][ARRIVAL[unit]]), x[kept]
+            )
 
-        end: Any = run.ends[phase]
+        end: Any = run.ends[experience]
         weight, bias = rows(end, n_seen)
         torch.testing.assert_close(weight, network.head.weight.detach(), **CLOSE)
         torch.testing.assert_close(bias, network.head.bias.detach(), **CLOSE)

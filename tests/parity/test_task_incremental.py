@@ -21,13 +21,14 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 from torch.nn import functional as F
 
-from cl_strategies.benchmarks.builder import build_benchmark
-from cl_strategies.benchmarks.loaders import LoadedDataset, load_dataset
-from cl_strategies.errors import DataMissingError
+from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.benchmarks.datasets.published import LoadedDataset
+from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix
 from cl_strategies.strategies import GPM, HALRP, WSN
+from cl_strategies.validation.errors import DataMissingError
 
 CLASS_ORDER = [0, 6, 2, 4, 5, 7, 3, 8, 9, 1]
 SEEDS = (0, 1, 2)
@@ -74,7 +75,7 @@ def linear() -> tuple[nn.Module, int]:
 
 
 def convolutional() -> tuple[nn.Module, int]:
-    """Two convolutions and two hidden layers on images of 14 x 14, all normalised."""
+    """Two convolutions and two hidden layers on images of 14 x 14, all normalized."""
     layers: list[nn.Module] = []
     for inputs, outputs in ((1, 10), (10, 20)):
         layers += [nn.Conv2d(inputs, outputs, 5, padding=2), nn.BatchNorm2d(outputs), nn.ReLU()]
@@ -132,7 +133,6 @@ def halrp() -> Case:
             l2=5e-5,  # the authors' 1e-4 and a half
             importance="fisher_mean",
             max_rank=100,
-            max_growth=float("inf"),
             **common,
         )
 

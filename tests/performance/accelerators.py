@@ -22,7 +22,7 @@ PLUGINS: dict[str, Callable[[], list[Any]]] = {
     "channels-last": lambda: [ChannelsLastPlugin()],
     "bfloat16": lambda: [AutocastPlugin()],
     "bfloat16-channels-last": lambda: [AutocastPlugin(), ChannelsLastPlugin()],
-    "compiled": lambda: [CompilePlugin("")],
+    "compiled": lambda: [CompilePlugin(part="")],
 }
 
 

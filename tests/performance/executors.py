@@ -18,7 +18,7 @@ from measurement import Measurement
 
 JOBS, LONG_RUNS, SHORT_RUNS, EMPTY_RUNS = 2, 4, 20, 10_000
 LONG_SECONDS, TRIAL_EPOCHS, SHORT_EPOCHS = 30.0, 60, 20
-#: A machine that gets slower or faster evenly favours neither.
+#: A machine that gets slower or faster evenly favors neither.
 ORDER = ("process", "ray", "ray", "process")
 RATIO_MOST, SECONDS_MOST = 1.10, 2.0
 PROOF = "same numbers of every run"
@@ -171,8 +171,8 @@ def _empty(tables: Any, slug: str, out: str, how: Any) -> tuple[str, bool]:
 
 def _driver_seconds() -> float:
     """From the first outcome to the last, so without Ray's start."""
-    from cl_strategies.experiment import ray_executor
-    from cl_strategies.experiment.config import ExperimentConfig
+    from cl_strategies.experiment.config.run_config import ExperimentConfig
+    from cl_strategies.experiment.sweep import ray_executor
 
     names = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "naive"}}
     configs = [

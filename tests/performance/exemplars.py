@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader
 from torchvision.models import resnet18
 from torchvision.transforms import functional as tvf
 
-from cl_strategies.benchmarks.photo import photo_fashion_mnist
-from cl_strategies.models.small_resnet import small_resnet
+from cl_strategies.benchmarks.streams.photo_digits import photo_fashion_mnist
+from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.plugins import ResidentDataPlugin
-from cl_strategies.plugins.exemplars.two_resolution import TwoResolution
+from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
 from cl_strategies.strategies import CIM
 
 SIZE, BOX, IMAGES, BATCH = 224, (56, 168, 56, 168), 64, 16
@@ -132,7 +132,7 @@ def _cim(masks: str) -> float:
         optimizer=torch.optim.SGD(net.parameters(), lr=loops.RATE, momentum=0.9),
         masks=masks,
         mem_bytes=500_000,
-        artefact_interval=1,
+        artifact_interval=1,
         train_mb_size=64,
         train_epochs=3,
         evaluator=None,

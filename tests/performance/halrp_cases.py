@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from cl_strategies.benchmarks.builder import build_benchmark
-from cl_strategies.models.lenet import wide_lenet
+from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.models.backbones.lenet import wide_lenet
 from cl_strategies.plugins import LeanEvaluationPlugin, ResidentDataPlugin
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.functional import Spectrum, select_ranks, truncated_svd
@@ -165,7 +165,7 @@ def evaluation() -> Case:
     plain.load_state_dict(_weights_of(model, 1), strict=False)
 
     def run(computes: nn.Module, label: int) -> list[Tensor]:
-        computes.train()  # gives the materialised weights up
+        computes.train()  # gives the materialized weights up
         computes.eval()
         with torch.no_grad():
             return [computes(x, label) for x in images]
@@ -294,7 +294,7 @@ def _gradient_difference(data: tuple[Tensor, Tensor]) -> float:
     entries = model.factors(model.current)
     own = [p for entry in entries.values() for p in entry.parameters() if p.numel()]
     F.cross_entropy(model(x, 1), y).backward()
-    algorithm.add_regulariser_gradient(model)
+    algorithm.add_regularizer_gradient(model)
     ours = [p.grad.clone() for p in own]
 
     state = {k: v for k, v in _weights_of(model, 1).items() if not k.startswith("backbone")}
@@ -304,7 +304,7 @@ def _gradient_difference(data: tuple[Tensor, Tensor]) -> float:
     for (name, _), norm in zip(model.norms.items(), model.norms_of(model.current), strict=True):
         state |= {f"{name}.{k}": v.detach().clone() for k, v in norm.state_dict().items()}
     loss = F.cross_entropy(functional_call(plain.train(), state, (x, 0)), y)
-    reference = torch.autograd.grad(loss + algorithm.regulariser(model), own)
+    reference = torch.autograd.grad(loss + algorithm.regularizer(model), own)
     largest = max(float(g.abs().max()) for g in reference)
     return max(float((a - b).abs().max()) for a, b in zip(ours, reference, strict=True)) / largest
 

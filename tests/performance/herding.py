@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
-from cl_strategies.plugins.exemplars.buffer import ByteBudgetBuffer
-from cl_strategies.plugins.exemplars.codec import HEADER
-from cl_strategies.plugins.exemplars.quota import RECORD_BYTES
+from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
+from cl_strategies.plugins.exemplars.buffer.quota import RECORD_BYTES
+from cl_strategies.plugins.exemplars.codecs.base import HEADER
 
 CLASSES, EXPERIENCES, IMAGES, MEMORY = 100, 20, 10_000, 2_000
 LEAST = 20.0
@@ -87,7 +87,7 @@ def _measure(
 
 
 def _ours() -> ByteBudgetBuffer:
-    return ByteBudgetBuffer(MEMORY * (RECORD_BYTES + HEADER.size + 784), order="herding")
+    return ByteBudgetBuffer(mem_bytes=MEMORY * (RECORD_BYTES + HEADER.size + 784), order="herding")
 
 
 def _stock() -> ParametricBuffer:

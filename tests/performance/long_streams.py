@@ -15,7 +15,7 @@ from loops import Data
 from measurement import Measurement
 from torch.utils.data import TensorDataset
 
-from cl_strategies.experiment.state import state_bytes
+from cl_strategies.experiment.state.capture import state_bytes
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.strategies import ALASSO, EWC, MAS, SI
 

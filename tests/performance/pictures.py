@@ -1,4 +1,4 @@
-"""ResNet-18 on 32x32 colour pictures that are cropped and flipped at random."""
+"""ResNet-18 on 32x32 color pictures that are cropped and flipped at random."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ AUGMENTATION = tv.Compose(
 
 
 class Pictures(Dataset[tuple[object, int]]):
-    """Training images, enlarged and in colour, for Pillow."""
+    """Training images, enlarged and in color, for Pillow."""
 
     def __init__(self, data: Data) -> None:
         # Class after class, as Avalanche's nc_benchmark sorts them.

@@ -31,14 +31,14 @@ import herding
 import long_streams
 import loops
 import processes
-import quantised
+import quantized
 import torch
 from cases import Case, cases
 from loops import Data
 from measurement import Measurement
 from report import write
 
-from cl_strategies.experiment.environment import describe_environment, usable_cores
+from cl_strategies.experiment.setup.environment import describe_environment, usable_cores
 
 
 def _halrp(data: Data, rounds: int) -> list[Measurement]:
@@ -59,7 +59,7 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "herding": herding.measurements,
     "halrp": _halrp,
     "exemplars": exemplars.measurements,
-    "quantised": quantised.measurements,
+    "quantised": quantized.measurements,
     "processes": processes.measurements,
     "ray-long": executors.long_runs,
     "ray-short": executors.short_runs,

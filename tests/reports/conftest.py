@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cl_strategies.plugins.metrics import functional
-from cl_strategies.reports.schema import RunRecord, write_result
-from cl_strategies.reports.sealing import sealed
+from cl_strategies.results.checksum import sealed
+from cl_strategies.results.record import RunRecord, write_result
 
 MakeRecord = Callable[..., RunRecord]
 

@@ -8,10 +8,10 @@ import re
 import pytest
 
 from cl_strategies.reports import write_report
-from cl_strategies.reports.bits import HEADINGS, bit_tables
-from cl_strategies.reports.grouping import group_records
-from cl_strategies.reports.precision import Precision, precision_of
-from cl_strategies.reports.tables import summarise
+from cl_strategies.reports.analysis.grouping import group_records
+from cl_strategies.reports.analysis.precision import Precision, precision_of
+from cl_strategies.reports.analysis.tables import summarize
+from cl_strategies.reports.sections.bits import HEADINGS, bit_tables
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_other_options_are_named_within_a_precision_only(quantised):
 
 def test_the_table_has_bits_sizes_and_accuracy(records):
     groups = group_records(records)
-    (table,) = bit_tables(groups, summarise(groups))
+    (table,) = bit_tables(groups, summarize(groups))
     lines = {name: dict(zip(HEADINGS, cells, strict=True)) for name, cells in table.lines}
     assert next(iter(lines)) == "naive FP32" and lines["naive FP32"]["Weights (bits)"] == "32"
     line = lines["naive lsq W4A4"]
@@ -89,7 +89,7 @@ def test_the_table_has_bits_sizes_and_accuracy(records):
 
 def test_the_figure_has_a_line_for_each_method_and_one_for_full_precision(records):
     groups = group_records(records)
-    (table,) = bit_tables(groups, summarise(groups))
+    (table,) = bit_tables(groups, summarize(groups))
     assert table.figure is not None
     said = table.figure.alt.replace("\u00a0", " ")
     assert "naive FP32 90.0 % at full precision" in said
@@ -101,7 +101,7 @@ def test_the_figure_has_a_line_for_each_method_and_one_for_full_precision(record
 
 def test_one_width_makes_a_table_and_no_figure(quantised):
     groups = group_records([quantised("naive", 4, 0.5, "lsq"), quantised("ewc", 4, 0.6, "lsq")])
-    (table,) = bit_tables(groups, summarise(groups))
+    (table,) = bit_tables(groups, summarize(groups))
     assert table.figure is None and len(table.lines) == 2
 
 

@@ -11,16 +11,21 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from cl_strategies.errors import UserError
-from cl_strategies.plugins.masking.gallery import StoredPicture
+from cl_strategies.plugins.exemplars.replay.contact_sheet import data_uri, sheet_png
+from cl_strategies.plugins.masking.exemplar_pictures import StoredPicture
 from cl_strategies.reports import write_report
-from cl_strategies.reports.collection import collect
-from cl_strategies.reports.exemplar_sheet import data_uri, sheet_png
-from cl_strategies.reports.exemplars import HEADINGS, compression_curve, exemplar_tables, method_of
-from cl_strategies.reports.formatting import MISSING
-from cl_strategies.reports.grouping import group_records
-from cl_strategies.reports.schema import RunRecord
-from cl_strategies.reports.tables import summarise
+from cl_strategies.reports.analysis.grouping import group_records
+from cl_strategies.reports.analysis.tables import summarize
+from cl_strategies.reports.reading.collection import collect
+from cl_strategies.reports.sections.exemplars import (
+    HEADINGS,
+    compression_curve,
+    exemplar_tables,
+    method_of,
+)
+from cl_strategies.results.formatting import MISSING
+from cl_strategies.results.record import RunRecord
+from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def records(make_record, stored):
 
 def table_of(records, tmp_path):
     groups = group_records(records)
-    (table,) = exemplar_tables(collect(tmp_path), groups, summarise(groups))
+    (table,) = exemplar_tables(collect(tmp_path), groups, summarize(groups))
     return table
 
 

@@ -8,16 +8,16 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from cl_strategies.reports.collection import Collection, Run
-from cl_strategies.reports.content import content_of
-from cl_strategies.reports.curves import mean_matrix, seen_accuracy
-from cl_strategies.reports.figures import curve_figures, forgetting_figures
-from cl_strategies.reports.grouping import group_records
-from cl_strategies.reports.page import html_text
-from cl_strategies.reports.palette import assign_styles
-from cl_strategies.reports.plot_curves import curves_svg
-from cl_strategies.reports.plot_matrices import matrix_svg
-from cl_strategies.reports.tables import summarise
+from cl_strategies.reports.analysis.curves import mean_matrix, seen_accuracy
+from cl_strategies.reports.analysis.grouping import group_records
+from cl_strategies.reports.analysis.tables import summarize
+from cl_strategies.reports.plots.curves import curves_svg
+from cl_strategies.reports.plots.figures import curve_figures, forgetting_figures
+from cl_strategies.reports.plots.matrices import matrix_svg
+from cl_strategies.reports.plots.palette import assign_styles
+from cl_strategies.reports.reading.collection import Collection, Run
+from cl_strategies.reports.render.html import html_text
+from cl_strategies.reports.sections.content import content_of
 
 
 def test_the_curve_is_the_average_over_seen_tasks(make_record) -> None:
@@ -59,7 +59,7 @@ def test_references_are_grey_and_dashed() -> None:
     assert not styles["other"].dashes
 
 
-def test_colours_follow_the_scheme_of_the_page(make_record) -> None:
+def test_colors_follow_the_scheme_of_the_page(make_record) -> None:
     groups = group_records([make_record("a")])
     styles = assign_styles({"a": "a"})
     svg = curves_svg(groups, styles, "key")
@@ -80,7 +80,7 @@ def test_figures_say_their_numbers_in_words(make_record) -> None:
     records = [make_record("a", metrics={"average_accuracy": 0.5, "forgetting": 0.25})]
     groups = group_records(records)
     styles = assign_styles({"a": "a"})
-    rows = summarise(groups)
+    rows = summarize(groups)
     assert "a 50.0\u00a0%" in curve_figures(groups, rows, styles)[0].alt
     assert "a 25.0\u00a0%" in forgetting_figures(rows, styles)[0].alt
 

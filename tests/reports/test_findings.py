@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from cl_strategies.reports.collection import Collection, Run
-from cl_strategies.reports.findings import findings, notices
-from cl_strategies.reports.grouping import group_records
-from cl_strategies.reports.tables import aggregate
+from cl_strategies.reports.analysis.findings import findings, notices
+from cl_strategies.reports.analysis.grouping import group_records
+from cl_strategies.reports.analysis.tables import aggregate
+from cl_strategies.reports.reading.collection import Collection, Run
 
 
 def _sentences(records) -> list[str]:

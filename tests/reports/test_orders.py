@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from cl_strategies.reports.figures_stream import order_figures
-from cl_strategies.reports.grouping import group_records
-from cl_strategies.reports.orders import disparity, disparity_tables, final_by_order
-from cl_strategies.reports.palette import assign_styles
+from cl_strategies.reports.analysis.grouping import group_records
+from cl_strategies.reports.analysis.orders import disparity, disparity_tables, final_by_order
+from cl_strategies.reports.plots.figures_stream import order_figures
+from cl_strategies.reports.plots.palette import assign_styles
 
 
 def final(order, accuracies, make_record, **options):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cl_strategies.reports import write, write_report
-from cl_strategies.reports.content import Content
-from cl_strategies.reports.schema import write_result
+from cl_strategies.reports.sections.content import Content
+from cl_strategies.results.record import write_result
 
 NAMES = ("summary.csv", "summary.json", "report.md", "report.html", "published.json")
 

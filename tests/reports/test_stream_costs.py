@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from cl_strategies.reports.figures_stream import stream_figures
-from cl_strategies.reports.grouping import group_records
-from cl_strategies.reports.palette import assign_styles
-from cl_strategies.reports.stream_costs import growth_curves, peak_curves, time_ratio_curves
+from cl_strategies.reports.analysis.grouping import group_records
+from cl_strategies.reports.analysis.stream_costs import (
+    growth_curves,
+    peak_curves,
+    time_ratio_curves,
+)
+from cl_strategies.reports.plots.figures_stream import stream_figures
+from cl_strategies.reports.plots.palette import assign_styles
 
 
 def costing(record, *, train=(2.0, 3.0, 4.0), model=(100, 110, 120), state=(0, 10, 30), peak=()):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cl_strategies.reports.tables import CSV_COLUMNS, SummaryRow, aggregate, csv_text
+from cl_strategies.reports.analysis.tables import CSV_COLUMNS, SummaryRow, aggregate, csv_text
 
 
 def _row(rows: list[SummaryRow], metric: str, strategy: str = "synthetic-a") -> SummaryRow:

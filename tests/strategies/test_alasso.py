@@ -1,6 +1,5 @@
 """The strategies L2, SI and ALASSO: construction, and what they do for forgetting."""
 
-import inspect
 from functools import cache, partial
 
 import pytest
@@ -13,8 +12,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from cl_strategies import ALASSO, L2, SI
-from cl_strategies.errors import UserError
 from cl_strategies.plugins import ALASSOPlugin, L2Plugin, SIPlugin
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import parameters_of
 
 STRATEGIES = [(L2, L2Plugin), (SI, SIPlugin), (ALASSO, ALASSOPlugin)]
 SEEDS = range(3)
@@ -99,7 +99,7 @@ def naive_accuracies():
     ("strategy", "c", "margin"), [(L2, 0.03, 0.02), (SI, 30.0, 0.06), (ALASSO, 20.0, 0.04)]
 )
 def test_permuted_digits_are_forgotten_less_than_by_fine_tuning(strategy, c, margin):
-    gain = average_accuracies(partial(strategy, c=c)) - naive_accuracies()
+    gain = average_accuracies(partial(strategy, strength=c)) - naive_accuracies()
     assert (gain > 0).all()
     assert gain.mean() > margin
 
@@ -110,7 +110,7 @@ def test_permuted_digits_are_forgotten_less_than_by_fine_tuning(strategy, c, mar
 )
 def test_alasso_is_better_than_without_one_of_its_parts(c, ablation, margin):
     long = partial(average_accuracies, tasks=12, epochs=8)
-    gain = long(partial(ALASSO, c=c)) - long(partial(ALASSO, c=c, **ablation))
+    gain = long(partial(ALASSO, strength=c)) - long(partial(ALASSO, strength=c, **ablation))
     assert gain.mean() > margin
 
 
@@ -119,8 +119,8 @@ def test_a_strategy_is_its_plugin_in_avalanches_template(strategy, plugin):
     benchmark, train, _ = permuted_digits(0, 2)
     weights = []
     for make, plugins in (
-        (partial(strategy, c=2.0), []),
-        (partial(SupervisedTemplate, criterion=nn.CrossEntropyLoss()), [plugin(c=2.0)]),
+        (partial(strategy, strength=2.0), []),
+        (partial(SupervisedTemplate, criterion=nn.CrossEntropyLoss()), [plugin(strength=2.0)]),
     ):
         torch.manual_seed(0)
         model = network(width=16)
@@ -144,21 +144,18 @@ def test_a_strategy_leaves_the_callers_plugins_alone_and_comes_before_them(strat
     assert len(plugins) == 1
     assert isinstance(running.plugins[0], plugin)
     assert any(mine is plugins[0] for mine in running.plugins[1:])
-    assert running.plugins[0] is running.regularizer
+    assert running.plugins[0] is running.plugin
 
 
 @pytest.mark.parametrize(("strategy", "plugin"), STRATEGIES)
 def test_a_strategy_and_its_plugin_have_the_same_options_and_defaults(strategy, plugin):
-    def options(callable_):
-        parameters = inspect.signature(callable_).parameters.values()
-        return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-
-    assert options(strategy) == options(plugin)
+    ours, theirs = parameters_of(strategy), parameters_of(plugin)
+    assert {name: ours[name] for name in theirs} == theirs
 
 
 def test_every_option_reaches_the_method():
     options = {
-        "c": 2.0,
+        "strength": 2.0,
         "a": 3.0,
         "c_prime": 4.0,
         "a_prime": 5.0,
@@ -170,8 +167,8 @@ def test_every_option_reaches_the_method():
     }
     model = network(width=4)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    surrogate = ALASSO(model=model, optimizer=optimizer, **options).regularizer.surrogate
-    assert (surrogate.c, surrogate.a, surrogate.eps, surrogate.xi) == (2.0, 3.0, 0.6, 0.8)
+    surrogate = ALASSO(model=model, optimizer=optimizer, **options).plugin.surrogate
+    assert (surrogate.strength, surrogate.a, surrogate.eps, surrogate.xi) == (2.0, 3.0, 0.6, 0.8)
     assert surrogate.decoupled == {"c": 4.0, "a": 5.0, "eps": 0.7}
     assert (surrogate.monotone, surrogate.exclude) == (False, ("x",))
 
@@ -182,6 +179,6 @@ def test_arguments_of_the_template_are_passed_on_and_unknown_ones_refused():
     running = SI(model=model, optimizer=optimizer, train_mb_size=32, train_epochs=3)
     assert (running.train_mb_size, running.train_epochs, running.eval_mb_size) == (32, 3, 256)
     with pytest.raises(TypeError):
-        SI(model=model, optimizer=optimizer, strength=3)
-    with pytest.raises(UserError, match="c is -1"):
-        SI(model=model, optimizer=optimizer, c=-1)
+        SI(model=model, optimizer=optimizer, stength=3)
+    with pytest.raises(UserError, match="strength is -1"):
+        SI(model=model, optimizer=optimizer, strength=-1)

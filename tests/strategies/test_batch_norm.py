@@ -1,16 +1,16 @@
-"""Per-task BatchNorm on a stream: what later tasks train, and networks without normalisation."""
+"""Per-task BatchNorm on a stream: what later tasks train, and networks without normalization."""
 
 import pytest
 import torch
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
-from cl_strategies.benchmarks.split import split_digits
-from cl_strategies.errors import UserError
-from cl_strategies.models.lenet import wide_lenet
-from cl_strategies.models.mlp import mlp
+from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.models.backbones.lenet import wide_lenet
+from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.strategies.batch_norm import PerTaskBatchNorm
+from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,14 @@ def plain():
     return mlp(input_shape=(1, 8, 8), n_classes=10, scenario="task", hidden=(16, 8))
 
 
-def normalised():
+def normalized():
     return wide_lenet(
         input_shape=(1, 8, 8), n_classes=10, scenario="task", channels=(3, 4), hidden=(8, 6)
     )
 
 
-@pytest.mark.parametrize("make", [plain, normalised])
-def test_a_later_task_adds_normalisations_and_a_head_and_changes_nothing(split, make):
+@pytest.mark.parametrize("make", [plain, normalized])
+def test_a_later_task_adds_normalizations_and_a_head_and_changes_nothing(split, make):
     strategy = learner(make())
     strategy.train(split.train_stream[0])
     first = {name: value.clone() for name, value in strategy.model.state_dict().items()}
@@ -58,8 +58,8 @@ def test_a_later_task_adds_normalisations_and_a_head_and_changes_nothing(split, 
             )
 
 
-def test_a_model_with_normalisation_keeps_its_layers_and_one_without_gets_some():
-    given = normalised()
+def test_a_model_with_normalization_keeps_its_layers_and_one_without_gets_some():
+    given = normalized()
     kinds = [type(module) for module in given.modules() if not isinstance(module, nn.BatchNorm1d)]
     strategy = learner(given)
     assert len(strategy.model.norms) == 4

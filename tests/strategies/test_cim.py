@@ -8,26 +8,29 @@ import torch
 from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 
-from cl_strategies.benchmarks.builder import build_benchmark
-from cl_strategies.errors import UserError
-from cl_strategies.experiment.pictures import exemplar_numbers
-from cl_strategies.experiment.state import capture_state, restore_state
+from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers
+from cl_strategies.experiment.state.capture import capture_state, restore_state
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.masking.boxes import CamBoxes
+from cl_strategies.plugins.masking.compression_artifacts import ArtifactSchedule
 from cl_strategies.plugins.masking.functional import downsample_background
 from cl_strategies.plugins.masking.metrics import mask_metrics
 from cl_strategies.plugins.masking.pade import PadeActivations
 from cl_strategies.plugins.masking.plugin import MASKS
-from cl_strategies.strategies.base import Strategy
-from cl_strategies.strategies.cim import CIM, CompressedReplay
+from cl_strategies.registry import registry
+from cl_strategies.strategies.cim import CIM
+from cl_strategies.strategies.compressed_replay import CompressedReplay
+from cl_strategies.strategies.templates.base import Strategy
+from cl_strategies.validation.errors import UserError
 
 SIDE = 16
 
 
 def stream(n=36, seed=0, tasks=2):
-    """Tasks of two classes: a square of the class's colour somewhere on dark noise."""
+    """Tasks of two classes: a square of the class's color somewhere on dark noise."""
     generator = torch.Generator().manual_seed(seed)
-    colours = torch.tensor(
+    colors = torch.tensor(
         [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=torch.float32
     )
 
@@ -36,7 +39,7 @@ def stream(n=36, seed=0, tasks=2):
         x = torch.rand(n, 3, SIDE, SIDE, generator=generator) * 0.2
         places = torch.randint(0, SIDE - 6, (n, 2), generator=generator)
         for i, (top, left) in enumerate(places.tolist()):
-            x[i, :, top : top + 6, left : left + 6] += 0.7 * colours[y[i]][:, None, None]
+            x[i, :, top : top + 6, left : left + 6] += 0.7 * colors[y[i]][:, None, None]
         return x, y
 
     sides = [[samples(task) for task in range(tasks)] for _ in range(2)]
@@ -53,7 +56,7 @@ def make(kind=CIM, *, epochs=5, plugins=(), seed=0, **options):
     torch.manual_seed(seed)
     model = network()
     if kind is CIM:
-        options = {"artefact_interval": 2, "mem_bytes": 8_000, **options}
+        options = {"artifact_interval": 2, "mem_bytes": 8_000, **options}
     return kind(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
@@ -91,7 +94,7 @@ def test_every_ablation_trains_and_keeps_to_its_budget(masks):
 
 
 def test_boxes_are_of_the_right_kind():
-    for masks, area in (("empty", 0), ("centre", 0.25), ("random", 0.25)):
+    for masks, area in (("empty", 0), ("center", 0.25), ("random", 0.25)):
         strategy = train(make(masks=masks, epochs=1), stream())
         codec = strategy.masking.codec
         boxes = [codec.box(record.payload) for record in strategy.masking.memory.records]
@@ -114,10 +117,10 @@ class Watch(SupervisedPlugin):
         self.epochs[-1] += list(zip(strategy.mb_x.clone(), strategy.mb_y.tolist(), strict=True))
         phi = strategy.masking.learner.activations
         if phi is not None:
-            optimised = {
+            optimized = {
                 id(p) for group in strategy.optimizer.param_groups for p in group["params"]
             }
-            assert not optimised & {id(p) for p in phi.parameters()}
+            assert not optimized & {id(p) for p in phi.parameters()}
             assert not {id(p) for p in strategy.model.parameters()} & {
                 id(p) for p in phi.parameters()
             }
@@ -125,7 +128,7 @@ class Watch(SupervisedPlugin):
 
 def test_old_images_are_always_compressed_and_new_ones_by_schedule():
     watch, benchmark = Watch(), stream()
-    strategy = make(epochs=7, artefact_interval=2, artefact_increment=0.5, plugins=[watch])
+    strategy = make(epochs=7, artifact_interval=2, artifact_increment=0.5, plugins=[watch])
     strategy.train(benchmark.train_stream[0])
     stored = {sample(x) for x, *_ in strategy.masking.memory.buffer}
     watch.epochs.clear()
@@ -149,10 +152,10 @@ def sample(x):
 
 def test_what_is_stored_is_equation_3_with_the_box_of_the_masks():
     benchmark = stream(tasks=1)
-    strategy = train(make(artefact_increment=0.0), benchmark)
+    strategy = train(make(artifact_increment=0.0), benchmark)
     masking = strategy.masking
     dataset = benchmark.train_stream[0].dataset
-    rule = CamBoxes(0.6, masking.learner.activations)
+    rule = CamBoxes(threshold=0.6, activations=masking.learner.activations)
     box_of = rule(strategy, dataset)
     images = [(dataset[i][0] * 255).round().byte().permute(1, 2, 0) for i in range(len(dataset))]
     boxes = [box_of(i, (SIDE, SIDE)) for i in range(len(dataset))]
@@ -171,7 +174,7 @@ def test_the_masks_of_cim_are_not_those_of_the_network():
     benchmark = stream(tasks=1)
     boxes = []
     for masks in ("cam", "bilevel"):
-        strategy = train(make(masks=masks, mask_lr=0.05, artefact_increment=0.0), benchmark)
+        strategy = train(make(masks=masks, mask_lr=0.05, artifact_increment=0.0), benchmark)
         boxes.append(
             sorted(strategy.masking.codec.box(r.payload) for r in strategy.masking.memory.records)
         )
@@ -198,7 +201,7 @@ def test_cim_remembers_what_fine_tuning_forgets():
     for seed in range(2):
         benchmark, options = stream(seed=seed), {"seed": seed, "epochs": 8}
         forgetful = train(make(Strategy, **options), benchmark)
-        strategy = train(make(mem_bytes=20_000, artefact_interval=3, **options), benchmark)
+        strategy = train(make(mem_bytes=20_000, artifact_interval=3, **options), benchmark)
         gains.append(accuracy(strategy, benchmark) - accuracy(forgetful, benchmark))
     assert np.mean(gains) > 0.15 and min(gains) > 0
 
@@ -225,12 +228,30 @@ def test_the_callers_plugins_are_left_alone():
     assert len(plugins) == 1
 
 
-def test_the_released_behaviours_are_one_switch():
+def test_the_released_behaviors_are_one_switch():
     strategy = make(released=True)
     schedule, objective = strategy.masking.learner.schedule, strategy.masking.learner.objective
     assert (schedule.outer, schedule.start, schedule.inner_lr) == ("all", "first", 0.01)
     assert objective.nearest == "floor" and "*shortcut*" in objective.fixed
     train(strategy, stream())
+
+
+def test_older_names_are_understood_and_runs_keep_their_identity():
+    older = make(masks="centre", artefact_increment=0.2)
+    assert older.masking.masks == "center"
+    assert older.masking.artifacts == ArtifactSchedule(artifact_interval=2, artifact_increment=0.2)
+    for name, present, old in (
+        (
+            "cim",
+            {"masks": "center", "artifact_interval": 3},
+            {"masks": "centre", "artefact_interval": 3},
+        ),
+        ("compressed-replay", {"boxes": "center"}, {"boxes": "centre"}),
+        ("compressed-replay", {"codec": "quantized:bits=2"}, {"codec": "quantised:bits=2"}),
+    ):
+        entry = registry("strategies")[name]
+        hashed = [entry.hashed_options(entry.resolve_options(given)) for given in (present, old)]
+        assert hashed[0] == hashed[1] and old.items() <= hashed[0].items()
 
 
 @pytest.mark.parametrize(
@@ -242,7 +263,7 @@ def test_the_released_behaviours_are_one_switch():
         ({"released": True, "inner_lr": 0.5}, "released"),
         ({"inner_lr": 0.0}, "inner_lr"),
         ({"filter": "lanczos"}, "filter"),
-        ({"inner": "gif"}, "coder"),
+        ({"inner": "gif"}, "inner"),
         ({"mask_lr": 0.0}, "lr"),
         ({"threshold": 1.0}, "threshold"),
     ],
@@ -295,7 +316,7 @@ def test_cim_with_a_host_remembers_what_fine_tuning_forgets(host):
     for seed in range(3):
         benchmark, options = stream(seed=seed), {"seed": seed, "epochs": 8}
         forgetful = train(make(Strategy, **options), benchmark)
-        options |= {"mem_bytes": 20_000, "artefact_interval": 3, "host": host}
+        options |= {"mem_bytes": 20_000, "artifact_interval": 3, "host": host}
         gains.append(accuracy(train(make(**options), benchmark), benchmark))
         gains[-1] -= accuracy(forgetful, benchmark)
     assert np.mean(gains) > 0.15 and min(gains) > 0
@@ -357,13 +378,13 @@ def test_an_interrupted_run_with_a_host_goes_on_bit_for_bit(host):
 
 def test_the_overlap_with_plain_maps_is_measured_where_boxes_are_made():
     overlaps = {}
-    for masks in ("none", "cam", "empty", "centre", "bilevel"):
+    for masks in ("none", "cam", "empty", "center", "bilevel"):
         strategy = train(make(masks=masks, epochs=2, mask_lr=0.05), stream())
         overlaps[masks] = strategy.masking.cam_overlap
         area = strategy.masking.memory.report()["box_area"]
-        assert {"none": area is None, "empty": area == 0, "centre": area == 0.25}.get(masks, True)
+        assert {"none": area is None, "empty": area == 0, "center": area == 0.25}.get(masks, True)
     assert overlaps["none"] is None and overlaps["cam"] == 1
-    assert 0 <= overlaps["empty"] < overlaps["centre"] < 1
+    assert 0 <= overlaps["empty"] < overlaps["center"] < 1
     assert 0 < overlaps["bilevel"] < 1
 
 
@@ -388,7 +409,7 @@ def test_boxes_that_look_at_nothing_need_no_activation_maps():
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
         train_mb_size=12,
-        masks="centre",
+        masks="center",
         evaluator=None,
     )
     strategy.train(stream().train_stream[0])

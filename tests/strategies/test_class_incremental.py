@@ -9,15 +9,13 @@ from avalanche.training.plugins import LRSchedulerPlugin, SupervisedPlugin
 from torch import nn
 
 from cl_strategies.benchmarks import load
-from cl_strategies.errors import UserError
-from cl_strategies.models.mlp import mlp
-from cl_strategies.models.small_resnet import small_resnet
+from cl_strategies.models.backbones.mlp import mlp
+from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
-from cl_strategies.plugins.exemplars.features import extract_features
+from cl_strategies.plugins.features.extraction import extract_features
 from cl_strategies.registry import registry
 from cl_strategies.strategies.aanets import AANets
 from cl_strategies.strategies.bic import BiC
-from cl_strategies.strategies.class_incremental import make_host
 from cl_strategies.strategies.der_expandable import ExpandableRepresentation
 from cl_strategies.strategies.foster import FOSTER
 from cl_strategies.strategies.icarl import ICaRL
@@ -26,11 +24,13 @@ from cl_strategies.strategies.mnemonics import Mnemonics
 from cl_strategies.strategies.mrdc import MRDC
 from cl_strategies.strategies.naive import Naive
 from cl_strategies.strategies.podnet import PODNet
+from cl_strategies.strategies.templates.hosts import make_host
 from cl_strategies.strategies.wa import WA
+from cl_strategies.validation.errors import UserError
 
 BYTES = 87  # of a raw digit with header and label
 
-#: Each method with what 3 short phases on 8x8 digits need.
+#: Each method with what 3 short experiences on 8x8 digits need.
 METHODS = {
     "icarl": {},
     "lucir": {},
@@ -67,8 +67,8 @@ def make(kind, benchmark, *, seed=0, epochs=6, lr=0.1, plugins=(), hidden=(48,),
     )
 
 
-def train(strategy, benchmark, phases=None):
-    for experience in benchmark.train_stream[:phases]:
+def train(strategy, benchmark, experiences=None):
+    for experience in benchmark.train_stream[:experiences]:
         strategy.train(experience)
     return strategy
 
@@ -113,7 +113,7 @@ def test_a_method_remembers_what_fine_tuning_forgets(name, forgetful):
 
 
 class Watch(SupervisedPlugin):
-    """Notes what is trained in each phase."""
+    """Notes what is trained in each experience."""
 
     def __init__(self):
         super().__init__()
@@ -152,7 +152,7 @@ def test_what_is_trained_after_a_phase_begins_with_the_first_learning_rate():
     strategy = make(FOSTER, benchmark, epochs=3, compress_epochs=12)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(strategy.optimizer, T_max=3)
     strategy.plugins.append(LRSchedulerPlugin(schedule))
-    train(strategy, benchmark, phases=1)
+    train(strategy, benchmark, experiences=1)
     compressed = []
     compress = strategy.learner.compress
 
@@ -191,12 +191,12 @@ def test_icarl_classifies_by_the_nearest_mean_of_its_exemplars():
         means = torch.stack([stored[labels == c].mean(0) for c in range(10)])
         nearest = torch.cdist(unit, nn.functional.normalize(means, dim=1)).argmin(1)
         assert torch.equal(model(x).argmax(1), nearest)
-        linear = model.arrival.by_class(model.outputs(x).scores).argmax(1)
+        linear = model.arrival.by_class(model.outputs(x).logits).argmax(1)
         assert (linear != nearest).any()
     other = train(make(ICaRL, benchmark, nearest_mean=False), benchmark)
     x = x[:20]
     assert torch.equal(
-        other.model.eval()(x), other.model.arrival.by_class(other.model.outputs(x).scores)
+        other.model.eval()(x), other.model.arrival.by_class(other.model.outputs(x).logits)
     )
 
 
@@ -209,8 +209,8 @@ def test_distillation_pulls_towards_the_old_network():
         strategy.train(benchmark.train_stream[1])
         x, _ = samples(benchmark.train_stream[1:2])
         with torch.no_grad():
-            before = old.outputs(x).scores.softmax(1)
-            after = strategy.model.eval().outputs(x).scores[:, : before.shape[1]].softmax(1)
+            before = old.outputs(x).logits.softmax(1)
+            after = strategy.model.eval().outputs(x).logits[:, : before.shape[1]].softmax(1)
         gaps.append(float((before - after).abs().mean()))
     assert gaps[1] < 0.7 * gaps[0]
 
@@ -263,9 +263,9 @@ def test_bic_holds_out_a_balanced_part_and_corrects_new_classes_alone():
     assert watch.sizes[6] == sizes[1] + 60 - held * (first + second)
     corrections = strategy.model.corrections
     assert (corrections[:first] == torch.tensor([1.0, 0.0])).all()
-    for phase in (slice(first, first + second), slice(first + second, None)):
-        assert len(corrections[phase].unique(dim=0)) == 1
-        assert (corrections[phase][0] != torch.tensor([1.0, 0.0])).all()
+    for experience in (slice(first, first + second), slice(first + second, None)):
+        assert len(corrections[experience].unique(dim=0)) == 1
+        assert (corrections[experience][0] != torch.tensor([1.0, 0.0])).all()
 
 
 def test_bic_with_one_exemplar_per_class_corrects_nothing():
@@ -303,12 +303,12 @@ def test_foster_is_compressed_to_one_backbone_that_follows_both():
     assert model.before is None and model.auxiliary is None and len(model.backbone) == 2
     x, _ = samples(benchmark.test_stream)
     with torch.no_grad():
-        teacher = model.outputs(x).scores.argmax(1)
-        student = model.student.outputs(x).scores.argmax(1)
+        teacher = model.outputs(x).logits.argmax(1)
+        student = model.student.outputs(x).logits.argmax(1)
     assert float((teacher == student).float().mean()) > 0.5  # a tenth, if it followed neither
     small = train(make(FOSTER, benchmark, compress_epochs=12, evaluate="student"), benchmark)
     with torch.no_grad():
-        direct = small.model.eval().student.outputs(x).scores
+        direct = small.model.eval().student.outputs(x).logits
         assert torch.equal(small.model(x)[:, small.model.order], direct)
 
 
@@ -367,7 +367,7 @@ def test_mrdc_stores_jpeg_of_the_chosen_quality_for_any_host():
 # ---------------------------------------------------------------------- codecs and refusals
 
 
-@pytest.mark.parametrize("codec", ["jpeg:quality=40", "two-resolution", "quantised:bits=2"])
+@pytest.mark.parametrize("codec", ["jpeg:quality=40", "two-resolution", "quantized:bits=2"])
 def test_any_codec_serves_any_method(codec):
     benchmark = load("photo-digits", n_experiences=5, fraction=0.05, image_size=32)
     torch.manual_seed(0)
@@ -380,7 +380,7 @@ def test_any_codec_serves_any_method(codec):
         evaluator=None,
         mem_bytes=20_000,
         codec=codec,
-        boxes="centre",
+        boxes="center",
         balance_epochs=1,
     )
     train(strategy, benchmark, 2)
@@ -412,7 +412,7 @@ def test_several_groups_of_parameters_are_refused():
         ("podnet", {"proxies": 0}, "proxies is 0"),
         ("der-expandable", {"rectify": "prune"}, "align, finetune, none"),
         ("foster", {"beta": 1.0}, "beta is 1.0"),
-        ("foster", {"evaluate": "both"}, "teacher or student"),
+        ("foster", {"evaluate": "both"}, "known: student, teacher"),
         ("aanets", {"mixture_lr": -1.0}, "mixture_lr is -1.0"),
         ("mnemonics", {"pixel_lr": 0.0}, "pixel_lr is 0.0"),
         ("mrdc", {"host": "podnet"}, "unknown host 'podnet'"),

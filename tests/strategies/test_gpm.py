@@ -7,18 +7,18 @@ import torch
 from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 
-from cl_strategies.benchmarks.permuted import permuted_digits
-from cl_strategies.benchmarks.split import split_digits
-from cl_strategies.errors import UserError
-from cl_strategies.experiment.seeding import seed_everything
+from cl_strategies.benchmarks.streams.permuted import permuted_digits
+from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.experiment.setup.seeding import seed_everything
+from cl_strategies.models.backbones.lenet import wide_lenet
+from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.models.heads import MultiHeadModel
-from cl_strategies.models.lenet import wide_lenet
-from cl_strategies.models.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.projection.plugin import GPMPlugin
 from cl_strategies.registry import registry
 from cl_strategies.strategies.gpm import GPM
 from cl_strategies.strategies.naive import Naive
+from cl_strategies.validation.errors import UserError
 
 OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.005, weight_decay=1e-4),
@@ -63,7 +63,7 @@ class Watch(SupervisedPlugin):
 
     def _layers(self, strategy):
         modules = dict(strategy.model.named_modules())
-        bases = strategy.memory.bases.items()
+        bases = strategy.plugin.bases.items()
         return [(modules[name].weight, basis.double()) for name, basis in bases]
 
     def _share(self, tensor, basis):
@@ -96,16 +96,16 @@ def test_bases_are_orthonormal_and_grow(split):
     sizes = []
     for experience in split.train_stream:
         strategy.train(experience)
-        for basis in strategy.memory.bases.values():
+        for basis in strategy.plugin.bases.values():
             identity = torch.eye(basis.shape[1])
             torch.testing.assert_close(basis.T @ basis, identity, rtol=0, atol=1e-5)
-        sizes.append([basis.shape[1] for basis in strategy.memory.bases.values()])
+        sizes.append([basis.shape[1] for basis in strategy.plugin.bases.values()])
     for earlier, later in itertools.pairwise(sizes):
         assert all(a <= b for a, b in zip(earlier, later, strict=True))
     assert sizes[2] != sizes[0]
 
 
-def test_later_tasks_change_neither_biases_nor_normalisations_nor_old_heads(split):
+def test_later_tasks_change_neither_biases_nor_normalizations_nor_old_heads(split):
     strategy = learner(GPM, convolutional())
     strategy.train(split.train_stream[0])
     first = {name: value.clone() for name, value in strategy.model.state_dict().items()}
@@ -147,12 +147,12 @@ def test_one_head_on_a_domain_incremental_stream_is_projected_as_well():
     watch = Watch()
     strategy = learner(GPM, model, plugins=[watch], threshold=0.9)
     strategy.train(benchmark.train_stream)
-    assert set(strategy.memory.bases) == {"backbone.1", "head"}
+    assert set(strategy.plugin.bases) == {"backbone.1", "head"}
     assert max(watch.gradients) < 1e-5
 
 
 def test_the_threshold_rises_with_every_task_up_to_one(split, monkeypatch):
-    from cl_strategies.plugins.projection.inputs import Representation
+    from cl_strategies.plugins.projection.layer_inputs import Representation
 
     asked = []
     extend = Representation.extend
@@ -166,7 +166,7 @@ def test_the_threshold_rises_with_every_task_up_to_one(split, monkeypatch):
 
 
 def test_layers_may_have_thresholds_and_increments_of_their_own(split, monkeypatch):
-    from cl_strategies.plugins.projection.inputs import Representation
+    from cl_strategies.plugins.projection.layer_inputs import Representation
 
     asked = []
     extend = Representation.extend
@@ -180,7 +180,7 @@ def test_layers_may_have_thresholds_and_increments_of_their_own(split, monkeypat
     assert asked == pytest.approx([0.95, 0.99, 0.95, 0.992])
     other = learner(GPM, network(), threshold=[0.99, 0.95], increment=0.0)
     other.train(split.train_stream[:1])
-    sizes = [basis.shape[1] for basis in other.memory.bases.values()]
+    sizes = [basis.shape[1] for basis in other.plugin.bases.values()]
     assert [s > 0 for s in sizes] == [True, True]
     assert asked[4:] == pytest.approx([0.99, 0.95])
 
@@ -191,9 +191,9 @@ def test_layers_may_have_thresholds_and_increments_of_their_own(split, monkeypat
         ({"threshold": [0.95, 0.99, 0.99]}, r"3 numbers, .* 2 layers .*backbone\.1, backbone\.3"),
         ({"increment": (0.1, 0.1, 0.1)}, "increment has 3 numbers"),
         ({"threshold": []}, "threshold is empty"),
-        ({"threshold": [0.95, 1.5]}, "threshold is 1.5"),
-        ({"threshold": [0.95, 0.0]}, "threshold is 0.0"),
-        ({"threshold": [0.95, "high"]}, "threshold is 'high'"),
+        ({"threshold": [0.95, 1.5]}, r"threshold is \[0.95, 1.5\]"),
+        ({"threshold": [0.95, 0.0]}, r"threshold is \[0.95, 0.0\]"),
+        ({"threshold": [0.95, "high"]}, r"threshold is \[0.95, 'high'\]"),
         ({"threshold": "0.95"}, "threshold is '0.95'"),
     ],
 )
@@ -203,7 +203,7 @@ def test_thresholds_that_do_not_fit_are_refused_when_the_strategy_is_made(option
 
 
 def test_a_plugin_with_thresholds_for_another_model_is_refused_before_training(split):
-    strategy = learner(Naive, network(), plugins=[GPMPlugin([0.9, 0.9, 0.9])])
+    strategy = learner(Naive, network(), plugins=[GPMPlugin(threshold=[0.9, 0.9, 0.9])])
     before = {name: value.clone() for name, value in strategy.model.state_dict().items()}
     with pytest.raises(UserError, match="3 numbers"):
         strategy.train(split.train_stream[0])

@@ -1,4 +1,4 @@
-"""HALRP in an Avalanche script: effect, phases, optimizer, resuming, refusals."""
+"""HALRP in an Avalanche script: effect, stages, optimizer, resuming, refusals."""
 
 import io
 
@@ -9,18 +9,18 @@ from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 from torch.nn import functional as F
 
-from cl_strategies.benchmarks.permuted import permuted_digits
-from cl_strategies.benchmarks.split import split_digits
-from cl_strategies.errors import UserError
-from cl_strategies.experiment.seeding import seed_everything
-from cl_strategies.experiment.state import capture_state, restore_state, state_bytes
-from cl_strategies.models.lenet import wide_lenet
-from cl_strategies.models.mlp import mlp
+from cl_strategies.benchmarks.streams.permuted import permuted_digits
+from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.experiment.setup.seeding import seed_everything
+from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
+from cl_strategies.models.backbones.lenet import wide_lenet
+from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.strategies.halrp import HALRP
 from cl_strategies.strategies.naive import Naive
 from cl_strategies.strategies.single_task import SingleTask
+from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_pruning_of_old_tasks_changes_their_answers(split):
     assert not torch.equal(after[0], before[0])
 
 
-# ---------------------------------------------------------------------- phases
+# ---------------------------------------------------------------------- stages
 
 
 def test_optimizer_holds_what_each_phase_trains_with_fresh_moments_and_rate(split):

@@ -11,36 +11,37 @@ from avalanche.training import plugins as avalanche_plugins
 from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin, SupervisedPlugin
 from torch import nn
 
-from cl_strategies.benchmarks.split import split_digits
-from cl_strategies.errors import UserError
-from cl_strategies.models.mlp import mlp
+from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins import (
     ALASSOPlugin,
     CompressedReplayPlugin,
+    EWCPlugin,
     GPMPlugin,
     L2Plugin,
+    MASPlugin,
     PFRPlugin,
     SCPPlugin,
     SIPlugin,
 )
-from cl_strategies.plugins.regularization.estimated import EWCPlugin, MASPlugin
 from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, SingleTask
+from cl_strategies.validation.errors import UserError
 
 TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
 
 GUARDS: dict[str, Callable[[], Any]] = {
-    "EWCPlugin": lambda: EWCPlugin(1.0),
-    "MASPlugin": lambda: MASPlugin(1.0),
+    "EWCPlugin": lambda: EWCPlugin(strength=1.0),
+    "MASPlugin": lambda: MASPlugin(strength=1.0),
     "SCPPlugin": SCPPlugin,
     "SIPlugin": SIPlugin,
     "ALASSOPlugin": ALASSOPlugin,
     "L2Plugin": L2Plugin,
     "PFRPlugin": PFRPlugin,
     "GPMPlugin": GPMPlugin,
-    "CompressedReplayPlugin": lambda: CompressedReplayPlugin(5_000),
+    "CompressedReplayPlugin": lambda: CompressedReplayPlugin(mem_bytes=5_000),
     "LwFPlugin": avalanche_plugins.LwFPlugin,
     "ReplayPlugin": lambda: avalanche_plugins.ReplayPlugin(20),
-    "avalanche EWCPlugin": lambda: avalanche_plugins.EWCPlugin(1.0),
+    "avalanche EWCPlugin": lambda: avalanche_plugins.EWCPlugin(ewc_lambda=1.0),
     "avalanche MASPlugin": avalanche_plugins.MASPlugin,
     "AGEMPlugin": lambda: avalanche_plugins.AGEMPlugin(10, 10),
     "RWalkPlugin": avalanche_plugins.RWalkPlugin,

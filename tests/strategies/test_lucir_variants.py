@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from cl_strategies.benchmarks import load
-from cl_strategies.experiment.suite import Suite
-from cl_strategies.models.small_resnet import small_resnet
+from cl_strategies.experiment.config.suite import Suite
+from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.registry import registry
 
 BYTES = 20 * 87  # 20 raw digits with header and label

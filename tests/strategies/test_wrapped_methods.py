@@ -11,8 +11,8 @@ from avalanche.core import SupervisedPlugin
 from avalanche.training.supervised.joint_training import AlreadyTrainedError
 from torch import nn
 
-from cl_strategies.models.classes import ABSENT
 from cl_strategies.models.heads import SingleHeadModel
+from cl_strategies.plugins.classes.class_order import ABSENT
 from cl_strategies.registry import registry
 
 
@@ -100,12 +100,12 @@ def accuracy(strategy: Any, experience: Any) -> float:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("rwalk", {"ewc_lambda": 1.0, "delta_t": 2}),
+        ("rwalk", {"strength": 1.0, "delta_t": 2}),
         ("lwf", {"alpha": 1.0}),
     ],
 )
 @pytest.mark.parametrize("scenario", ["class", "task"])
-def test_a_regulariser_adds_to_the_loss_from_the_second_experience_on(name, options, scenario):
+def test_a_regularizer_adds_to_the_loss_from_the_second_experience_on(name, options, scenario):
     benchmark = stream(scenario)
     recorder = Recorder()
     train(build(name, mlp(benchmark.info), recorder, **options), benchmark)
@@ -116,7 +116,7 @@ def test_a_regulariser_adds_to_the_loss_from_the_second_experience_on(name, opti
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("ewc", {"ewc_lambda": 1e3}), ("mas", {"lambda_reg": 3.0}), ("rwalk", {"ewc_lambda": 5.0})],
+    [("ewc", {"strength": 1e3}), ("mas", {"strength": 3.0}), ("rwalk", {"strength": 5.0})],
 )
 def test_a_penalty_keeps_the_parameters_nearer_to_the_last_task(name, options):
     benchmark = stream("domain", n_experiences=5, fraction=0.5)
@@ -135,7 +135,7 @@ def test_a_penalty_keeps_the_parameters_nearer_to_the_last_task(name, options):
 def test_mas_estimates_importances_without_touching_batch_statistics():
     benchmark = stream()
     strategy = build("mas", BatchNormNet())
-    plugin = strategy.regularizer
+    plugin = strategy.plugin
     train(strategy, benchmark, 1)
     strategy.experience = benchmark.train_stream[0]
     before = copy.deepcopy(strategy.model.state_dict())

@@ -4,12 +4,13 @@ import pytest
 import torch
 from avalanche.training.plugins import EvaluationPlugin
 
-from cl_strategies.benchmarks.split import split_digits
-from cl_strategies.errors import UserError
-from cl_strategies.experiment.seeding import seed_everything
-from cl_strategies.models.mlp import mlp
+from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.experiment.setup.seeding import seed_everything
+from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
+from cl_strategies.plugins.subnetworks.model import SubnetworkModel
 from cl_strategies.strategies.wsn import WSN
+from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +95,17 @@ def test_scores_belong_to_the_method_and_masks_to_the_model(split):
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         learner(**options)
+
+
+def test_a_network_that_was_divided_before_brings_its_own_options():
+    def build(**options):
+        model = SubnetworkModel(
+            mlp(input_shape=(1, 8, 8), n_classes=10, scenario="task", hidden=(24,)), capacity=0.2
+        )
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        return model, WSN(model=model, optimizer=optimizer, train_mb_size=32, **options)
+
+    model, strategy = build()
+    assert strategy.model is model and strategy.model.selection.capacity == 0.2
+    with pytest.raises(UserError, match="its own capacity: leave these options out"):
+        build(capacity=0.5)

@@ -1,0 +1,92 @@
+from .core.builder import build_benchmark as build_benchmark
+from .core.contract import StreamInfo as StreamInfo
+from .core.contract import contract_violations as contract_violations
+from .datasets.published import DatasetStatus as DatasetStatus
+from .datasets.registry import (
+    check_dataset as check_dataset,
+)
+from .datasets.registry import (
+    check_datasets as check_datasets,
+)
+from .datasets.registry import (
+    download as download,
+)
+from .loading import load as load
+from .streams.cifar100_tasks import (
+    cifar100_split as cifar100_split,
+)
+from .streams.cifar100_tasks import (
+    cifar100_superclass as cifar100_superclass,
+)
+from .streams.classic import (
+    permuted_mnist as permuted_mnist,
+)
+from .streams.classic import (
+    split_cifar10 as split_cifar10,
+)
+from .streams.classic import (
+    split_cifar10_100 as split_cifar10_100,
+)
+from .streams.classic import (
+    split_cifar100 as split_cifar100,
+)
+from .streams.classic import (
+    split_mnist as split_mnist,
+)
+from .streams.classic import (
+    split_tiny_imagenet as split_tiny_imagenet,
+)
+from .streams.digit_domains import digit_domains as digit_domains
+from .streams.domains import imageclef as imageclef
+from .streams.domains import office_31 as office_31
+from .streams.five_datasets import (
+    five_datasets as five_datasets,
+)
+from .streams.five_datasets import (
+    five_datasets_offline as five_datasets_offline,
+)
+from .streams.omniglot import omniglot_rotation as omniglot_rotation
+from .streams.overlap import (
+    overlapping_cifar100 as overlapping_cifar100,
+)
+from .streams.overlap import (
+    overlapping_digits as overlapping_digits,
+)
+from .streams.overlap import (
+    overlapping_fashion_mnist as overlapping_fashion_mnist,
+)
+from .streams.p_mnist import p_mnist as p_mnist
+from .streams.permuted import (
+    permuted_digits as permuted_digits,
+)
+from .streams.permuted import (
+    permuted_fashion_mnist as permuted_fashion_mnist,
+)
+from .streams.photo_datasets import (
+    food_101 as food_101,
+)
+from .streams.photo_datasets import (
+    imagenet_100 as imagenet_100,
+)
+from .streams.photo_datasets import (
+    imagenet_1000 as imagenet_1000,
+)
+from .streams.photo_digits import (
+    photo_digits as photo_digits,
+)
+from .streams.photo_digits import (
+    photo_fashion_mnist as photo_fashion_mnist,
+)
+from .streams.rotated import rotated_digits as rotated_digits
+from .streams.split import split_digits as split_digits
+from .streams.split import split_fashion_mnist as split_fashion_mnist
+from .streams.svhn import split_svhn as split_svhn
+from .streams.task_streams import (
+    task_digits as task_digits,
+)
+from .streams.task_streams import (
+    task_fashion_mnist as task_fashion_mnist,
+)
+from .streams.task_streams import (
+    task_tiny_imagenet as task_tiny_imagenet,
+)

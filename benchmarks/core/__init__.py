@@ -1,0 +1,1 @@
+"""What every stream is made with: samples, options, orders, the builder and the contract."""

@@ -1,0 +1,1 @@
+"""The benchmark streams, one family per file."""

@@ -1,0 +1,96 @@
+"""Commands that tell: list, show, datasets, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from cl_strategies.cli.console import answer
+from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_OK
+from cl_strategies.cli.parameter_table import text_table
+from cl_strategies.validation.errors import UserError
+
+
+def list_names(options: argparse.Namespace) -> int:
+    """List the registered names of one kind, or of all."""
+    from cl_strategies.registry import KINDS, registry
+
+    kinds = [options.kind] if options.kind else list(KINDS)
+    if options.json:
+        rows = [{"kind": kind, **e.describe()} for kind in kinds for e in registry(kind)]
+        answer(json.dumps(rows, indent=2))
+        return EXIT_OK
+    for kind in kinds:
+        width = max(len(entry.name) for entry in registry(kind))
+        answer(f"{kind}:")
+        for entry in registry(kind):
+            answer(f"  {entry.name:{width}}  {entry.summary}")
+    return EXIT_OK
+
+
+def show(options: argparse.Namespace) -> int:
+    """Say what one name or recipe is, and its options."""
+    from cl_strategies.cli.describe_suite import describe_suite, to_dict
+    from cl_strategies.experiment.config.suite import Suite, recipes
+    from cl_strategies.registry import KINDS, OLDER_KINDS, registry
+    from cl_strategies.validation.errors import unknown_name
+
+    if options.name in recipes():
+        suite = Suite.from_toml(options.name)
+        answer(json.dumps(to_dict(suite), indent=2) if options.json else describe_suite(suite))
+        return EXIT_OK
+    found = [(kind, entry) for kind in KINDS for entry in registry(kind)]
+    entries = {f"{kind}/{entry.name}": (kind, entry) for kind, entry in found}
+    for older, kind in OLDER_KINDS.items():
+        entries |= {f"{older}/{entry.name}": (kind, entry) for entry in registry(kind)}
+    entries |= {entry.name: (kind, entry) for kind, entry in reversed(found)}  # first kind wins
+    if options.name not in entries:
+        raise unknown_name("name", options.name, {**entries, **recipes()})
+    kind, entry = entries[options.name]
+    if options.json:
+        described = {"kind": kind, **entry.describe(), "options": entry.defaults()}
+        answer(json.dumps(described, indent=2))
+        return EXIT_OK
+    answer(f"{entry.name} ({kind})\n  {entry.summary}")
+    for title, text in (
+        ("paper", entry.paper),
+        ("scenarios", ", ".join(entry.scenarios)),
+        ("needs", ", ".join(entry.needs)),
+        ("code", entry.factory),
+    ):
+        if text:
+            answer(f"  {title}: {text}")
+    table = "quantization" if kind == "quantizers" else registry(kind).singular
+    parameters = entry.parameters().values()
+    answer(f"  options:\n{text_table(parameters, table)}" if parameters else "  no options")
+    return EXIT_OK
+
+
+def datasets(options: argparse.Namespace) -> int:
+    """Say which data sets are here, and get them."""
+    from dataclasses import asdict
+
+    from cl_strategies.benchmarks import check_dataset, check_datasets, download
+
+    if options.action == "fetch":
+        if not options.name:
+            raise UserError("name the data set to fetch; `cl-strategies datasets check` lists them")
+        answer(str(download(options.name, options.data_root)))
+        return EXIT_OK
+    root = options.data_root
+    statuses = [check_dataset(options.name, root)] if options.name else check_datasets(root)
+    if options.json:
+        answer(json.dumps([asdict(status) for status in statuses], indent=2))
+    else:
+        answer("\n".join(status.message() for status in statuses))
+    missing = options.name and not all(status.present for status in statuses)
+    return EXIT_BAD_INPUT if missing else EXIT_OK
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what is installed, what is broken and how to fix it."""
+    from cl_strategies.cli.doctor import diagnose
+
+    text, healthy = diagnose()
+    answer(text)
+    return EXIT_OK if healthy else EXIT_BAD_INPUT

@@ -1,0 +1,111 @@
+"""The arguments of each command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from cl_strategies._version import __version__
+from cl_strategies.cli import computation, information
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; ``options.command`` is what to call."""
+    parser = argparse.ArgumentParser(
+        prog="cl-strategies",
+        description="Compare continual-learning strategies on Avalanche's benchmark streams.",
+        epilog="first steps:\n  cl-strategies compare quickstart\n  cl-strategies show alasso",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cl-strategies {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Any], int], help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(command=run)
+        return sub
+
+    sub = command("list", information.list_names, "list strategies, benchmarks, models, codecs...")
+    sub.add_argument("kind", nargs="?", help="such as strategies or codecs; all if not given")
+    sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
+
+    sub = command("show", information.show, "show what one name or recipe is, and its options")
+    sub.add_argument("name", metavar="NAME", help="or KIND/NAME where two kinds share a name")
+    sub.add_argument("--json", action="store_true", help="print a JSON object")
+
+    sub = command("run", computation.run, "do one run and print its numbers")
+    sub.add_argument("config", nargs="?", help="TOML file; or give --benchmark and --strategy")
+    sub.add_argument("--benchmark", metavar="NAME", help="benchmark of the run")
+    sub.add_argument("--strategy", metavar="NAME", help="strategy of the run")
+    _add_rerun(sub, "do it again if it is done; the old result is there until the new one is")
+    _add_common(sub, out="runs go to DIR/runs (default: comparison)")
+
+    sub = command(
+        "compare",
+        computation.compare_suite,
+        "run strategies x benchmarks x seeds x orders, and report",
+    )
+    sub.add_argument("suite", nargs="?", help="TOML file, or the name of a recipe: quickstart")
+    sub.add_argument(
+        "--benchmark", metavar="A,B", help="benchmarks (of the suite, if one is given)"
+    )
+    sub.add_argument("--strategies", metavar="A,B", help="strategies (likewise)")
+    sub.add_argument("--seeds", metavar="0-2", help="seeds: 0,1,5 or 0-4")
+    sub.add_argument("--orders", metavar="0-4", help="task orders: seeds 0-4, or names A-E")
+    sub.add_argument(
+        "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
+    )
+    _add_rerun(sub, "do finished runs again; old results are there until the new ones are")
+    _add_executor(sub)
+    _add_common(sub, out="folder of the comparison (default: comparison/SUITE)")
+
+    sub = command(
+        "tune", computation.tune_suite, "choose the suite's hyper-parameters with its [tuning] grid"
+    )
+    sub.add_argument("suite", help="TOML file, or the name of a recipe")
+    sub.add_argument("--benchmark", metavar="A,B", help="of the suite's benchmarks only these")
+    sub.add_argument("--strategies", metavar="A,B", help="of the suite's strategies only these")
+    _add_executor(sub)
+    sub.add_argument("--out", metavar="DIR", help="folder (default: tuning/SUITE)")
+
+    sub = command("report", computation.report, "write the report of a folder of runs again")
+    sub.add_argument("folder", help="what --out was")
+    sub.add_argument("--out", metavar="DIR", help="where the report goes (default: the folder)")
+
+    sub = command("datasets", information.datasets, "say which data sets are here, and get them")
+    sub.add_argument("action", choices=["check", "fetch"], help="check all, or fetch one")
+    sub.add_argument("name", nargs="?", help="the data set to fetch, or to check alone")
+    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
+    sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
+
+    command("doctor", information.doctor, "say what is installed, what is broken and how to fix it")
+    return parser
+
+
+def _add_common(sub: argparse.ArgumentParser, out: str) -> None:
+    sub.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="set any key, such as train.epochs=3 or strategy.strength=0.5; may be repeated",
+    )
+    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
+    sub.add_argument("--out", metavar="DIR", help=out)
+
+
+def _add_rerun(sub: argparse.ArgumentParser, help: str) -> None:
+    sub.add_argument("--rerun", action="store_true", help=help)
+
+
+def _add_executor(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--executor", metavar="NAME", default="process", help="process, serial or ray")
+    sub.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: cores)")
+    sub.add_argument(
+        "--address", metavar="HOST:PORT", help="Ray cluster (default: Ray on this machine)"
+    )
+    sub.add_argument(
+        "--gpus-per-run", type=float, metavar="X", help="with ray on GPUs: 1, or a share like 0.25"
+    )

@@ -1,0 +1,74 @@
+"""The table ``[quantization]``: what makes the model of any strategy a low-bit one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from typing_extensions import Doc
+
+from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
+from cl_strategies.registry import registry
+from cl_strategies.validation.errors import unknown_name
+from cl_strategies.validation.hyperparameters import documented
+
+if TYPE_CHECKING:
+    from cl_strategies.plugins.quantization.plugin import QuantizationPlugin
+
+#: Settings that a strategy which quantizes by itself has as options of its own.
+OWN_BITS = ("weight_bits", "activation_bits")
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class QuantizationConfig(LayerBits, LearnedStepOptions):
+    """Which quantizer, with the settings of
+    :class:`~cl_strategies.plugins.quantization.plugin.QuantizationPlugin`.
+
+    :param options: options of that quantizer; in the table they stand beside the settings.
+    :raises UserError: for a setting out of range.
+    """
+
+    table: ClassVar[str] = "quantization"
+
+    quantizer: Annotated[
+        str, Doc("Name of a quantizer, as ``cl-strategies list quantizers`` prints them.")
+    ] = "lsq"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> QuantizationConfig:
+        """Check a table and fill in the defaults of its quantizer.
+
+        :raises UserError: for an unknown quantizer or key, or a value that does not fit.
+        """
+        defaults = {f.name: f.default for f in fields(cls) if f.name != "options"}
+        settings = {key: value for key, value in table.items() if key in defaults}
+        entry = registry("quantizers")[settings.get("quantizer", defaults["quantizer"])]
+        known = entry.defaults()
+        given = {key: value for key, value in table.items() if key not in defaults}
+        for key in given:
+            if key not in known:
+                raise unknown_name("key of [quantization]", key, [*defaults, *known])
+        return cls(**settings, options=entry.resolve_options(given))
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain data; :meth:`from_table` gives an equal config back."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
+        return {**settings, "skip": list(self.skip), **self.options}
+
+    def plugin(self) -> QuantizationPlugin:
+        """A plugin that quantizes as the table says."""
+        from cl_strategies.plugins.quantization.plugin import QuantizationPlugin
+        from cl_strategies.plugins.quantization.quantizers.scheme import scheme
+
+        settings = {key: value for key, value in vars(self).items() if key != "options"}
+        return QuantizationPlugin(
+            **{**settings, "quantizer": scheme(self.quantizer, **self.options)}
+        )
+
+
+def quantizes_itself(strategy: str) -> bool:
+    """Whether a strategy has bit-widths of its own, so that it needs no ``[quantization]``."""
+    return set(OWN_BITS) <= set(registry("strategies")[strategy].defaults())

@@ -1,0 +1,368 @@
+"""What one run is: benchmark, model, training, strategy and seed, as frozen dataclasses.
+
+TOML tables and dataclasses correspond one to one. Keys are checked, and a key or a value
+that does not fit is a :class:`~cl_strategies.validation.errors.UserError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Unit
+from typing_extensions import Doc
+
+from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
+from cl_strategies.plugins.classes.options import UnseenClasses
+from cl_strategies.registry import Entry, registry
+from cl_strategies.validation.errors import UserError, unknown_name
+from cl_strategies.validation.hyperparameters import check_fields, documented, resolve_aliases
+from cl_strategies.validation.plain_data import check_plain, check_table, shown
+
+#: A change of this number makes runs of earlier versions be repeated.
+CONFIG_VERSION = 1
+#: Where things lie, not what is computed: no part of a run's identity.
+_NOT_IDENTITY = (("benchmark", "data_root"),)
+
+_SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A registry name and the options given with it."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, **self.options}
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How every experience is trained."""
+
+    epochs: Annotated[int, Ge(1), Doc("Passes over each experience.")] = 1
+    batch_size: Annotated[int, Ge(1), Doc("Samples of the current experience per step.")] = 64
+    eval_batch_size: Annotated[
+        int, Ge(1), Doc("Samples per evaluation step. It changes no number.")
+    ] = 512
+    optimizer: Annotated[
+        Literal["adam", "adamw", "sgd"], Doc("Its state is kept between experiences.")
+    ] = "adam"
+    lr: Annotated[float, Gt(0), Doc("Learning rate.")] = 1e-3
+    momentum: Annotated[float, Ge(0), Doc('Momentum, of ``"sgd"`` only.')] = 0.0
+    weight_decay: Annotated[float, Ge(0), Doc("Weight decay, of any optimizer.")] = 0.0
+    schedule: Annotated[
+        Literal["constant", "cosine", "step"],
+        Doc(
+            'How the learning rate falls within an experience, ``"cosine"`` to 0; it starts again '
+            "with each experience."
+        ),
+    ] = "constant"
+    milestones: Annotated[
+        Sequence[int],
+        Ge(0),
+        Doc('Of ``"step"``: epochs, counted from 0, before which the rate is multiplied.'),
+    ] = ()
+    gamma: Annotated[
+        float, Gt(0), Le(1), Doc('Of ``"step"``: the factor of the rate at each milestone.')
+    ] = 0.1
+    unseen_classes: UnseenClasses = "mask"
+
+    def __post_init__(self) -> None:
+        check_fields(self, "train")
+        if self.momentum and self.optimizer != "sgd":
+            raise UserError(f"train.momentum is an option of sgd, not of {self.optimizer}")
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if list(self.milestones) != sorted({0, *self.milestones} - {0}):
+            raise UserError(
+                f"train.milestones is {list(self.milestones)}: give growing numbers of epochs"
+            )
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise UserError(
+                f"train.milestones is {list(self.milestones)} with schedule {self.schedule!r}: "
+                'milestones belong to schedule = "step", which needs at least one'
+            )
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain data; without what came later and is not set, as the hash always was."""
+        table = {**asdict(self), "milestones": list(self.milestones)}
+        unset = _SCHEDULE_KEYS if self.schedule == "constant" else ()
+        if self.unseen_classes == "mask":
+            unset = (*unset, "unseen_classes")
+        return {key: value for key, value in table.items() if key not in unset}
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Seed and machine."""
+
+    seed: Annotated[
+        int,
+        Ge(0),
+        Doc(
+            "Initialization and data order are drawn from it, each on its own. The order of tasks "
+            "is ``benchmark.order``."
+        ),
+    ] = 0
+    device: Annotated[
+        str, Doc('``"auto"`` (CUDA where present), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.')
+    ] = "auto"
+    # More threads than a system can start make torch crash.
+    threads: Annotated[
+        int,
+        Ge(1),
+        Le(1024),
+        Doc(
+            "CPU threads of the run. Sums depend on it in their last bits, so it is part of the "
+            "run's identity and does not follow the machine."
+        ),
+    ] = 1
+    portable: Annotated[
+        bool,
+        Doc(
+            "Compute the same numbers, bit for bit, on every x86-64 processor; slower, and on the "
+            "CPU only."
+        ),
+    ] = False
+    evaluate_every: Annotated[
+        int,
+        Ge(1),
+        Doc(
+            "Evaluate all experiences seen so far after every so many, and after the last; after "
+            "the others only the new one."
+        ),
+        Unit("experiences"),
+    ] = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self, "run")
+        if self.portable:
+            if self.device not in {"auto", "cpu"}:
+                raise UserError(
+                    f"run.device is {self.device!r} with run.portable, which computes on the CPU: "
+                    'give device = "cpu", or leave portable out'
+                )
+            object.__setattr__(self, "device", "cpu")
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain data; without what came later and is not set, as the hash always was."""
+        table = asdict(self)
+        for name, default in (("portable", False), ("evaluate_every", 1)):
+            if table[name] == default:
+                del table[name]
+        return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """One run, completely described.
+
+    :param quantization: ``None``: the model stays at full precision, unless the strategy itself
+        quantizes it.
+    """
+
+    benchmark: Named
+    strategy: Named
+    model: Named = Named("mlp")
+    train: TrainConfig = field(default_factory=TrainConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    quantization: QuantizationConfig | None = None
+
+    @classmethod
+    def from_dict(cls, tables: Mapping[str, Any]) -> ExperimentConfig:
+        """Check ``tables`` and fill in every default, so that equal runs are equal configs.
+
+        :raises UserError: for an unknown table, name, key or value.
+        """
+        check_table("the configuration", tables)
+        check_plain("", tables)
+        for table, content in tables.items():
+            if table not in _TABLES:
+                raise unknown_name("table", table, _TABLES)
+            check_table(table, content)
+        for table in ("benchmark", "strategy"):
+            if "name" not in tables.get(table, {}):
+                raise UserError(f"the configuration needs a table [{table}] with a name")
+        return cls(
+            benchmark=_named("benchmarks", "benchmark", tables["benchmark"]),
+            strategy=_named("strategies", "strategy", tables["strategy"]),
+            model=_named("models", "model", {"name": "mlp", **tables.get("model", {})}),
+            train=_dataclass(TrainConfig, "train", tables.get("train", {})),
+            run=_dataclass(RunConfig, "run", tables.get("run", {})),
+            quantization=_quantization(tables),
+        )
+
+    @classmethod
+    def from_toml(
+        cls, path: str | Path, overrides: Mapping[str, Any] | None = None
+    ) -> ExperimentConfig:
+        """Read a file; ``overrides`` (``{"train.epochs": 3}``) beat it.
+
+        :raises UserError: for an unknown table, name, key or value, or a path that leads out of
+            the data folders (:mod:`cl_strategies.experiment.config.data_root`).
+        """
+        overrides = overrides or {}
+        config = cls.from_dict(override(read_toml(path), overrides))
+        if "benchmark.data_root" not in overrides:
+            check_root(config.benchmark.options.get("data_root"), path)
+        return config
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Tables of plain data; :meth:`from_dict` gives an equal config back."""
+        tables = {
+            "benchmark": self.benchmark.to_dict(),
+            "model": self.model.to_dict(),
+            "train": self.train.to_table(),
+            "strategy": self.strategy.to_dict(),
+            "run": self.run.to_table(),
+        }
+        if self.quantization is not None:  # absent, it leaves the hash as it always was
+            tables["quantization"] = self.quantization.to_table()
+        return tables
+
+    def with_seed(self, seed: int) -> ExperimentConfig:
+        return replace(self, run=replace(self.run, seed=seed))
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that name this run among all others."""
+        return hash_of(self.to_dict())
+
+    @property
+    def slug(self) -> str:
+        """Name of the run directory: readable words, then the hash."""
+        return f"{self.strategy.name}-{self.benchmark.name}-s{self.run.seed}-{self.hash}"
+
+
+def hash_of(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """The hash of a configuration as plain data, which need not be one of this version."""
+    identity = {
+        name: {
+            key: value
+            for key, value in _oldest_names(name, table).items()
+            if (name, key) not in _NOT_IDENTITY
+        }
+        for name, table in tables.items()
+    }
+    text = json.dumps([CONFIG_VERSION, identity], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def present_names(table: str, name: Any, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``content`` with the present name of each option, so that it can be put over another table.
+
+    :param table: the table of the configuration that ``content`` belongs to.
+    :param name: the registered name in it.
+    :raises UserError: if an option is given under two names.
+    """
+    entry = _entry(table, name)
+    return content if entry is None else resolve_aliases(entry.load(), content)
+
+
+def _oldest_names(table: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of a table under the names that the hash has always had for them."""
+    entry = _entry(table, content.get("name"))
+    return content if entry is None else entry.hashed_options(content)
+
+
+def _entry(table: str, name: Any) -> Entry | None:
+    kind = _KINDS_OF_TABLES.get(table)
+    return registry(kind)[name] if kind is not None and name in registry(kind) else None
+
+
+_KINDS_OF_TABLES = {"benchmark": "benchmarks", "strategy": "strategies", "model": "models"}
+_TABLES = tuple(f.name for f in fields(ExperimentConfig))
+
+
+def _named(kind: str, table: str, content: Mapping[str, Any]) -> Named:
+    name = content["name"]
+    if not isinstance(name, str):
+        raise UserError(f"{table}.name must be a string, not {shown(name)}")
+    given = {key: value for key, value in content.items() if key != "name"}
+    return Named(name, registry(kind)[name].resolve_options(given))
+
+
+def _quantization(tables: Mapping[str, Any]) -> QuantizationConfig | None:
+    if "quantization" not in tables:
+        return None
+    strategy = tables["strategy"]["name"]
+    if quantizes_itself(strategy):
+        raise UserError(
+            f"{strategy} quantizes its model itself: set strategy.weight_bits and "
+            "strategy.activation_bits, and leave the table [quantization] out"
+        )
+    return QuantizationConfig.from_table(tables["quantization"])
+
+
+def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
+    known = [f.name for f in fields(kind)]
+    for key in content:
+        if key not in known:
+            raise unknown_name(f"key of [{table}]", key, known)
+    return kind(**content)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """:raises UserError: if the file is missing, is not TOML, or holds more than plain values."""
+    if not isinstance(path, (str, os.PathLike)):  # open would read the file of a number
+        raise UserError(f"cannot read {shown(path)}: give the path of a TOML file")
+    try:
+        with open(path, "rb") as file:
+            tables = tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
+        raise UserError(f"{path} is not valid TOML: {error}") from error
+    try:
+        check_plain("", tables)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return tables
+
+
+def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
+    check_table("the configuration", tables)
+    check_table("what to set", values)
+    check_plain("", values)
+    result = {
+        key: dict(table) if isinstance(table, Mapping) else table for key, table in tables.items()
+    }
+    for key, value in values.items():
+        table, dot, option = key.partition(".")
+        if not dot or table not in _TABLES:
+            raise UserError(
+                f"cannot set {key!r}: write table.key=value with a table among "
+                f"{', '.join(_TABLES)}, for example train.epochs=3"
+            )
+        check_table(table, result.setdefault(table, {}))
+        name = result[table].get("name")
+        result[table] = {
+            **present_names(table, name, result[table]),
+            **present_names(table, name, {option: value}),
+        }
+    return result
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are strings."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"cannot read {shown(text)}: write key=value, for example train.epochs=3")
+    try:
+        assigned = tomllib.loads(f"v = {value}")["v"]
+    except (ValueError, RecursionError):
+        assigned = value.strip()
+    check_plain(key.strip(), assigned)
+    return key.strip(), assigned

@@ -1,0 +1,33 @@
+"""A part of a suite: some of its benchmarks and strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from cl_strategies.experiment.config.suite import Suite
+from cl_strategies.validation.errors import unknown_name
+
+
+def part_of(suite: Suite, benchmarks: Sequence[str], strategies: Sequence[str]) -> Suite:
+    """The part of ``suite`` with these benchmarks and strategies; all of them if none is named.
+
+    :raises UserError: for a name that the suite does not have.
+    """
+    chosen = _chosen("benchmarks", suite.benchmarks, benchmarks)
+    names = {row["name"] for row in chosen}
+    return replace(
+        suite,
+        benchmarks=chosen,
+        strategies=_chosen("strategies", suite.strategies, strategies),
+        published=[table for table in suite.published if table.benchmark in names],
+    )
+
+
+def _chosen(kind: str, rows: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    known = {row[key] for row in rows for key in ("name", "label") if key in row}
+    for name in names:
+        if name not in known:
+            raise unknown_name(f"name among the suite's {kind}", name, known)
+    return [row for row in rows if not names or {row["name"], row.get("label")} & set(names)]

@@ -1,0 +1,204 @@
+"""The objects of one run, trained experience by experience."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.directory.row_log import RowLog
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine.evaluation import Evaluation
+from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
+from cl_strategies.experiment.identity.run_identity import (
+    continued,
+    identity_of_training,
+)
+from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
+from cl_strategies.experiment.setup.environment import describe_environment, joined, resolve_device
+from cl_strategies.experiment.setup.seeding import derive_seed, seed_everything
+from cl_strategies.experiment.state.capture import (
+    capture_with_bytes,
+    check_resumable,
+    restore_state,
+    state_bytes,
+)
+from cl_strategies.experiment.state.checkpoint import REMEDY, load_checkpoint, save_checkpoint
+from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
+from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
+from cl_strategies.validation.boundary import ours
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.failure import named
+
+logger = logging.getLogger(__name__)
+
+#: Called with (experiences done, experiences in all) at the start and after each experience.
+Progress = Callable[[int, int], None]
+
+
+class Training:
+    """The objects of one run and the rows recorded so far."""
+
+    def __init__(self, config: ExperimentConfig, directory: RunDirectory) -> None:
+        self.config = config
+        self.directory = directory
+        device = resolve_device(config.run.device)
+        self.benchmark = build_benchmark(config.benchmark)
+        self.info = self.benchmark.info
+        seed_everything(derive_seed(config.run.seed, "initialization"))
+        matrix = AccuracyMatrix()
+        self.strategy = build_strategy(
+            config,
+            self.info,
+            build_model(config, self.info),
+            device=device,
+            evaluator=_quiet_evaluator(matrix),
+        )
+        self.evaluation = Evaluation(
+            self.strategy,
+            matrix,
+            self.benchmark.test_stream,
+            every=config.run.evaluate_every,
+            seed=config.run.seed,
+        )
+        self.resumable = True
+        with self._told():
+            check_resumable(self.strategy)
+        self.log = RowLog(directory.metrics)
+        self.environments = [describe_environment(device)]
+        self.identity = identity_of_training(config, self.benchmark, self.strategy)
+        if not (os.path.exists(directory.checkpoint) and self._resume(device)):
+            self.log.clear()
+        directory.describe(self.environments)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What was measured, an entry for each experience trained."""
+        return self.log.rows
+
+    def _resume(self, device: str) -> bool:
+        """Whether there are rows that the checkpoint continues."""
+        path = self.directory.checkpoint
+        state = load_checkpoint(path, device=device)
+        if state.get("config_hash") != self.config.hash:
+            raise UserError(f"the checkpoint {path} belongs to another configuration: {REMEDY}")
+        before = state.get("identity")
+        if self.directory.again and before != self.identity.to_dict():
+            return False  # what was asked for is the run of now
+        try:
+            self.log.restore(state.get("rows"), len(self.benchmark.train_stream))
+        except FileNotFoundError:
+            logger.warning(
+                "%s starts again from its first experience: %s is not there, and its checkpoint "
+                "continues the rows in it",
+                self.config.slug,
+                self.log.path,
+            )
+            return False
+        except UserError:
+            raise
+        except ValueError as error:
+            raise _unfit(path, error) from error
+        same = before == self.identity.to_dict()
+        self.identity = continued(before, path, self.identity, logger.warning)
+        try:
+            seen = self.benchmark.train_stream[: self.rows[-1]["experience"] + 1]
+            restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
+            self.environments = joined(state["environments"], self.environments[0])
+            self.evaluation.resume(
+                self.rows,
+                refuted=state["copies_refuted"],
+                elsewhere=not same or state["environments"][-1:] != self.environments[-1:],
+            )
+        except Exception as error:  # it is whole, so someone has made it so; of any shape
+            raise _unfit(path, error) from error
+        return True
+
+    def proceed(self, progress: Progress) -> None:
+        """Train and evaluate what is left of the stream."""
+        total = len(self.benchmark.train_stream)
+        start = self.rows[-1]["experience"] + 1 if self.rows else 0
+        progress(start, total)
+        joint = getattr(self.strategy, "trains_jointly", False)
+        for position in [total - 1] if joint and not start else range(start, total):
+            data = self.benchmark.train_stream
+            self._experience(position, list(data) if joint else data[position])
+            progress(position + 1, total)
+        self.rows[-1] = self.evaluation.closing(self.rows[-1])
+        last = self.benchmark.train_stream[total - 1].dataset
+        with torch.random.fork_rng(devices=[]):
+            write_pictures(self.strategy, last, self.directory.path)
+
+    def _experience(self, position: int, data: Any) -> None:
+        # Seeded anew, an experience draws the same numbers whether or not the run was
+        # interrupted before it.
+        seed_everything(derive_seed(self.config.run.seed, "experience", position))
+        memory = PeakMemory(self.strategy.device)
+        memory.reset()
+        began = time.perf_counter()
+        self.strategy.train(data)
+        trained = time.perf_counter()
+        peak = memory.bytes()
+        evaluated = self.evaluation.after(position)
+        row = {
+            "experience": position,
+            **evaluated,
+            "train_seconds": trained - began,
+            "evaluation_seconds": time.perf_counter() - trained,
+            "parameter_bytes": parameter_bytes(self.strategy.model),
+            "peak_memory_bytes": peak,
+        }
+        if (exemplars := exemplar_numbers(self.strategy)) is not None:
+            row["exemplars"] = exemplars
+        state = None
+        if self.resumable:
+            with self._told():
+                state, row["method_state_bytes"] = capture_with_bytes(self.strategy)
+        if state is None:
+            row["method_state_bytes"] = state_bytes(self.strategy)
+        self.log.append(row)  # before the checkpoint that counts it
+        if state is not None:
+            self._save(state)
+
+    def _save(self, strategy_state: dict[str, Any]) -> None:
+        state = {
+            "config_hash": self.config.hash,
+            "identity": self.identity.to_dict(),
+            "rows": self.log.mark(),
+            "environments": self.environments,
+            "strategy": strategy_state,
+            "copies_refuted": self.evaluation.refuted,
+        }
+        with ours(KeyboardInterrupt):
+            save_checkpoint(self.directory.checkpoint, state)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The user is told that a strategy cannot be captured, and training goes on."""
+        try:
+            yield
+        except UserError as reason:
+            self.resumable = False
+            logger.warning(
+                "%s cannot be continued if it is interrupted, and would start again: %s",
+                self.config.slug,
+                reason,
+            )
+
+
+def _unfit(path: Path, error: Exception) -> UserError:
+    return UserError(f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}")
+
+
+def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No loggers specified")
+        return LeanEvaluationPlugin(matrix, collect_all=False)  # what nobody reads

@@ -1,0 +1,91 @@
+"""From a config to the objects of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cl_strategies.experiment.config.run_config import ExperimentConfig, Named, TrainConfig
+from cl_strategies.experiment.setup.divergence import FiniteGuard
+from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule
+from cl_strategies.plugins import ResidentDataPlugin, SeenClassesPlugin
+from cl_strategies.registry import registry
+from cl_strategies.validation.errors import UserError
+
+
+def build_benchmark(benchmark: Named) -> Any:
+    """:raises DataMissingError: if its data set is not on this machine."""
+    return registry("benchmarks")[benchmark.name].load()(**benchmark.options)
+
+
+def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
+    """A freshly initialized model for the stream that ``info`` describes."""
+    _check_scenario("models", config.model.name, info)
+    return registry("models")[config.model.name].load()(
+        input_shape=info.input_shape,
+        n_classes=info.n_classes,
+        scenario=info.scenario,
+        **config.model.options,
+    )
+
+
+def build_strategy(
+    config: ExperimentConfig, info: Any, model: nn.Module, *, device: str, evaluator: Any
+) -> Any:
+    """The strategy with the engine's data path and its guard against divergence.
+
+    :param model: at full precision; quantized in place if the configuration says so, before the
+        strategy sees it, because some copy it.
+    """
+    _check_scenario("strategies", config.strategy.name, info)
+    optimizer = build_optimizer(config.train, model)
+    quantization = [] if config.quantization is None else [config.quantization.plugin()]
+    for plugin in quantization:
+        plugin.quantize(model, example=torch.zeros(1, *info.input_shape))
+    strategy = registry("strategies")[config.strategy.name].load()(
+        model=model,
+        optimizer=optimizer,
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=config.train.batch_size,
+        train_epochs=config.train.epochs,
+        eval_mb_size=config.train.eval_batch_size,
+        device=device,
+        plugins=[
+            SeenClassesPlugin(unseen_classes=config.train.unseen_classes),
+            *quantization,
+            *_schedule(config.train),
+            FiniteGuard(),
+            ResidentDataPlugin(),
+        ],
+        evaluator=evaluator,
+        **config.strategy.options,
+    )
+    for plugin in quantization:
+        plugin.attach(strategy)
+    return strategy
+
+
+def _schedule(train: TrainConfig) -> list[LearningRateSchedule]:
+    if train.schedule == "constant":
+        return []
+    return [LearningRateSchedule(train.schedule, milestones=train.milestones, gamma=train.gamma)]
+
+
+def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer that ``train`` names, over all parameters of ``model``."""
+    parameters, lr, decay = model.parameters(), train.lr, train.weight_decay
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=train.momentum, weight_decay=decay)
+    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=lr, weight_decay=decay)
+
+
+def _check_scenario(kind: str, name: str, info: Any) -> None:
+    entry = registry(kind)[name]
+    if info.scenario not in entry.scenarios:
+        raise UserError(
+            f"{name} does not work on {info.name} in its {info.scenario}-incremental form; "
+            f"it supports: {', '.join(entry.scenarios)}"
+        )

@@ -1,0 +1,133 @@
+"""Many runs, and what became of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.directory.rerun import ask, is_asked, last_record
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.identity.run_identity import Identities
+from cl_strategies.experiment.sweep.executors import executor
+from cl_strategies.results.record import RunRecord
+from cl_strategies.validation.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+#: Called with each config as its run ends, and the problem if it left no result.
+Progress = Callable[[ExperimentConfig, str | None], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of the runs.
+
+    :param records: of all runs that have ended, those of other shards, too.
+    :param problems: of the runs of this shard that left no readable result, by their names.
+    :param failures: records of the failed runs of this shard, by their names.
+    :param missing: the names of all runs that have no readable result yet.
+    :param read: of the runs of this shard that were done before and were not computed now, by
+        their names: in what their data and code differ from what is here, ``""`` if in nothing.
+    """
+
+    records: list[RunRecord]
+    problems: dict[str, str]
+    failures: dict[str, RunRecord]
+    missing: list[str]
+    read: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> list[RunRecord]:
+        return list(self.failures.values())
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why runs failed: message -> the names of their directories."""
+        reasons: dict[str, list[str]] = {}
+        for slug, record in self.failures.items():
+            reasons.setdefault((record.error or {})["message"], []).append(slug)
+        return reasons
+
+
+def compare(
+    configs: Sequence[ExperimentConfig],
+    out: str | Path,
+    *,
+    executor_name: str = "process",
+    executor_options: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    rerun: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Do every run that is not done yet.
+
+    :param configs: the runs, in the order of the report.
+    :param out: folder of the comparison; runs go to ``out/runs``.
+    :param executor_name: ``"process"``, ``"serial"`` or ``"ray"``.
+    :param executor_options: ``address`` and ``gpus`` of the ray executor.
+    :param jobs: runs at a time; as many as there are cores for, if not given.
+    :param shard: ``(i, n)``: do only every n-th run, from the i-th (from 0).
+    :param rerun: do finished runs again, too (:mod:`cl_strategies.experiment.directory.rerun`).
+    :param progress: told as each run ends, finished ones first.
+    :raises UserError: for bad input that no run could have survived.
+    """
+    start = executor(executor_name, **(executor_options or {}))
+    out = Path(out)
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise UserError(f"jobs is {jobs!r}: give at least 1")
+    index, count = shard
+    if not 0 <= index < count:
+        raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
+
+    problems: dict[str, str] = {}
+    tell = progress or (lambda config, problem: None)
+    mine = configs[index::count]
+    if rerun:
+        ask(mine, out)
+    todo = []
+    read: dict[str, str] = {}
+    identities = Identities()
+    for config in mine:
+        try:
+            directory = RunDirectory(out, config)
+            record = directory.outcome(repeat=directory.stamp())
+            done = record is not None and not is_asked(config, out)
+            if record is not None and done:
+                read[config.slug] = identities.difference(directory, record)
+        except UserError as error:
+            problems[config.slug] = str(error)
+            done = True
+        if done:
+            tell(config, problems.get(config.slug))
+        else:
+            todo.append(config)
+
+    if todo:
+        for outcome in start(todo, out, jobs=jobs):
+            if outcome.problem is not None:
+                problems[outcome.config.slug] = outcome.problem
+            tell(outcome.config, outcome.problem)
+
+    found = {c.slug: None if c.slug in problems else _ended(c, out) for c in configs}
+    ended = {slug: record for slug, record in found.items() if record is not None}
+    own = {config.slug for config in mine}
+    return Comparison(
+        records=list(ended.values()),
+        problems=problems,
+        failures={k: r for k, r in ended.items() if k in own and r.status == "failed"},
+        missing=[slug for slug, record in found.items() if record is None],
+        read=read,
+    )
+
+
+def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:
+    """``None`` also for a damaged result, which is named by the shard that has the run."""
+    try:
+        return last_record(config, out)
+    except UserError:
+        return None

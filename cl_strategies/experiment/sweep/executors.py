@@ -1,0 +1,227 @@
+"""Where the runs of a comparison are computed: in this process, in several on this machine, or
+on a Ray cluster.
+
+An executor takes configs and yields an :class:`Outcome` for each as it ends. Results travel
+through the run directories, so that an executor that dies loses nothing. A run that another
+process is doing is left to it, and looked at again after all others. A run that failed before
+is tried again; one that has failed since, in another process, is not.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.setup import portable
+from cl_strategies.experiment.setup.environment import usable_cores
+from cl_strategies.experiment.sweep.attempts import (
+    Answer,
+    Outcome,
+    attempt,
+    end_of_process,
+    lost,
+    result_stamps,
+)
+from cl_strategies.validation.errors import UserError, unknown_name
+
+#: Seconds in which a process ends that has done its run; what it started may keep it alive.
+ENDS_WITHIN = 30.0
+
+
+class Executor(Protocol):
+    """``jobs``: runs at a time; as many as there are cores for, if ``None``."""
+
+    def __call__(
+        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+    ) -> Iterator[Outcome]: ...
+
+
+def serial(
+    configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+) -> Iterator[Outcome]:
+    """One run after the other in this process; portable runs in others, if it is not portable."""
+    later = []
+    stamps = result_stamps(configs, out)
+    apart = [config for config in configs if config.run.portable and not portable.is_active()]
+    for config in configs:
+        if config in apart:
+            continue
+        answer = attempt(config, out, wait=False, repeat=stamps[config.hash])
+        if answer.again:
+            later.append(config)
+        else:
+            yield Outcome(config, answer.problem)
+    for config in later:
+        answer = attempt(config, out, wait=True, repeat=stamps[config.hash])
+        yield Outcome(config, answer.problem)
+    if apart:
+        yield from process(apart, out, jobs=1)
+
+
+def process(
+    configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+) -> Iterator[Outcome]:
+    """Each run in a process of its own, ``jobs`` at a time.
+
+    A process that is killed costs its own run only. When this process dies, its children end.
+    """
+    contexts = {kind: _context(kind) for kind in {config.run.portable for config in configs}}
+    jobs = jobs or default_jobs(max((config.run.threads for config in configs), default=1))
+    stamps = result_stamps(configs, out)
+    waiting = [(config, False) for config in reversed(configs)]
+    running: dict[Connection, tuple[ExperimentConfig, Any]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                config, wait_for_others = waiting.pop()
+                how = {"wait": wait_for_others, "repeat": stamps[config.hash]}
+                try:
+                    receiver, child = _start(contexts[config.run.portable], config, out, how)
+                except OSError as error:
+                    if not running:
+                        raise UserError(
+                            f"no process can be started ({error.strerror}): end others, or allow "
+                            "more open files and processes with ulimit"
+                        ) from error
+                    waiting.append((config, wait_for_others))
+                    jobs = len(running)
+                    break
+                running[receiver] = (config, child)
+            for receiver in _ready(running):
+                config, child = running.pop(receiver)
+                answer = _answer(receiver, child) or lost(
+                    config, out, end_of_process(child.exitcode), repeat=stamps[config.hash]
+                )
+                if answer.again:
+                    waiting.insert(0, (config, True))
+                else:
+                    yield Outcome(config, answer.problem)
+    finally:
+        for _, child in running.values():
+            child.kill()
+
+
+def _start(
+    context: Any, config: ExperimentConfig, out: Path, how: dict[str, Any]
+) -> tuple[Connection, Any]:
+    """A process that does a run, and where it says how that went.
+
+    :raises OSError: if there are too many open files or processes.
+    """
+    receiver, sender = context.Pipe(duplex=False)
+    try:
+        arguments = (config.to_dict(), str(out), how, sender)
+        child = context.Process(target=_child, args=arguments, daemon=True)
+        with portable.started(config.run.portable):
+            child.start()
+    except BaseException:
+        receiver.close()
+        raise
+    finally:
+        sender.close()
+    return receiver, child
+
+
+EXECUTORS: dict[str, Executor] = {"process": process, "serial": serial}
+
+
+def executor(name: str, **options: Any) -> Executor:
+    """An executor by its name: ``"process"``, ``"serial"`` or ``"ray"``.
+
+    :param options: of :class:`~cl_strategies.experiment.sweep.ray_executor.RayExecutor`; those that
+        are ``None`` keep their defaults.
+    :raises UserError: for an unknown name, or for options of another executor.
+    """
+    if name not in {*EXECUTORS, "ray"}:
+        raise unknown_name("executor", name, {*EXECUTORS, "ray"})
+    given = {key: value for key, value in options.items() if value is not None}
+    if name == "ray":
+        from cl_strategies.experiment.sweep.ray_executor import RayExecutor
+
+        return RayExecutor(**given)
+    if given:
+        raise UserError(f"{', '.join(given)}: only the ray executor has it; give --executor ray")
+    return EXECUTORS[name]
+
+
+def default_jobs(threads: int) -> int:
+    """As many runs at a time as there are cores for their threads."""
+    return max(1, usable_cores() // threads)
+
+
+#: Whether the process that others are forked from was started for portable runs.
+_server: list[bool] = []
+
+
+def _context(for_portable: bool = False) -> Any:
+    """Processes forked from one that has imported everything, where the system can.
+
+    There is one such process, whose kernels are chosen; the other kind of runs is spawned.
+    """
+    known = "forkserver" in multiprocessing.get_all_start_methods()
+    if not known or _server not in ([], [for_portable]):
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cl_strategies.experiment.engine.runner"])
+    # Ctrl-C goes to every process of the terminal; this one ends the others, which say nothing.
+    resource_tracker.ensure_running()  # else it starts below, and lets the signal in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with portable.started(for_portable):
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    _server[:] = [for_portable]
+    return context
+
+
+def _child(tables: dict[str, Any], out: str, how: dict[str, Any], sender: Connection) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Ctrl-C is the parent's, which ends its children: here it would come from the run itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), **how))
+    sender.close()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _ready(running: dict[Connection, tuple[ExperimentConfig, Any]]) -> list[Connection]:
+    """Where a process has answered or ended; what it started may live on, and hold its end of
+    the connection open."""
+    while True:
+        sentinels = [child.sentinel for _, child in running.values()]
+        heard = wait([*running, *sentinels], timeout=1.0)
+        ready = [
+            receiver
+            for receiver, (_, child) in running.items()
+            if receiver in heard or child.exitcode is not None
+        ]
+        if ready:
+            return ready
+
+
+def _answer(receiver: Connection, child: Any) -> Answer | None:
+    """What the process said; ``None`` if it ended without a word."""
+    try:
+        answer = receiver.recv() if receiver.poll() else None
+    except Exception:  # the process ended before it had said all, or closed the connection
+        answer = None
+    receiver.close()
+    child.join(None if answer is None else ENDS_WITHIN)
+    if child.exitcode is None:  # it has done its run, and waits for threads that the run started
+        child.kill()
+        child.join()
+    return answer

@@ -1,0 +1,212 @@
+"""Hyper-parameters for every method of a suite from one grid, on seeds and data of their own.
+
+The suite's ``[tuning]`` table::
+
+    [tuning]
+    seeds = [1000, 1001]        # none that the comparison uses
+    validation = 0.2            # part of the training data held out; the test data stay unseen
+    [tuning.grid]
+    "train.lr" = [0.001, 0.003]
+    strength = [0.1, 1.0, 10.0]
+
+Every strategy is tried with every learning rate; one that has the option ``strength``, and no value
+for it in its ``[[strategies]]`` table, also with every strength.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.run_config import ExperimentConfig, override
+from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
+from cl_strategies.experiment.config.suite_checks import check_seeds
+from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.sweep.compare import Comparison, Progress, compare
+from cl_strategies.io.atomic import write_text
+from cl_strategies.validation.errors import UserError, unknown_name
+from cl_strategies.validation.plain_data import check_plain, shown
+from cl_strategies.validation.text import csv_cell
+
+METRIC = "average_accuracy"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid for one strategy on one benchmark.
+
+    :param benchmark: its name, with its options if the suite has it several times.
+    :param settings: dotted keys and values, such as ``{"train.lr": 0.001}``.
+    :param own: name and options of the benchmark, as the suite has them.
+    """
+
+    benchmark: str
+    strategy: str
+    settings: Mapping[str, Any]
+    configs: Sequence[ExperimentConfig]
+    own: Mapping[str, Any]
+
+
+def trials(suite: Suite) -> list[Trial]:
+    """The grid of a suite, written out.
+
+    :raises UserError: if ``[tuning]`` is missing, incomplete or shares seeds with the suite.
+    """
+    seeds, validation, grid = _checked(suite)
+    result = []
+    for benchmark, strategy in itertools.product(suite.benchmarks, suite.strategies):
+        keys = {}
+        for key, values in grid.items():
+            if key != "strength":
+                keys[key] = values
+            elif option := tuned_option(strategy):
+                keys[f"strategy.{option}"] = values
+        for point in itertools.product(*keys.values()):
+            settings = dict(zip(keys, point, strict=True))
+            tables = suite.tables(benchmark, strategy)
+            own = dict(tables["benchmark"])
+            tables["benchmark"]["validation"] = validation
+            config = ExperimentConfig.from_dict(override(tables, settings))
+            if suite.source is not None:
+                check_root(config.benchmark.options.get("data_root"), suite.source)
+            configs = [config.with_seed(seed) for seed in seeds]
+            name = _label(own, suite)
+            result.append(Trial(name, label_of(strategy), settings, configs, own))
+    return result
+
+
+def tune(
+    suite: Suite,
+    out: str | Path,
+    *,
+    executor_name: str = "process",
+    executor_options: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    told: Callable[[Comparison], None] | None = None,
+) -> Path:
+    """Run the grid, write ``out/tuning.csv`` and ``out/tuned.toml``; return the latter.
+
+    The best mean final average accuracy on the held-out data wins; the first of equals.
+    A setting with a failed run is not chosen.
+
+    :param told: called with what became of the runs, before anything is chosen.
+    :raises UserError: for a bad suite, or where every setting of a strategy failed.
+    """
+    out = Path(out)
+    grid = trials(suite)
+    comparison = compare(
+        [config for trial in grid for config in trial.configs],
+        out,
+        executor_name=executor_name,
+        executor_options=executor_options,
+        jobs=jobs,
+        progress=progress,
+    )
+    if told is not None:
+        told(comparison)
+    scored = [(trial, _scores(trial, out, comparison)) for trial in grid]
+    write_text(out / "tuning.csv", _table(scored))
+
+    owns = {trial.benchmark: trial.own for trial in grid}
+    chosen: dict[str, dict[str, Any]] = {}
+    for (benchmark, strategy), group in itertools.groupby(
+        scored, key=lambda pair: (pair[0].benchmark, pair[0].strategy)
+    ):
+        complete = [(t, s) for t, s in group if len(s) == len(t.configs)]
+        if not complete:
+            raise UserError(
+                f"every setting of {strategy} failed on {benchmark}: the reasons are in "
+                f"{out / 'runs'}; change [tuning.grid]"
+            )
+        best, _ = max(complete, key=lambda pair: statistics.mean(pair[1]))
+        chosen.setdefault(benchmark, {})[strategy] = _nested(best.settings)
+    rows = [{**owns[benchmark], "strategies": won} for benchmark, won in chosen.items()]
+    write_text(out / "tuned.toml", tomli_w.dumps({"benchmarks": rows}))
+    return out / "tuned.toml"
+
+
+def _label(own: Mapping[str, Any], suite: Suite) -> str:
+    """The name of a benchmark, and its options if the name does not tell it from another."""
+    if [row["name"] for row in suite.benchmarks].count(own["name"]) == 1:
+        result: str = own["name"]
+        return result
+    options = ", ".join(f"{key}={value}" for key, value in own.items() if key != "name")
+    return f"{own['name']} ({options})"
+
+
+def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:
+    tuning = suite.tuning
+    if not tuning:
+        raise UserError(f"the suite {suite.name} has no [tuning] table: give seeds and a grid")
+    for key in tuning:
+        if key not in {"seeds", "validation", "grid"}:
+            raise unknown_name("key of [tuning]", key, ["seeds", "validation", "grid"])
+    check_plain("tuning", tuning)
+    seeds = tuning.get("seeds", [])
+    check_seeds("tuning.seeds", seeds)
+    if not seeds or set(seeds) & set(suite.seeds):
+        raise UserError(
+            f"tuning.seeds is {shown(seeds)}, suite.seeds is {shown(list(suite.seeds))}: "
+            "tune on at least one seed, and on none that the comparison uses"
+        )
+    grid = tuning.get("grid")
+    if not (isinstance(grid, Mapping) and grid and all(map(_is_choice, grid.values()))):
+        raise UserError(
+            f"tuning.grid is {shown(grid)}: give a table [tuning.grid] of lists of values, such as "
+            '"train.lr" = [0.001, 0.01]'
+        )
+    if "benchmark.validation" in grid:
+        raise UserError("benchmark.validation is in [tuning.grid]: give one tuning.validation")
+    return list(seeds), _checked_share(tuning.get("validation", 0.2)), dict(grid)
+
+
+def _is_choice(values: Any) -> bool:
+    return isinstance(values, list) and bool(values)
+
+
+def _checked_share(validation: Any) -> float:
+    """:raises UserError: unless something is held out: with nothing, the test data would choose."""
+    if type(validation) not in (int, float) or not 0 < validation < 1:
+        raise UserError(
+            f"tuning.validation is {shown(validation)}: give the part of the training data to hold "
+            "out, a number above 0 and below 1"
+        )
+    return float(validation)
+
+
+def _scores(trial: Trial, out: Path, comparison: Comparison) -> list[float]:
+    usable = [config for config in trial.configs if config.slug not in comparison.problems]
+    records = [RunDirectory(out, config).record() for config in usable]
+    return [record.metric(METRIC) for record in records if record and record.finished]
+
+
+def _table(scored: Sequence[tuple[Trial, list[float]]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["benchmark", "strategy", "settings", f"mean_{METRIC}", "std", "n"])
+    for trial, scores in scored:
+        settings = " ".join(f"{key}={value}" for key, value in trial.settings.items())
+        mean = statistics.mean(scores) if scores else ""
+        spread = statistics.stdev(scores) if len(scores) > 1 else ""
+        names = map(csv_cell, (trial.benchmark, trial.strategy, settings))
+        writer.writerow([*names, mean, spread, len(scores)])
+    return text.getvalue()
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"train.lr": 1, "strategy.c": 2}`` -> ``{"c": 2, "train": {"lr": 1}}``."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        table, _, option = key.partition(".")
+        (nested if table == "strategy" else nested.setdefault(table, {}))[option] = value
+    return nested

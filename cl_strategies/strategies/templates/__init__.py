@@ -1,0 +1,1 @@
+"""What strategies are built on: Avalanche templates and what they share."""

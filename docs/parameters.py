@@ -1,0 +1,43 @@
+"""Write the tables of hyper-parameters into the pages: ``python docs/parameters.py``.
+
+A table stands between ``<!-- parameters: NAME -->`` and ``<!-- end -->``, where ``NAME`` is the
+name of a strategy, or ``KIND/NAME`` for another kind. It has all options, or those that are listed
+behind the name: ``<!-- parameters: KIND/NAME OPTION OPTION -->``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cl_strategies.cli.parameter_table import markdown_table
+from cl_strategies.registry import registry
+
+MARKS = re.compile(r"(<!-- parameters: ([\w/-]+)((?: \w+)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """``text`` with the present tables between its marks."""
+
+    def table(match: re.Match[str]) -> str:
+        kind, _, name = match[2].rpartition("/")
+        known = registry(kind or "strategies")[name].parameters()
+        chosen = [known[option] for option in match[3].split() or known]
+        return match[1] + markdown_table(chosen) + match[4]
+
+    return MARKS.sub(table, text)
+
+
+def main(folders: Sequence[str]) -> None:
+    for folder in folders or [Path(__file__).parent]:
+        for page in sorted(Path(folder).rglob("*.md")):
+            text = page.read_text()
+            if filled(text) != text:
+                page.write_text(filled(text))
+                print(f"wrote {page}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

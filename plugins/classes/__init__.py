@@ -1,0 +1,1 @@
+"""Which classes an experience brings, and what happens to the outputs of others."""

@@ -1,0 +1,1 @@
+"""Terms of the loss that hold what an old network computes."""

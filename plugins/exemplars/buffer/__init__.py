@@ -1,0 +1,1 @@
+"""A memory of exemplars within a budget of bytes."""

@@ -1,0 +1,1 @@
+"""Replay from a memory of compressed exemplars."""

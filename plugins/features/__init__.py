@@ -1,0 +1,1 @@
+"""Evaluation mode, hooks, and features of layers inside a network."""

@@ -1,0 +1,9 @@
+from .aanets import AANetsMethod as AANetsMethod
+from .bias_correction import BiasCorrectionMethod as BiasCorrectionMethod
+from .expandable import ExpandableMethod as ExpandableMethod
+from .foster import FosterMethod as FosterMethod
+from .icarl import ICaRLMethod as ICaRLMethod
+from .lucir import LUCIRMethod as LUCIRMethod
+from .mnemonics import MnemonicsMethod as MnemonicsMethod
+from .podnet import PODNetMethod as PODNetMethod
+from .weight_aligning import WeightAligningMethod as WeightAligningMethod

@@ -1,0 +1,1 @@
+"""What plugins need of a strategy."""

@@ -1,0 +1,120 @@
+"""From a full-precision model to a quantized one, in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from cl_strategies.plugins.quantization.conversion.bypassed_layers import (
+    unwatch_weights,
+    watch_weights,
+)
+from cl_strategies.plugins.quantization.conversion.layer_plan import (
+    LayerPlan,
+    check_patterns,
+    norms,
+    plan_layers,
+)
+from cl_strategies.plugins.quantization.conversion.layers import (
+    NORMS,
+    QuantizedLayer,
+    quantize_layer,
+    quantize_norm,
+    restore_plain,
+)
+from cl_strategies.plugins.quantization.conversion.options import LayerBits
+from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.plugins.quantization.quantizers.base import Quantizer
+from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
+from cl_strategies.validation.errors import UserError
+from cl_strategies.validation.hyperparameters import build_part, hyperparameters
+
+
+@hyperparameters(parts=(LayerBits,))
+def quantize_model(
+    model: nn.Module,
+    *,
+    quantizer: str | Scheme = "lsq",
+    example: Tensor | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Give every ``Conv2d`` and ``Linear`` of ``model`` quantized weights and activations.
+
+    The layers keep their names, their parameters and their hooks; ``weight`` stays the trained
+    full-precision parameter. The input of the network is not quantized, biases and BatchNorm
+    parameters stay at full precision.
+
+    The first layer is the one that a forward pass calls first; the last is the one that it calls
+    last, if that is a ``Linear``, and any classifier that grows with the stream. Where activation
+    quantizers stand, the scheme says.
+
+    A layer whose weight the network uses without calling the layer, as some attention blocks do,
+    would go on computing at full precision: the first forward pass refuses it.
+
+    :param model: any module; changed in place.
+    :param quantizer: name of a scheme (``uniform``, ``dorefa``, ``pact``, ``lsq``, ``llsq``,
+        ``apot``, ``alignq``, ``lifequant``), or a scheme with options of its own.
+    :param example: a batch ``(N, ...)``, for networks whose code depends on values or shapes, so
+        that the order of their layers cannot be read from it.
+    :returns: ``model``.
+    :raises UserError: if there is a layer with weights that cannot be quantized and ``skip`` does
+        not name it, if a pattern matches nothing, if the model is quantized already or nothing
+        would be, if the order of its layers is unknown, or for bits out of range.
+    """
+    made = scheme(quantizer)
+    bits: LayerBits = build_part(LayerBits, options)
+    if options:
+        raise TypeError(f"quantize_model() has no argument {sorted(options)[0]!r}")
+    if any(isinstance(module, Quantizer) for module in model.modules()):
+        raise UserError(
+            "the model is quantized already: quantize a full-precision model, or call "
+            "dequantize_model first, which keeps its weights"
+        )
+    check_patterns(model, bits.skip)
+    plans = plan_layers(model, bits, example)
+    aligned = made.normalized and bits.activation_bits != FULL_PRECISION
+    found = norms(model, bits.skip) if aligned else []
+    for chosen in plans:
+        _quantize(chosen, made)
+    for norm in found:
+        quantize_norm(norm, made.activation(bits.activation_bits, features=None))
+    model.register_load_state_dict_pre_hook(_check_formats)
+    watch_weights(model)
+    return model
+
+
+def dequantize_model(model: nn.Module) -> nn.Module:
+    """Undo :func:`quantize_model`; the full-precision weights and hooks stay.
+
+    :returns: ``model``.
+    """
+    for module in list(model.modules()):
+        if isinstance(module, QuantizedLayer) or type(module) in NORMS.values():
+            restore_plain(module)
+    unwatch_weights(model)
+    return model
+
+
+def _check_formats(model: nn.Module, state: dict[str, Any], prefix: str, *unused: Any) -> None:
+    """Before anything is loaded, so that a refused checkpoint changes nothing."""
+    for name, module in model.named_modules():
+        if isinstance(module, Quantizer):
+            module.check_format(state, f"{prefix}{name}.")
+
+
+def _quantize(chosen: LayerPlan, made: Scheme) -> None:
+    weight = chosen.layer.get_parameter("weight")
+    quantizer = made.weight(chosen.weight_bits, shape=weight.shape, rescale=not chosen.normalized)
+    inputs = outputs = None
+    if chosen.activation_bits != FULL_PRECISION:
+        if made.normalized and not chosen.normalized:
+            # from the end: a linear layer takes sequences, a convolution a single image
+            channel = -1 if isinstance(chosen.layer, nn.Linear) else -3
+            outputs = made.activation(
+                chosen.activation_bits, features=weight.shape[0], channel=channel
+            )
+        elif not made.normalized and not chosen.first:
+            inputs = made.activation(chosen.activation_bits, features=None)
+    input_bits = FULL_PRECISION if chosen.first else chosen.activation_bits
+    quantize_layer(chosen.layer, quantizer, inputs=inputs, outputs=outputs, input_bits=input_bits)

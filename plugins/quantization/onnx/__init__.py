@@ -1,0 +1,1 @@
+"""Export of quantized networks to ONNX."""

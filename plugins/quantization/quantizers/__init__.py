@@ -1,0 +1,5 @@
+"""Quantizers of weights and activations, one per file."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

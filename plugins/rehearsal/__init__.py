@@ -1,0 +1,1 @@
+"""Rehearsal of stored samples: memories counted in samples, and what replays them."""

@@ -1,0 +1,142 @@
+"""The figures of a page: SVG, the text for those who cannot see it, and a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cl_strategies.reports.analysis.curves import Array, mean_matrix
+from cl_strategies.reports.analysis.grouping import Group
+from cl_strategies.reports.analysis.summary_table import rows_of
+from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.plots.bars import forgetting_svg, memory_svg
+from cl_strategies.reports.plots.cost import cost_svg
+from cl_strategies.reports.plots.curves import curves_svg
+from cl_strategies.reports.plots.matrices import matrix_svg
+from cl_strategies.reports.plots.palette import Style
+from cl_strategies.results.formatting import plain, show
+
+Styles = Mapping[str, Style]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure.
+
+    :param svg: an ``<svg>`` element.
+    :param alt: what it shows, in words and numbers.
+    :param caption: line below (or above) it.
+    :param strategy: label of the strategy it is about, ``""`` if it is about all.
+    """
+
+    svg: str
+    alt: str
+    caption: str
+    strategy: str = ""
+
+
+def curve_figures(
+    groups: Sequence[Group], rows: Sequence[SummaryRow], styles: Styles
+) -> list[Figure]:
+    """One figure with curves for each benchmark."""
+    figures = []
+    for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
+        ends = _in_words(rows_of(rows, benchmark, "average_accuracy"), "fraction")
+        figures.append(
+            Figure(
+                svg=curves_svg(here, styles, f"curve{k}"),
+                alt=f"Line chart of the accuracy on tasks seen so far on {benchmark}, after each "
+                f"task. After the last task: {ends}.",
+                caption=benchmark,
+            )
+        )
+    return [figure for figure in figures if figure.svg]
+
+
+def matrix_figures(groups: Sequence[Group]) -> list[tuple[str, int, list[Figure]]]:
+    """For each benchmark its label, its number of tasks and a heat map of each strategy."""
+    result = []
+    for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
+        figures = []
+        for j, group in enumerate(here):
+            matrix = mean_matrix(group)
+            if not np.isfinite(matrix).any():
+                continue
+            figures.append(
+                Figure(
+                    svg=matrix_svg(matrix, f"matrix{k}-{j}"),
+                    alt=f"Heat map of the accuracy matrix of {group.strategy} on {benchmark}. "
+                    f"{_last_row(matrix)}",
+                    caption=f"n = {len(group.finished)}",
+                    strategy=group.strategy,
+                )
+            )
+        if figures:
+            tasks = max(len(group.matrices[0]) for group in here if group.finished)
+            result.append((benchmark, tasks, figures))
+    return result
+
+
+def forgetting_figures(rows: Sequence[SummaryRow], styles: Styles) -> list[Figure]:
+    """One bar chart of forgetting for each benchmark."""
+    figures = []
+    for k, benchmark in enumerate(_benchmarks(rows)):
+        here = rows_of(rows, benchmark, "forgetting")
+        figures.append(
+            Figure(
+                svg=forgetting_svg(here, styles, f"forgetting{k}"),
+                alt=f"Bar chart of forgetting on {benchmark}: {_in_words(here, 'fraction')}.",
+                caption=benchmark,
+            )
+        )
+    return [figure for figure in figures if figure.svg]
+
+
+def cost_figures(rows: Sequence[SummaryRow], styles: Styles) -> list[tuple[str, list[Figure]]]:
+    """For each benchmark its label, and accuracy against time, and memory."""
+    result = []
+    for k, benchmark in enumerate(_benchmarks(rows)):
+        accuracies = rows_of(rows, benchmark, "average_accuracy")
+        times = rows_of(rows, benchmark, "train_seconds")
+        parameters = rows_of(rows, benchmark, "parameter_bytes")
+        states = rows_of(rows, benchmark, "method_state_bytes")
+        pair = [
+            Figure(
+                svg=cost_svg(accuracies, times, styles, f"cost{k}"),
+                alt=f"Scatter chart of average accuracy against training time on {benchmark}. "
+                f"Training times: {_in_words(times, 'seconds')}.",
+                caption="Accuracy against training time",
+            ),
+            Figure(
+                svg=memory_svg(parameters, states, styles, f"memory{k}"),
+                alt=f"Bar chart of memory on {benchmark}. Method state beside the parameters: "
+                f"{_in_words(states, 'bytes')}.",
+                caption="Memory: parameters (grey) + method state (color)",
+            ),
+        ]
+        drawn = [figure for figure in pair if figure.svg]
+        if drawn:
+            result.append((benchmark, drawn))
+    return result
+
+
+def _by_benchmark(groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
+    labels = sorted({group.benchmark for group in groups})
+    return [(label, [group for group in groups if group.benchmark == label]) for label in labels]
+
+
+def _benchmarks(rows: Sequence[SummaryRow]) -> list[str]:
+    return sorted({row.benchmark for row in rows})
+
+
+def _in_words(rows: Sequence[SummaryRow], unit: str) -> str:
+    known = sorted((row for row in rows if row.n), key=lambda row: (-row.mean, row.strategy))
+    return ", ".join(f"{row.strategy} {show(row.mean, unit)}" for row in known) or "not measured"
+
+
+def _last_row(matrix: Array) -> str:
+    values = [plain(100 * value, 1) for value in matrix[-1, :20] if np.isfinite(value)]
+    more = ", and so on" if len(matrix) > 20 else ""
+    return f"After the last task, by task, in percent: {', '.join(values)}{more}."

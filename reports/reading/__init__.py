@@ -1,0 +1,1 @@
+"""Reading the run directories of a comparison."""

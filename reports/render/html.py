@@ -1,0 +1,106 @@
+"""The self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+import cl_strategies
+from cl_strategies.plugins.exemplars.replay.contact_sheet import data_uri
+from cl_strategies.reports.analysis.configuration import (
+    full_configuration,
+    hyperparameters,
+    shared_settings,
+)
+from cl_strategies.reports.analysis.findings import findings
+from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.plots import figures
+from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
+from cl_strategies.reports.plots.matrices import scale_svg
+from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
+from cl_strategies.reports.sections import bits, exemplars
+from cl_strategies.reports.sections.content import Content
+from cl_strategies.results.formatting import show, show_with_spread
+from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES, describe
+from cl_strategies.results.published import WARNING
+
+
+def html_text(content: Content) -> str:
+    """The page as text; everything that comes from runs is escaped."""
+    collection, groups, rows = content.collection, content.groups, content.rows
+    names = {group.strategy: group.records[0].strategy for group in groups}
+    styles = assign_styles(names)
+    benchmarks = benchmarks_of(rows)
+    disparities = content.disparities
+    matrices = figures.matrix_figures(groups)
+    return _template().render(
+        title=content.title,
+        version=cl_strategies.__version__,
+        css=Markup(_asset("report.css")),
+        variables=Markup(_variables(styles)),
+        counts=content.counts,
+        findings=[(name, findings(rows, name)) for name in benchmarks],
+        notices=content.notices,
+        tables=[summary_table(rows, name) for name in benchmarks],
+        rows=[row for row in rows if row.n],
+        runs=collection.runs,
+        curves=figures.curve_figures(groups, rows, styles),
+        matrices=matrices,
+        scale=scale_svg("scale") if matrices else "",
+        forgetting=figures.forgetting_figures(rows, styles),
+        costs=figures.cost_figures(rows, styles),
+        streams=stream_figures(groups, styles),
+        orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
+        widths=content.widths,
+        width_headings=bits.HEADINGS,
+        memories=content.memories,
+        memory_headings=exemplars.HEADINGS,
+        published=collection.published,
+        published_warning=WARNING,
+        failed=[run for run in collection.runs if not run.record.finished],
+        unfinished=collection.unfinished,
+        problems=collection.problems,
+        hyperparameters=hyperparameters(groups),
+        shared=shared_settings(groups),
+        configurations=[(group, full_configuration(group)) for group in groups],
+        environment=content.environments,
+        metrics=[METRICS[name] for name in METRICS if any(r.metric == name for r in rows)],
+        references=sorted(set(names.values()) & REFERENCE_STRATEGIES),
+        styles=styles,
+        marks=MARKS,
+    )
+
+
+def _variables(styles: Mapping[str, Style]) -> str:
+    """CSS variables of all colors, for light and for dark screens."""
+    colors = dict(ROLES)
+    for style in styles.values():
+        colors[style.variable] = (style.light, style.dark)
+    light = " ".join(f"--{name}: {pair[0]};" for name, pair in colors.items())
+    dark = " ".join(f"--{name}: {pair[1]};" for name, pair in colors.items())
+    return (
+        f":root {{ {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("cl_strategies.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["svg"] = Markup  # matplotlib escapes the text inside
+    environment.filters["describe"] = describe
+    environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
+    environment.filters["data_uri"] = data_uri
+    environment.globals["show"] = show
+    environment.globals["show_with_spread"] = show_with_spread
+    return environment.from_string(_asset("report.html.j2"))

@@ -1,0 +1,75 @@
+"""Objects on photographs: what is pasted where, and what training and test sides share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_image
+
+from cl_strategies.benchmarks import load
+from cl_strategies.benchmarks.datasets.pasting import PastedSamples
+from cl_strategies.validation.errors import UserError
+
+
+def sources(benchmark: Any) -> list[PastedSamples]:
+    """Where the training and the test images come from."""
+    streams = (benchmark.train_stream, benchmark.test_stream)
+    return [leaf(stream[0].dataset).samples for stream in streams]
+
+
+def leaf(dataset: Any) -> Any:
+    data = dataset._flat_data
+    while hasattr(data, "_datasets"):
+        (data,) = data._datasets
+    return data
+
+
+def test_training_and_test_share_neither_digits_nor_background() -> None:
+    train, test = sources(load("photo-digits"))
+    digits = [{stamp.tobytes() for stamp in side.stamps} for side in (train, test)]
+    assert len(digits[0]) + len(digits[1]) > 1790 and digits[0].isdisjoint(digits[1])
+    for name, left, right in zip(
+        ("china.jpg", "flower.jpg"), train.photographs, test.photographs, strict=True
+    ):
+        assert (left.shape[1], right.shape[1]) == (448, 192)
+        assert np.array_equal(np.concatenate([left, right], axis=1), load_sample_image(name))
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_images_are_photographs_with_a_digit_somewhere(size: int) -> None:
+    benchmark = load("photo-digits", image_size=size, fraction=0.1)
+    assert benchmark.info.input_shape == (3, size, size)
+    samples = sources(benchmark)[0]
+    blank = PastedSamples(
+        np.zeros_like(samples.stamps), samples.labels, samples.photographs, size=size,
+        seed=samples.seed[1:],
+    )  # fmt: skip
+    sides, centres = [], []
+    for row in range(40):
+        changed = (samples.image(row) != blank.image(row)).any(2)
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        sides.append(max(np.ptp(rows), np.ptp(columns)) + 1)
+        centres.append((rows.mean(), columns.mean()))
+    assert max(sides) <= 5 * size // 8 and np.mean(sides) > size / 4 and np.ptp(sides) > size / 8
+    assert np.ptp(np.array(centres), axis=0).min() > size / 3
+
+
+def test_a_photo_stream_is_the_same_on_every_machine(digest: Callable[[Any], str]) -> None:
+    digests = [digest(load("photo-digits", fraction=0.05, stream_seed=s)) for s in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_fashion_is_pasted_the_same_way(data_root: str) -> None:
+    benchmark = load("photo-fashion-mnist", data_root=data_root, image_size=32)
+    assert benchmark.info.input_shape == (3, 32, 32)
+    assert benchmark.info.class_names[9] == "Ankle boot"
+    x, y, _ = benchmark.train_stream[1].dataset[0]
+    assert y in (2, 3) and 0 <= float(x.min()) < float(x.max()) <= 1
+
+
+def test_an_image_size_that_the_photographs_cannot_give_is_refused() -> None:
+    with pytest.raises(UserError, match="image_size is 256"):
+        load("photo-digits", image_size=256)
