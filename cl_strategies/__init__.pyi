@@ -1,3 +1,4 @@
+from .errors import UserError as UserError
 from .strategies import (
     ALASSO as ALASSO,
 )
@@ -19,6 +20,5 @@ from .strategies import (
 from .strategies import (
     LifeQuant as LifeQuant,
 )
-from .validation.errors import UserError as UserError
 
 __version__: str

@@ -78,7 +78,7 @@ class _ConfigFinder:
             try:
                 run(module)
             except (OSError, ValueError, RecursionError) as error:
-                from cl_strategies.validation.errors import (
+                from cl_strategies.errors import (
                     UserError,  # when needed: imports begin here
                 )
 

@@ -19,9 +19,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from cl_strategies.validation.boundary import Boundary
-from cl_strategies.validation.errors import UserError, unknown_name
-from cl_strategies.validation.failure import Failure
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors.boundary import Boundary
+from cl_strategies.errors.failure import Failure
 from cl_strategies.validation.hyperparameters import parameters_of, resolve_aliases
 from cl_strategies.validation.parameter import Parameter
 from cl_strategies.validation.plain_data import check_plain, check_table, shown

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.reports.analysis.tables import csv_text
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
@@ -17,7 +18,6 @@ from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
 from cl_strategies.results.json_text import json_lines
 from cl_strategies.results.published import FILE, read_published
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.plain_data import shown
 
 TITLE = "Continual-learning comparison"

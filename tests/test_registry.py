@@ -8,8 +8,8 @@ import pytest
 
 from cl_strategies import registry as registry_module
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.registry import KINDS, Entry, Registry, registry
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from cl_strategies.benchmarks.core.contract import StreamInfo
 from cl_strategies.benchmarks.core.options import Scenario, StreamOptions
 from cl_strategies.benchmarks.core.samples import Samples, as_samples
 from cl_strategies.benchmarks.core.selection import permutation, stratified_rows
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 if TYPE_CHECKING:

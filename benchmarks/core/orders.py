@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cl_strategies.benchmarks.core.options import Order, TaskOrder
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 Orders = Mapping[str, tuple[int, ...]]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cl_strategies.benchmarks.core.samples import ImageSamples, TensorSamples
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def as_bytes(samples: Any, rows: np.ndarray | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_strategies.benchmarks.readers.size_limits import read_picture
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.validation.plain_data import shown
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from cl_strategies.benchmarks.core.options import ClassOrder
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 _SUBSET = 1  # first word of the seed, so that no two purposes share a stream of numbers
 _TEST_SPLIT = 2

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.bounded import read_regular
-from cl_strategies.validation.errors import UserError
 
 ENVIRONMENT_VARIABLE = "CL_STRATEGIES_DATA"
 _LARGEST_CONFIG = 2**20

@@ -12,7 +12,7 @@ from cl_strategies.benchmarks.datasets.published import ManualDataset
 from cl_strategies.benchmarks.readers.class_folders import FilesAndLabels
 from cl_strategies.benchmarks.readers.errors import broken
 from cl_strategies.benchmarks.readers.folders import files_in, folders_in, lines_in, names_in
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 _SHOWN = 200  # characters of a line
 

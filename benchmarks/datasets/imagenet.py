@@ -10,7 +10,7 @@ import numpy as np
 from cl_strategies.benchmarks.datasets.published import LoadedDataset, ManualDataset
 from cl_strategies.benchmarks.readers.class_folders import FilesAndLabels, files_of_classes
 from cl_strategies.benchmarks.readers.folders import folders_in
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 
 class ImageNet(ManualDataset[LoadedDataset]):

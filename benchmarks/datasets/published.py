@@ -23,7 +23,7 @@ from cl_strategies.benchmarks.datasets.data_folders import (
     package_folders,
     reason,
 )
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.core.samples import Samples

@@ -25,7 +25,7 @@ from cl_strategies.benchmarks.datasets.published import (
 )
 from cl_strategies.benchmarks.datasets.svhn import Svhn
 from cl_strategies.benchmarks.datasets.tiny_imagenet import TinyImageNet
-from cl_strategies.validation.errors import UserError, unknown_name
+from cl_strategies.errors import UserError, unknown_name
 
 DATASETS: dict[str, PublishedDataset[Any]] = {
     dataset.name: dataset

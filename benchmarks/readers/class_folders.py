@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cl_strategies.benchmarks.readers.folders import files_in
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 #: Files with their labels ``(N,)``.
 FilesAndLabels = tuple[list[str], np.ndarray]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 _SHOWN = 500  # characters of a reason, which may quote the file
 

@@ -1,6 +1,6 @@
 """Read IDX files, the format of MNIST and Fashion-MNIST.
 
-Broken files raise a :class:`~cl_strategies.validation.errors.DataMissingError` that names the file.
+Broken files raise a :class:`~cl_strategies.errors.DataMissingError` that names the file.
 """
 
 from __future__ import annotations

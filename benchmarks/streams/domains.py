@@ -28,7 +28,7 @@ from cl_strategies.benchmarks.datasets.domains import (
     ImageDomains,
     Office31,
 )
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Default
 

@@ -24,7 +24,7 @@ from cl_strategies.benchmarks.core.options import DataRoot, Scenario, ShareOptio
 from cl_strategies.benchmarks.core.orders import named_order
 from cl_strategies.benchmarks.core.selection import train_test_rows
 from cl_strategies.benchmarks.datasets.glyphs import Omniglot, read_grey
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 if TYPE_CHECKING:

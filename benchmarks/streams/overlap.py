@@ -22,7 +22,7 @@ from cl_strategies.benchmarks.core.selection import permutation
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.benchmarks.streams.split import stream_of_tasks
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 if TYPE_CHECKING:

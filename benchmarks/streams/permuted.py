@@ -24,7 +24,7 @@ from cl_strategies.benchmarks.core.options import (
 from cl_strategies.benchmarks.core.samples import TensorSamples
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from cl_strategies.benchmarks.datasets.pasting import PastedSamples, Pixels
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.benchmarks.streams.split import split_stream
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Default
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cl_strategies.cli.console import hold_streams, say, warn
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from cl_strategies.cli.parser import make_parser
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

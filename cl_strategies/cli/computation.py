@@ -13,7 +13,7 @@ from cl_strategies.cli import notation
 from cl_strategies.cli.console import answer, progress_bar, say, warn
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED_RUNS, EXIT_OK
 from cl_strategies.cli.outcomes import say_what_failed, say_what_was_read
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.config.run_config import ExperimentConfig

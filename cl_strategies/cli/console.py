@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any
 
-from cl_strategies.validation.errors import UserError
-from cl_strategies.validation.text import printable
+from cl_strategies.errors import UserError
+from cl_strategies.errors.text import printable
 
 
 def hold_streams() -> None:

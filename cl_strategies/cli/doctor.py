@@ -15,7 +15,7 @@ from cl_strategies import compat
 from cl_strategies._version import __version__
 from cl_strategies.checkout import is_checkout
 from cl_strategies.cli.torch_release import install_command, installed, wanted_torch
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import json
 from cl_strategies.cli.console import answer
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_OK
 from cl_strategies.cli.parameter_table import text_table
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def list_names(options: argparse.Namespace) -> int:
@@ -31,9 +31,9 @@ def list_names(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """Say what one name or recipe is, and its options."""
     from cl_strategies.cli.describe_suite import describe_suite, to_dict
+    from cl_strategies.errors import unknown_name
     from cl_strategies.experiment.config.suite import Suite, recipes
     from cl_strategies.registry import KINDS, OLDER_KINDS, registry
-    from cl_strategies.validation.errors import unknown_name
 
     if options.name in recipes():
         suite = Suite.from_toml(options.name)

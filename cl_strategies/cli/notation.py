@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.plain_data import shown
 
 #: Numbers that one range, and one list, may stand for.

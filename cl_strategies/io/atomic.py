@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from cl_strategies.validation.errors import StorageError
+from cl_strategies.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _RANDOM = random.SystemRandom()

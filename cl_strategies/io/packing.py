@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Tensors above this stay as they are: packing them would hold them in memory twice.
 LARGEST = 2**16

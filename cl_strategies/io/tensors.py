@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.torch_version import TorchVersion
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.bounded import open_regular
-from cl_strategies.validation.errors import UserError
 
 
 def load_stored(path: Path, *, device: str | torch.device = "cpu") -> Any:

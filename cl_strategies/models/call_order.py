@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Whether a module is one of the layers whose order is asked for.
 Chosen = Callable[[nn.Module], bool]

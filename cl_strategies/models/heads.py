@@ -16,10 +16,10 @@ import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.options import HeadKind, NClasses, ScenarioName
 from cl_strategies.plugins.classes.class_order import ABSENT, ArrivalOrder, classes_of
 from cl_strategies.plugins.classes.experience import task_labels_of
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypedDict
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.parameter import Default
 
 InputShape = Annotated[Sequence[int], Ge(1), Doc("Shape of one sample, ``(C, H, W)`` of an image.")]

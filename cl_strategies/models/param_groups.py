@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from torch import nn
 from torch.optim import Optimizer
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def place_new(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.io.atomic import write_text
 from cl_strategies.io.bounded import read_regular
 from cl_strategies.results.formatting import MISSING
 from cl_strategies.results.json_text import decoded, json_lines
 from cl_strategies.results.metrics import describe
-from cl_strategies.validation.errors import UserError, unknown_name
 from cl_strategies.validation.plain_data import shown
 
 FILE = "published.json"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.io.bounded import read_regular
 from cl_strategies.results.checksum import sealed, unsealed
@@ -24,7 +25,6 @@ from cl_strategies.results.fields import Fields
 from cl_strategies.results.identity import Identity
 from cl_strategies.results.json_text import decoded, json_lines
 from cl_strategies.results.metrics import describe
-from cl_strategies.validation.errors import UserError
 
 SCHEMA_VERSION = 2
 _READABLE = (1, 2)

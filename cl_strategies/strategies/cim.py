@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
 from cl_strategies.plugins.exemplars.options import Growing, Join, MemBytes, Pool
 from cl_strategies.plugins.incremental.method import IncrementalMethod
@@ -18,7 +19,6 @@ from cl_strategies.plugins.masking.options import LearnedActivations, Masks, Thr
 from cl_strategies.plugins.masking.plugin import CIMPlugin
 from cl_strategies.strategies.templates.class_incremental import ClassIncremental
 from cl_strategies.strategies.templates.hosts import HostName, host_loss, make_host
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part
 
 _RELEASED_INNER_LR = 0.01

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.loss_terms.added_gradient import AddedGradient, PassCounter
 from cl_strategies.plugins.loss_terms.loss_scale import LossScale
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.strategies.templates.task_model import TaskModelStrategy
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from typing import (
     overload,
 )
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.parameter import Default, Parameter
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -170,6 +171,9 @@ def _checked(function: Callable[..., Any], target: Callable[..., Any]) -> Callab
     @wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
         known = parameters_of(target)
+        if len(args) == 2 and (first := getattr(target, "first_by_position", "")) in known:
+            _warn_of_position(target, first)
+            args, given = args[:1], {first: args[1], **given}
         resolved = {**defaults, **resolve_aliases(target, given)}
         if groups and (unknown := [name for name in resolved if name not in known]):
             raise TypeError(f"{target.__name__}() has no argument {unknown[0]!r}")
@@ -179,6 +183,15 @@ def _checked(function: Callable[..., Any], target: Callable[..., Any]) -> Callab
         )
 
     return checked
+
+
+def _warn_of_position(target: Callable[..., Any], name: str) -> None:
+    warnings.warn(
+        f"{target.__name__} takes its options by name: write {name}=... (without the name, as in "
+        "version 0.1.0, it will be an error in the next version)",
+        FutureWarning,
+        stacklevel=3,
+    )
 
 
 def _arguments(target: Callable[..., Any]) -> Iterator[Argument]:

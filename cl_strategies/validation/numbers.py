@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.plain_data import shown
 
 

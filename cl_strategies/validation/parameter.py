@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, Unit
 from typing_extensions import Doc
 
-from cl_strategies.validation.errors import UserError, unknown_name
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.validation.plain_data import INTEGERS, shown
 
 _NAMES: dict[type, str] = {

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cl_strategies.validation.errors import UserError
-from cl_strategies.validation.text import printable, shortened
+from cl_strategies.errors import UserError
+from cl_strategies.errors.text import printable, shortened
 
 #: Integers lie from ``-INTEGERS`` to ``INTEGERS - 1``, as TOML promises.
 INTEGERS = 2**63

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from avalanche.training.plugins import SupervisedPlugin
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 
 
 class AutocastPlugin(SupervisedPlugin):

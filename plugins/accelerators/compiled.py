@@ -8,8 +8,8 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 
 
 class CompilePlugin(SupervisedPlugin):

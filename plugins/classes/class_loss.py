@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_order import ABSENT
-from cl_strategies.validation.errors import UserError
 
 
 class PresentClassesLoss(nn.CrossEntropyLoss):

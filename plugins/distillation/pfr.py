@@ -5,7 +5,7 @@ CVPR Workshops 2022)."""
 from __future__ import annotations
 
 import copy
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -56,6 +56,8 @@ class PFRPlugin(LossTermPlugin):
 
     :raises UserError: for an option out of its range.
     """
+
+    first_by_position: ClassVar[str] = "strength"
 
     def __init__(
         self,

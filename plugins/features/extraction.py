@@ -10,13 +10,13 @@ from avalanche.models import avalanche_forward
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.data.flatten import NotResident, attribute_column
 from cl_strategies.plugins.data.loader import ResidentLoader
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.data.store import Store
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.protocols.evaluable import Evaluable
-from cl_strategies.validation.errors import UserError
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Where the networks of this package and of Avalanche have their features.
 USUAL = ("backbone", "features")

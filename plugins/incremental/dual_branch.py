@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.features.modes import evaluating
-from cl_strategies.validation.errors import UserError
 
 
 class ChannelScale(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, log_softmax, normalize, softmax
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def distillation(

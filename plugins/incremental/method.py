@@ -8,12 +8,12 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_loss import is_plain
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.functional import distillation
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, Outputs
 from cl_strategies.plugins.incremental.strategy import IncrementalStrategy
-from cl_strategies.validation.errors import UserError
 
 Network = TypeVar("Network", bound=IncrementalNetwork)
 

@@ -12,11 +12,11 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.call_order import last_linear
 from cl_strategies.models.heads import SingleHeadModel
 from cl_strategies.plugins.classes.class_order import ABSENT, ArrivalOrder, classes_of
 from cl_strategies.plugins.incremental.classifiers import Classifier
-from cl_strategies.validation.errors import UserError
 
 
 @dataclass

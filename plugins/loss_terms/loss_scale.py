@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.amp import GradScaler
 from torch.amp.grad_scaler import OptState
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 
 
 def find_scalers(strategy: TrainingStrategy) -> list[GradScaler]:

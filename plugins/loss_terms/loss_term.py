@@ -8,10 +8,10 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.loss_terms.added_gradient import AddedGradient
 from cl_strategies.plugins.loss_terms.loss_scale import LossScale
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 
 
 class LossTermPlugin(SupervisedPlugin):

@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.low_rank.functional.decomposition import least_squares_scales, residual
 from cl_strategies.plugins.low_rank.functional.penalty import (
@@ -34,7 +35,6 @@ from cl_strategies.plugins.low_rank.functional.ranks import (
 from cl_strategies.plugins.low_rank.functional.spectrum import Spectrum
 from cl_strategies.plugins.low_rank.layers import Factors
 from cl_strategies.plugins.low_rank.model import HALRPModel
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Equation
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.low_rank.layers import (
     Factors,
     FreeWeights,
@@ -17,7 +18,6 @@ from cl_strategies.plugins.low_rank.storage_size import LayerRank, TaskSize, tas
 from cl_strategies.plugins.task_layers.conversion import head_modules
 from cl_strategies.plugins.task_layers.model import TaskModel
 from cl_strategies.plugins.task_layers.task_tensors import Task
-from cl_strategies.validation.errors import UserError
 
 
 class HALRPModel(TaskModel):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.encoder import BoxOf, BoxRule
 from cl_strategies.plugins.masking.boxes import Box, CamBoxes
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 
 
 class MeasuredBoxes:

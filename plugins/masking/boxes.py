@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision import transforms as tv
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plugins.exemplars.buffer.avalanche_data import RawImages, image_transforms
 from cl_strategies.plugins.exemplars.buffer.encoder import BoxOf, BoxRule
 from cl_strategies.plugins.features.extraction import batches
@@ -24,7 +25,6 @@ from cl_strategies.plugins.masking.options import Area, Threshold
 from cl_strategies.plugins.masking.pade import PadeActivations
 from cl_strategies.plugins.protocols.evaluable import Evaluable
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError, unknown_name
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 Box = tuple[int, int, int, int]

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins.features.extraction import calls, last_layer
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.masking.functional import class_activation_map
-from cl_strategies.validation.errors import UserError
 
 Seen = list[tuple[nn.Module, Tensor, object]]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import interpolate
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
 from cl_strategies.plugins.exemplars.buffer.quota import Record
 from cl_strategies.plugins.exemplars.codecs.pixels import Pixels
@@ -18,7 +19,6 @@ from cl_strategies.plugins.exemplars.replay.metrics import byte_memory
 from cl_strategies.plugins.masking.boxes import activation_maps
 from cl_strategies.plugins.masking.plugin import CIMPlugin
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 
 Box = tuple[int, int, int, int]
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.boxes import check_box
 from cl_strategies.plugins.exemplars.codecs.nearest import (
     box_means,
@@ -23,7 +24,6 @@ from cl_strategies.plugins.exemplars.codecs.nearest import (
     nearest_index,
 )
 from cl_strategies.plugins.masking.pade_function import pade_activation
-from cl_strategies.validation.errors import UserError
 
 __all__ = [
     "bounding_boxes",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.seen_classes import rule_out_unseen, unseen_ruled_out
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.masking.bilevel import (
@@ -26,7 +27,6 @@ from cl_strategies.plugins.masking.cam_extractor import CamExtractor
 from cl_strategies.plugins.masking.options import LearnedActivations
 from cl_strategies.plugins.masking.pade import PadeActivations, count_relus
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Equation
 

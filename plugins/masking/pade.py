@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.masking.pade_function import (
     RELU_DENOMINATOR,
     RELU_NUMERATOR,
     pade_activation,
 )
-from cl_strategies.validation.errors import UserError
 
 _RELUS = frozenset(
     {F.relu, F.relu_, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_}

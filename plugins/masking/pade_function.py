@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Coefficients that fit ReLU on [-3, 3] (degrees 5 and 4). Beyond it the unit bends away from
 #: ReLU: its slope tends to 0.72 on both sides.

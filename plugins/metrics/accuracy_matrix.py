@@ -20,10 +20,10 @@ from avalanche.evaluation.metric_utils import get_metric_name, stream_type
 from avalanche.training.supervised import JointTraining
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.functional import Matrix
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 Stream = Annotated[str, Doc("Name of the stream whose evaluations count; others are ignored.")]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 Matrix = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.low_rank.functional.spectrum import Spectrum
-from cl_strategies.validation.errors import UserError
 
 #: Parts of the squared norm that are rounding.
 _NOTHING = 1e-12

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.projection.functional import extend_basis, extend_basis_from_gram
-from cl_strategies.validation.errors import UserError
 
 #: Images whose patches are held at once.
 _IMAGES = 8

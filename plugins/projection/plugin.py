@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.projection.functional import project_out
 from cl_strategies.plugins.projection.layer_inputs import collect
 from cl_strategies.plugins.projection.projected_layers import ProjectedParts, projected_parts
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.task_layers.model import task_label
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Equation
 
@@ -42,6 +42,8 @@ class GPMPlugin(SupervisedPlugin):
     :ivar bases: orthonormal columns, ``(d, m)``, by the name of the layer.
     :raises UserError: for an option out of its range.
     """
+
+    first_by_position: ClassVar[str] = "threshold"
 
     def __init__(
         self,

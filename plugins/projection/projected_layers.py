@@ -9,8 +9,8 @@ from avalanche.models import MultiTaskModule
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.task_layers.conversion import check_shared, find_head
-from cl_strategies.validation.errors import UserError
 
 _FROZEN = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)
 

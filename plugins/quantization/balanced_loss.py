@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Gt
@@ -10,13 +10,13 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.avalanche_data import labels_of
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.quantization.functional.balanced_loss import (
     BalancedForm,
     balanced_cross_entropy,
 )
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Equation
 
@@ -32,6 +32,8 @@ class BalancedLossPlugin(SupervisedPlugin):
 
     :raises UserError: for an option out of its range.
     """
+
+    first_by_position: ClassVar[str] = "form"
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.loss_terms.loss_term import LossTermPlugin
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.quantization.functional.admm import (
@@ -21,7 +22,6 @@ from cl_strategies.plugins.quantization.functional.admm import (
 )
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION, continuous
 from cl_strategies.plugins.quantization.quantizers.alignq import Alignment
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import (
     OptionGroup,
     build_part,

@@ -9,6 +9,7 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.seen_classes import unseen_ruled_out
 from cl_strategies.plugins.loss_terms.loss_term import ParameterPenalty
 from cl_strategies.plugins.protocols.training import TrainingStrategy
@@ -16,7 +17,6 @@ from cl_strategies.plugins.quantization.balanced_loss import BalancedLossPlugin
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.weight_importance import WeightImportance
 from cl_strategies.plugins.regularization.options import Retained, Strength
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 from cl_strategies.validation.parameter import Alias
 
@@ -39,6 +39,8 @@ class InterTaskQuantizationPenaltyPlugin(SupervisedPlugin):
     :param balanced: the loss to take gradients of; ``None``: the strategy's criterion.
     :raises UserError: for an option out of its range.
     """
+
+    first_by_position: ClassVar[str] = "strength"
 
     parts: ClassVar[Any] = (WeightImportance,)
 

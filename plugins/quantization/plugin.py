@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.protocols.training import OptimizingStrategy
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.conversion.layers import (
@@ -17,7 +18,6 @@ from cl_strategies.plugins.quantization.conversion.layers import (
 from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
 from cl_strategies.plugins.quantization.conversion.param_groups import keep_groups
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 

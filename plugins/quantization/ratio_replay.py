@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Le
@@ -27,6 +27,8 @@ class RatioReplayPlugin(SupervisedPlugin):
     :ivar data: position in the stream -> the samples that were kept of that experience.
     :raises UserError: for an option out of its range.
     """
+
+    first_by_position: ClassVar[str] = "replay_ratio"
 
     def __init__(
         self,

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.loss_terms.added_gradient import PassCounter
 from cl_strategies.plugins.loss_terms.loss_scale import LossScale
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 
@@ -36,6 +36,7 @@ class SurrogatePlugin(SupervisedPlugin):
 
     surrogate_class: ClassVar[Callable[..., QuadraticSurrogate]]
     parts: ClassVar[tuple[Callable[..., Any], ...]] = ()
+    first_by_position: ClassVar[str] = "strength"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

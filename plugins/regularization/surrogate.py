@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.loss_terms.added_gradient import AddedGradient
 from cl_strategies.plugins.regularization.flat_tensors import FlatLayout, copy_into_corner
 from cl_strategies.plugins.regularization.options import Exclude, Strength
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

@@ -11,6 +11,7 @@ from avalanche.models import DynamicModule, MultiTaskModule
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.task_layers.layers import (
     OutputBias,
     PerTask,
@@ -18,7 +19,6 @@ from cl_strategies.plugins.task_layers.layers import (
     TaskDict,
     TaskLayer,
 )
-from cl_strategies.validation.errors import UserError
 
 _LAYERS = (nn.Linear, nn.Conv2d)
 _PER_TASK = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.PReLU)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 _OUTSIDE = (
     "this network has weights for several tasks: call the model of the strategy "

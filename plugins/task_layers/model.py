@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_order import ABSENT, classes_of
 from cl_strategies.plugins.classes.experience import task_labels_of
 from cl_strategies.plugins.task_layers.conversion import head_modules
 from cl_strategies.plugins.task_layers.task_tensors import Task, TaskNetwork
-from cl_strategies.validation.errors import UserError
 
 
 class TaskModel(TaskNetwork):

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.batch_norm import BatchNorm1d
 from cl_strategies.plugins.task_layers.conversion import find_parts, put
 from cl_strategies.plugins.task_layers.model import TaskModel
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 _NORMALIZATIONS = (_NormBase, nn.LayerNorm, nn.GroupNorm)

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from avalanche.models import MultiTaskModule
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics.resources import parameter_bytes, tensor_bytes
 from cl_strategies.plugins.task_layers.conversion import divide, head_modules
 from cl_strategies.plugins.task_layers.layers import Switch, TaskDict
-from cl_strategies.validation.errors import UserError
 
 
 @dataclass

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cl_strategies.errors import UserError
 from cl_strategies.reports.analysis.precision import Precision, precision_of
 from cl_strategies.results.metrics import REFERENCE_STRATEGIES
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.errors import UserError
 
 REPEATED = frozenset(
     {"run.seed", "benchmark.order", "benchmark.class_order", "benchmark.stream_seed"}

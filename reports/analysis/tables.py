@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cl_strategies.errors.text import csv_cell
 from cl_strategies.reports.analysis.grouping import Group, group_records
 from cl_strategies.reports.analysis.orders import disparity
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES, describe
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.text import csv_cell
 
 CSV_COLUMNS = ("benchmark", "strategy", "metric", "mean", "std", "n")
 BEST = "best"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError
+from cl_strategies.errors.text import printable
 from cl_strategies.reports.reading.side_files import log_faults, read_environment, read_picture
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.results.record import RunRecord, load_result
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.plain_data import shown
-from cl_strategies.validation.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)

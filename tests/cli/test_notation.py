@@ -3,7 +3,7 @@
 import pytest
 
 from cl_strategies.cli import notation as arguments
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 @pytest.mark.parametrize(

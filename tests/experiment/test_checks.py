@@ -5,11 +5,11 @@ import os
 
 import pytest
 
+from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.setup.build import build_benchmark
 from cl_strategies.experiment.sweep import preflight as checks
 from cl_strategies.experiment.sweep.preflight import check_configs
-from cl_strategies.validation.errors import DataMissingError, UserError
 
 SMALL = {"name": "split-digits", "n_experiences": 2, "fraction": 0.2}
 

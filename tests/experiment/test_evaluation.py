@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 from cl_strategies.experiment.directory.rows import accuracy_matrix
 from cl_strategies.experiment.directory.run_directory import RunDirectory
@@ -16,7 +17,6 @@ from cl_strategies.experiment.engine import training
 from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.strategies import Naive
-from cl_strategies.validation.errors import UserError
 
 EXPERIENCES = 5
 TABLES = {

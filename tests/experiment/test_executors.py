@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import abandon
 from cl_strategies.experiment.sweep.compare import compare
 from cl_strategies.experiment.sweep.executors import executor, process
-from cl_strategies.validation.errors import UserError
 
 TIMES = {"train_seconds"}
 

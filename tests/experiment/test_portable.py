@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, hash_of
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
@@ -19,7 +20,6 @@ from cl_strategies.experiment.setup import portable
 from cl_strategies.experiment.state.checkpoint import load_checkpoint
 from cl_strategies.experiment.sweep import executors
 from cl_strategies.experiment.sweep.compare import compare
-from cl_strategies.validation.errors import UserError
 
 TABLES = {
     "benchmark": {"name": "permuted-digits", "n_experiences": 2, "fraction": 0.2},

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine import training
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.setup.build import build_benchmark
 from cl_strategies.experiment.state.checkpoint import load_checkpoint
-from cl_strategies.validation.errors import UserError
 
 TABLES = {
     "benchmark": {"name": "split-digits", "n_experiences": 3, "fraction": 0.3},

@@ -61,10 +61,10 @@ def whole(tmp_path_factory, command, numbers):
 @pytest.fixture(scope="module")
 def nothing_is_trained(tmp_path_factory):
     """Runs end where training would begin, in a folder of their own."""
+    from cl_strategies import errors
     from cl_strategies.experiment.engine import runner
     from cl_strategies.experiment.sweep import executors, ray_executor
     from cl_strategies.experiment.sweep import preflight as checks
-    from cl_strategies.validation import errors
 
     checked = set()
 

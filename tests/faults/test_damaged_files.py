@@ -121,7 +121,7 @@ def damaged_times(request):
 @pytest.mark.parametrize("damage", [truncated, flipped, overwritten])
 def test_no_damage_to_a_checkpoint_changes_what_it_says(damage, states, tmp_path):
     """Read with success, it says what it said; otherwise it is an error that names it."""
-    from cl_strategies.validation.errors import UserError
+    from cl_strategies.errors import UserError
 
     source = victim(states / "interrupted") / "checkpoint.pt"
     expected = load_checkpoint(source)
@@ -149,8 +149,8 @@ def same(left, right):
 
 
 def test_no_changed_byte_of_a_result_changes_what_it_says(states, tmp_path):
+    from cl_strategies.errors import UserError
     from cl_strategies.results.record import load_result
-    from cl_strategies.validation.errors import UserError
 
     source = victim(states / "finished") / "result.json"
     expected, path, chance = load_result(source), tmp_path / "result.json", random.Random(0)

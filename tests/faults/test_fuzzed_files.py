@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cl_strategies.benchmarks.datasets.registry import load_dataset
+from cl_strategies.errors import UserError
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fuzzing import AMOUNTS, PLAIN, TEXT, cases, outcome

@@ -14,11 +14,11 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
 from cl_strategies.experiment.config.run_config import RunConfig, TrainConfig
 from cl_strategies.experiment.engine import runner, training
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fuzzing import AMOUNTS, PLAIN, TEXT, cases, outcome

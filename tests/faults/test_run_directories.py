@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
 from cl_strategies.results.checksum import sealed
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture

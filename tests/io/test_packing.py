@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.comparison import differences
 from cl_strategies.io.packing import LARGEST, pack, stacked, unpack, unstacked
-from cl_strategies.validation.errors import UserError
 
 TENSORS = {
     "float": torch.randn(3, 4),

@@ -7,8 +7,8 @@ import torch
 from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 DIGIT, MNIST, CIFAR = (1, 8, 8), (1, 28, 28), (3, 32, 32)
 

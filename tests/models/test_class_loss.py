@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_loss import PresentClassesLoss, over_present_classes
 from cl_strategies.plugins.classes.class_order import ABSENT
-from cl_strategies.validation.errors import UserError
 
 OPTIONS: list[dict[str, Any]] = [
     {"label_smoothing": 0.1},

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from cl_strategies.benchmarks import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.strategies import Naive, SingleTask
-from cl_strategies.validation.errors import UserError
 
 
 def groups(model: Any, kind: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from avalanche.models.dynamic_modules import avalanche_model_adaptation
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import (
     ABSENT,
     GrowingClassifier,
@@ -22,7 +23,6 @@ from cl_strategies.models.heads import (
     with_head,
 )
 from cl_strategies.plugins.classes.class_order import classes_of
-from cl_strategies.validation.errors import UserError
 
 
 def experience(classes: Iterable[int], task: int = 0) -> SimpleNamespace:

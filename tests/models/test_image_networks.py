@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.cifar_resnet import Padding
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.conversion.packing import pack_model, save_packed
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 CIFAR, IMAGENET = (3, 32, 32), (3, 224, 224)
 

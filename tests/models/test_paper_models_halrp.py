@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.alexnet import small_alexnet
 from cl_strategies.models.backbones.lenet import omniglot_lenet, wide_lenet
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.models.backbones.reduced_resnet import reduced_resnet18
 from cl_strategies.plugins.low_rank.model import HALRPModel
-from cl_strategies.validation.errors import UserError
 
 OMNIGLOT = (
     (25 * 64 + 3 * 64)

@@ -25,10 +25,10 @@ from torchvision.transforms import Normalize
 
 from cl_strategies.benchmarks import build_benchmark
 from cl_strategies.benchmarks.datasets.registry import load_dataset
+from cl_strategies.errors import DataMissingError
 from cl_strategies.models.heads import with_head
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import DataMissingError
 
 ROWS = [
     json.loads(line)

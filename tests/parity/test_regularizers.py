@@ -22,10 +22,10 @@ from torch import nn
 from cl_strategies.benchmarks.core.builder import build_benchmark
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
+from cl_strategies.errors import DataMissingError
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix
 from cl_strategies.strategies import EWC, SI, LwF
-from cl_strategies.validation.errors import DataMissingError
 
 SEEDS = (0, 1, 2)
 #: Accuracy below the peer's that is noise between means.

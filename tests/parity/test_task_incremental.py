@@ -24,11 +24,11 @@ from torch.nn import functional as F
 from cl_strategies.benchmarks.core.builder import build_benchmark
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
+from cl_strategies.errors import DataMissingError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix
 from cl_strategies.strategies import GPM, HALRP, WSN
-from cl_strategies.validation.errors import DataMissingError
 
 CLASS_ORDER = [0, 6, 2, 4, 5, 7, 3, 8, 9, 1]
 SEEDS = (0, 1, 2)

@@ -12,7 +12,7 @@ from torchvision import transforms as tv
 from torchvision.transforms import functional as tvf
 
 from cl_strategies.benchmarks.datasets.registry import load_dataset
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 BATCH, EVAL_BATCH, HIDDEN, RATE, SEED = 128, 256, 256, 0.05, 1
 Result = list[Tensor]

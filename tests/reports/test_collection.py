@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
 from cl_strategies.reports.reading.collection import collect
-from cl_strategies.validation.errors import UserError
 
 
 def test_every_directory_is_accounted_for(make_record, write_runs) -> None:

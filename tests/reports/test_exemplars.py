@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.replay.contact_sheet import data_uri, sheet_png
 from cl_strategies.plugins.masking.exemplar_pictures import StoredPicture
 from cl_strategies.reports import write_report
@@ -25,7 +26,6 @@ from cl_strategies.reports.sections.exemplars import (
 )
 from cl_strategies.results.formatting import MISSING
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.reports.analysis.grouping import group_records
-from cl_strategies.validation.errors import UserError
 
 
 def _labels(records) -> list[tuple[str, str, int]]:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.reports.analysis.grouping import group_records
 from cl_strategies.reports.analysis.mixing import identity_rows, mixed
 from cl_strategies.reports.reading.collection import Run
 from cl_strategies.results.identity import Identity
 from cl_strategies.results.record import RunRecord, load_result, write_result
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture

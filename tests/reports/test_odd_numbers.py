@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
 from cl_strategies.reports.reading.collection import collect
 from cl_strategies.results.checksum import checksum
 from cl_strategies.results.json_text import decoded
 from cl_strategies.results.record import RunRecord, load_result, write_result
-from cl_strategies.validation.errors import UserError
 
 RECORD: dict[str, Any] = {
     "schema": 2,

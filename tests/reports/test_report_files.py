@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
-from cl_strategies.validation.errors import UserError
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from cl_strategies import ALASSO, L2, SI
+from cl_strategies.errors import UserError
 from cl_strategies.plugins import ALASSOPlugin, L2Plugin, SIPlugin
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import parameters_of
 
 STRATEGIES = [(L2, L2Plugin), (SI, SIPlugin), (ALASSO, ALASSOPlugin)]

@@ -6,11 +6,11 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.lenet import wide_lenet
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.strategies.batch_norm import PerTaskBatchNorm
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 
 from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers
 from cl_strategies.experiment.state.capture import capture_state, restore_state
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
@@ -22,7 +23,6 @@ from cl_strategies.registry import registry
 from cl_strategies.strategies.cim import CIM
 from cl_strategies.strategies.compressed_replay import CompressedReplay
 from cl_strategies.strategies.templates.base import Strategy
-from cl_strategies.validation.errors import UserError
 
 SIDE = 16
 

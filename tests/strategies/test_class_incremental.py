@@ -9,6 +9,7 @@ from avalanche.training.plugins import LRSchedulerPlugin, SupervisedPlugin
 from torch import nn
 
 from cl_strategies.benchmarks import load
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
@@ -26,7 +27,6 @@ from cl_strategies.strategies.naive import Naive
 from cl_strategies.strategies.podnet import PODNet
 from cl_strategies.strategies.templates.hosts import make_host
 from cl_strategies.strategies.wa import WA
-from cl_strategies.validation.errors import UserError
 
 BYTES = 87  # of a raw digit with header and label
 

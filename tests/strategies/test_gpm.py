@@ -9,6 +9,7 @@ from torch import nn
 
 from cl_strategies.benchmarks.streams.permuted import permuted_digits
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.models.backbones.lenet import wide_lenet
 from cl_strategies.models.backbones.mlp import mlp
@@ -18,7 +19,6 @@ from cl_strategies.plugins.projection.plugin import GPMPlugin
 from cl_strategies.registry import registry
 from cl_strategies.strategies.gpm import GPM
 from cl_strategies.strategies.naive import Naive
-from cl_strategies.validation.errors import UserError
 
 OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.005, weight_decay=1e-4),

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from cl_strategies.benchmarks.streams.permuted import permuted_digits
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
 from cl_strategies.models.backbones.lenet import wide_lenet
@@ -20,7 +21,6 @@ from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.strategies.halrp import HALRP
 from cl_strategies.strategies.naive import Naive
 from cl_strategies.strategies.single_task import SingleTask
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")

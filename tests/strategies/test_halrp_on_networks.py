@@ -9,11 +9,11 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.strategies.halrp import HALRP
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin, Supe
 from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins import (
     ALASSOPlugin,
@@ -25,7 +26,6 @@ from cl_strategies.plugins import (
     SIPlugin,
 )
 from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, SingleTask
-from cl_strategies.validation.errors import UserError
 
 TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
 

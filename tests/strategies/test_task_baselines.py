@@ -7,12 +7,12 @@ from avalanche.training.plugins import EvaluationPlugin
 
 from cl_strategies.benchmarks.streams.permuted import permuted_digits
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 NEW = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
 NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn"]

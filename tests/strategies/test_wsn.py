@@ -5,12 +5,12 @@ import torch
 from avalanche.training.plugins import EvaluationPlugin
 
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.subnetworks.model import SubnetworkModel
 from cl_strategies.strategies.wsn import WSN
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import (
     OptionGroup,
     build_part,
@@ -198,3 +198,20 @@ def test_a_group_checks_the_fields_that_it_inherits_from_another_module() -> Non
     assert parameters_of(inherited)["width"].values == "an integer of at least 1"
     with pytest.raises(UserError, match="width is 0"):
         inherited(width=0)
+
+
+class Early(Penalty):
+    """A penalty that version 0.1.0 took by position."""
+
+    first_by_position = "strength"
+
+
+def test_the_first_option_by_position_is_taken_with_a_warning_for_one_version() -> None:
+    early = hyperparameters(Early)
+    with pytest.warns(FutureWarning, match="write strength="):
+        assert early(2.0).strength == 2.0  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        early(2.0, 3.0)  # type: ignore[misc]
+    with pytest.raises(UserError, match="strength is -1"), pytest.warns(FutureWarning):
+        early(-1)  # type: ignore[misc]
+    assert str(inspect.signature(early)) == "(*, strength: float = 1.0)"

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.validation import numbers as ranges
-from cl_strategies.validation.errors import UserError
 
 CHECKS = [
     ranges.positive,

@@ -10,7 +10,7 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt, Unit
 from typing_extensions import Doc
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.parameter import Alias, Equation, Parameter, ValueAlias
 
 SHARE = Annotated[float, Ge(0), Le(1)]

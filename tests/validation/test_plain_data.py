@@ -5,8 +5,8 @@ import doctest
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.validation import plain_data as plain
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.plain_data import DEPTH, check_plain, shown
 
 

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from cl_strategies.benchmarks.datasets.data_folders import ENVIRONMENT_VARIABLE, avalanche_root
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def check_root(root: object, source: str | Path) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from typing_extensions import Doc
 
+from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import unknown_name
 from cl_strategies.validation.hyperparameters import documented
 
 if TYPE_CHECKING:

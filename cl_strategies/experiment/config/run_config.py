@@ -1,7 +1,7 @@
 """What one run is: benchmark, model, training, strategy and seed, as frozen dataclasses.
 
 TOML tables and dataclasses correspond one to one. Keys are checked, and a key or a value
-that does not fit is a :class:`~cl_strategies.validation.errors.UserError`.
+that does not fit is a :class:`~cl_strategies.errors.UserError`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Unit
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
 from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.registry import Entry, registry
-from cl_strategies.validation.errors import UserError, unknown_name
 from cl_strategies.validation.hyperparameters import check_fields, documented, resolve_aliases
 from cl_strategies.validation.plain_data import check_plain, check_table, shown
 

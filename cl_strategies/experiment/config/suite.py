@@ -26,6 +26,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.quantization import OWN_BITS, quantizes_itself
 from cl_strategies.experiment.config.run_config import (
@@ -47,7 +48,6 @@ from cl_strategies.experiment.config.suite_checks import (
 )
 from cl_strategies.registry import registry
 from cl_strategies.results.published import PublishedTable
-from cl_strategies.validation.errors import UserError, unknown_name
 from cl_strategies.validation.plain_data import check_table, shown
 
 _TABLES = ("suite", *SHARED, "benchmarks", "strategies", "tuning", "published")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.plain_data import check_plain, check_table, shown
 
 #: Tables of a single run that a suite has for all runs, and its elements for some.

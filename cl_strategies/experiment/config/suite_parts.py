@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from cl_strategies.errors import unknown_name
 from cl_strategies.experiment.config.suite import Suite
-from cl_strategies.validation.errors import unknown_name
 
 
 def part_of(suite: Suite, benchmarks: Sequence[str], strategies: Sequence[str]) -> Suite:

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.directory.rows import checked_rows
 from cl_strategies.io.atomic import atomic_write, cannot_write
 from cl_strategies.io.bounded import read_regular
 from cl_strategies.results.checksum import sealed, unsealed
 from cl_strategies.results.json_text import decoded
-from cl_strategies.validation.errors import UserError
 
 _MARK = ("bytes", "rows", "sha256")
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import tomli_w
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, hash_of
 from cl_strategies.experiment.directory.run_lock import Owner, RunBusyError, RunLock, owner_of
 from cl_strategies.io.atomic import cannot_write, temporary_prefix, write_text
 from cl_strategies.results.checksum import sealed
 from cl_strategies.results.record import RunRecord, load_result, write_result
-from cl_strategies.validation.errors import UserError
 
 #: What lies in it; the result is written last.
 FILES = (

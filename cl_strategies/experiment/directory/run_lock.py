@@ -19,8 +19,8 @@ from pathlib import Path
 
 from filelock import lock_descriptor, unlock_descriptor
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.bounded import read_regular
-from cl_strategies.validation.errors import UserError
 
 logger = logging.getLogger(__name__)
 

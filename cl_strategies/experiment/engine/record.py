@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cl_strategies.errors import UserError
+from cl_strategies.errors.boundary import Boundary
+from cl_strategies.errors.failure import Failure
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rows import COLUMNS, accuracy_matrix, exemplar_columns
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.quantization.conversion.model_size import storage
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.boundary import Boundary
-from cl_strategies.validation.errors import UserError
-from cl_strategies.validation.failure import Failure
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.engine.training import Training

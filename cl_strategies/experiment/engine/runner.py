@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from cl_strategies.errors import DataMissingError, StorageError, UserError
+from cl_strategies.errors.boundary import Boundary, ours
+from cl_strategies.errors.failure import Failure, describe
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rerun import ask, conclude, last_stamp, place_of
 from cl_strategies.experiment.directory.run_directory import RunDirectory
@@ -18,9 +21,6 @@ from cl_strategies.experiment.identity.run_identity import (
 from cl_strategies.experiment.setup.portable import kernels
 from cl_strategies.experiment.setup.seeding import isolated_rng, torch_threads
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.boundary import Boundary, ours
-from cl_strategies.validation.errors import DataMissingError, StorageError, UserError
-from cl_strategies.validation.failure import Failure, describe
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+from cl_strategies.errors import UserError
+from cl_strategies.errors.boundary import ours
+from cl_strategies.errors.failure import named
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
@@ -34,9 +37,6 @@ from cl_strategies.experiment.state.capture import (
 from cl_strategies.experiment.state.checkpoint import REMEDY, load_checkpoint, save_checkpoint
 from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
-from cl_strategies.validation.boundary import ours
-from cl_strategies.validation.errors import UserError
-from cl_strategies.validation.failure import named
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from cl_strategies.benchmarks.datasets.published import Located, what_is_located
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import Named
 from cl_strategies.experiment.setup.seeding import isolated_rng
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 #: What the files of data sets look like: path, size and time.
 _Files = tuple[tuple[str, int, int], ...]

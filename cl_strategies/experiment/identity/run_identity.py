@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.identity.present_data import data_here
@@ -19,7 +20,6 @@ from cl_strategies.reports.reading.side_files import read_environment
 from cl_strategies.results.fields import Fields
 from cl_strategies.results.identity import Identity
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.errors import UserError
 
 #: Called with what a person should know of a run.
 Told = Callable[[str], None]

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named, TrainConfig
 from cl_strategies.experiment.setup.divergence import FiniteGuard
 from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule
 from cl_strategies.plugins import ResidentDataPlugin, SeenClassesPlugin
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 
 def build_benchmark(benchmark: Named) -> Any:

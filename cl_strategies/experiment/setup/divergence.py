@@ -8,7 +8,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from cl_strategies.validation.errors import DivergedError
+from cl_strategies.errors import DivergedError
 
 #: A loss above this is divergence, though finite: a cross-entropy begins near ``ln(classes)``,
 #: and Adam with a step far too large keeps weights finite for ever.

@@ -83,7 +83,7 @@ def resolve_device(name: str) -> str:
     """
     import torch
 
-    from cl_strategies.validation.errors import UserError
+    from cl_strategies.errors import UserError
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

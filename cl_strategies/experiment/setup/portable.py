@@ -15,7 +15,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: What a process must be started with.
 VARIABLES = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.codecs import CODECS
 from cl_strategies.experiment.state.comparison import differences
 from cl_strategies.experiment.state.criterion import capture_criterion, restore_criterion
@@ -34,7 +35,6 @@ from cl_strategies.experiment.state.objects import decode_attributes, encode_att
 from cl_strategies.experiment.state.optimizer import capture_optimizer, restore_optimizer
 from cl_strategies.experiment.state.samples import payload_bytes
 from cl_strategies.experiment.state.walker import Walker, is_transient
-from cl_strategies.validation.errors import UserError
 
 FORMAT = 3
 

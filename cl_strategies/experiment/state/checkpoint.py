@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import atomic_write
 from cl_strategies.io.packing import pack, unpack
 from cl_strategies.io.tensors import load_stored
-from cl_strategies.validation.errors import UserError
 
 FORMAT = 2
 _OWN = ("format", "tensors")

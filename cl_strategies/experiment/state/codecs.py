@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.objects import OBJECT_CODECS
 from cl_strategies.experiment.state.walker import LEFT_OUT, StateCodec, Walker
-from cl_strategies.validation.errors import UserError
 
 _DICTIONARIES = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
 _FACTORIES = {kind.__name__: kind for kind in (dict, list, set, int, float)}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.hidden_code import CODE
 from cl_strategies.experiment.state.modules import is_loss
 from cl_strategies.experiment.state.objects import decode_attributes, encode_attributes
-from cl_strategies.validation.errors import UserError
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.state.walker import Walker

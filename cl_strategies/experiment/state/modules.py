@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import loss as losses
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.packing import stacked, unstacked
-from cl_strategies.validation.errors import UserError
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.state.walker import Walker

@@ -11,6 +11,7 @@ from avalanche.benchmarks.utils.data import AvalancheDataset
 from avalanche.training.utils import ParamData
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.modules import (
     decode_module,
     encode_module,
@@ -25,7 +26,6 @@ from cl_strategies.experiment.state.samples import (
     with_attribute,
 )
 from cl_strategies.experiment.state.walker import LEFT_OUT, StateCodec, Walker
-from cl_strategies.validation.errors import UserError
 
 
 def encode_attributes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.state.walker import Walker

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.plain_data import shown
 
 

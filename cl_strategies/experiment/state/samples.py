@@ -12,7 +12,7 @@ from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from avalanche.benchmarks.utils.flat_data import FlatData
 from avalanche.benchmarks.utils.utils import concat_datasets
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Attributes that the stream itself provides.
 OF_THE_STREAM = ("targets", "targets_task_labels", "sample_ids")

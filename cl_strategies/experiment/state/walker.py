@@ -16,10 +16,10 @@ from avalanche.logging import BaseLogger
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.hidden_code import CODE, hidden_state
 from cl_strategies.experiment.state.members import Members, members_of
 from cl_strategies.experiment.state.samples import SamplePool
-from cl_strategies.validation.errors import UserError
 
 #: Left out of a state: code, output, and what is made anew for each experience.
 TRANSIENT = (

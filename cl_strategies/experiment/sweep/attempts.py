@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cl_strategies.errors import DataMissingError, UserError
+from cl_strategies.errors.failure import named, text_of
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rerun import last_stamp
 from cl_strategies.experiment.directory.run_directory import RunBusyError
-from cl_strategies.validation.errors import DataMissingError, UserError
-from cl_strategies.validation.failure import named, text_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rerun import ask, is_asked, last_record
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.identity.run_identity import Identities
 from cl_strategies.experiment.sweep.executors import executor
 from cl_strategies.results.record import RunRecord
-from cl_strategies.validation.errors import UserError
 
 logger = logging.getLogger(__name__)
 

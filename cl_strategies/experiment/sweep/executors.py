@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.setup import portable
 from cl_strategies.experiment.setup.environment import usable_cores
@@ -30,7 +31,6 @@ from cl_strategies.experiment.sweep.attempts import (
     lost,
     result_stamps,
 )
-from cl_strategies.validation.errors import UserError, unknown_name
 
 #: Seconds in which a process ends that has done its run; what it started may keep it alive.
 ENDS_WITHIN = 30.0

@@ -7,15 +7,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from cl_strategies.errors import DataMissingError, UserError
+from cl_strategies.errors.boundary import Boundary
+from cl_strategies.errors.failure import Failure
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
 from cl_strategies.experiment.identity.present_data import built
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.setup.environment import resolve_device
 from cl_strategies.experiment.setup.portable import check_machine
 from cl_strategies.experiment.setup.seeding import isolated_rng
-from cl_strategies.validation.boundary import Boundary
-from cl_strategies.validation.errors import DataMissingError, UserError
-from cl_strategies.validation.failure import Failure
 
 
 def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -> None:

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cl_strategies.errors import UserError
+from cl_strategies.errors.failure import text_of
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
 from cl_strategies.experiment.directory.rerun import last_progress
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.setup.environment import usable_cores
 from cl_strategies.experiment.setup.portable import VARIABLES
 from cl_strategies.experiment.sweep.attempts import Answer, Outcome, attempt, lost, result_stamps
-from cl_strategies.validation.errors import UserError
-from cl_strategies.validation.failure import text_of
 
 logger = logging.getLogger(__name__)
 

@@ -26,6 +26,8 @@ from typing import Any
 
 import tomli_w
 
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors.text import csv_cell
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
@@ -33,9 +35,7 @@ from cl_strategies.experiment.config.suite_checks import check_seeds
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.sweep.compare import Comparison, Progress, compare
 from cl_strategies.io.atomic import write_text
-from cl_strategies.validation.errors import UserError, unknown_name
 from cl_strategies.validation.plain_data import check_plain, shown
-from cl_strategies.validation.text import csv_cell
 
 METRIC = "average_accuracy"
 

@@ -7,9 +7,9 @@ from typing import Unpack
 from avalanche.models import SlimResNet18
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import with_head
 from cl_strategies.models.options import HeadOptions, InputShape, Width
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

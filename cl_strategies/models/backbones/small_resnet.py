@@ -10,10 +10,10 @@ from annotated_types import Ge
 from torch import nn
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.reduced_resnet import BasicBlock
 from cl_strategies.models.heads import with_head
 from cl_strategies.models.options import HeadOptions, InputShape, image_shape
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

@@ -16,6 +16,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 from torch.optim import Optimizer
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.param_groups import place_new
 from cl_strategies.plugins.classes.experience import described
 from cl_strategies.plugins.classes.options import UnseenClasses
@@ -23,7 +24,6 @@ from cl_strategies.plugins.classes.seen_classes import SeenClassesPlugin
 from cl_strategies.plugins.loss_terms.loss_term import LossTermPlugin
 from cl_strategies.strategies.templates.batches import moved
 from cl_strategies.strategies.templates.frozen_parameters import freeze_left_out
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import nn
 from torch.optim import Optimizer
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_order import classes_of
 from cl_strategies.plugins.exemplars.options import BoxRuleName, CodecName, Growing, MemBytes
 from cl_strategies.plugins.exemplars.replay.plugin import CompressedReplayPlugin
@@ -16,7 +17,6 @@ from cl_strategies.plugins.incremental.network import IncrementalNetwork, Output
 from cl_strategies.plugins.masking.boxes import make_boxes
 from cl_strategies.strategies.templates.base import Strategy
 from cl_strategies.strategies.templates.frozen_parameters import copy_to_train, freeze_left_out
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 _WHOLE = "needs all samples of its new classes in one experience"

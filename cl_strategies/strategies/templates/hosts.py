@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from torch import Tensor
 from typing_extensions import Doc
 
+from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.registry import Entry
-from cl_strategies.validation.errors import unknown_name
 
 _METHODS = "cl_strategies.plugins.incremental.methods"
 HOSTS: tuple[Entry, ...] = (

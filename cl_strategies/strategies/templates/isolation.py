@@ -7,11 +7,11 @@ from typing import Any
 
 from avalanche.training import plugins as avalanche_plugins
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.distillation.pfr import PFRPlugin
 from cl_strategies.plugins.exemplars.replay.plugin import CompressedReplayPlugin
 from cl_strategies.plugins.projection.plugin import GPMPlugin
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
-from cl_strategies.validation.errors import UserError
 
 #: Those here and in Avalanche that penalize, project, distil, rehearse or replace parameters for
 #: the sake of earlier tasks.

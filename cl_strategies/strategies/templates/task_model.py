@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from torch import nn
 from torch.optim import Optimizer
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.task_layers.model import TaskModel
 from cl_strategies.strategies.templates.base import Strategy
 from cl_strategies.strategies.templates.frozen_parameters import copy_to_train, freeze_left_out
 from cl_strategies.strategies.templates.isolation import refuse_guards
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part, take_options
 
 

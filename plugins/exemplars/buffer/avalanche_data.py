@@ -19,8 +19,8 @@ from avalanche.benchmarks.utils.transforms import (
 )
 from torchvision.transforms import Compose
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.data.flatten import NotResident, attribute_column, flatten
-from cl_strategies.validation.errors import UserError
 
 Transforms = dict[str, Callable[[Any], Any] | None]
 

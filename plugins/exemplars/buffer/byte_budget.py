@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.avalanche_data import (
     RawImages,
     Transforms,
@@ -42,7 +43,6 @@ from cl_strategies.plugins.exemplars.codecs.pixels import Kind, to_pixels
 from cl_strategies.plugins.exemplars.options import Balance, Growing, MemBytes, Pool
 from cl_strategies.plugins.features.extraction import extract_features
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Alias
 
@@ -61,6 +61,8 @@ class ByteBudgetBuffer(ExemplarsBuffer):
     :raises UserError: for an option out of its range, or a codec that needs boxes without a rule.
     :ivar max_size: ``mem_bytes``, under Avalanche's name for the size of a buffer.
     """
+
+    first_by_position: ClassVar[str] = "mem_bytes"
 
     def __init__(
         self,

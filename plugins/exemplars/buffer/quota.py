@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Bytes that an exemplar takes beside its payload: label, task label, key and length, 4 each.
 RECORD_BYTES = 16

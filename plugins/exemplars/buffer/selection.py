@@ -14,9 +14,9 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.exemplars.functional import closest, herd, unit_features
 from cl_strategies.plugins.exemplars.options import OrderKind
-from cl_strategies.validation.errors import unknown_name
 
 #: From features ``(n, d)`` to the indices in the order to keep them.
 Ranking = Callable[[Tensor], Tensor]

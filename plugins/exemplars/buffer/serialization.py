@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.quota import Record
 from cl_strategies.plugins.exemplars.codecs.base import Codec, damaged
 from cl_strategies.plugins.exemplars.codecs.pixels import Kind, from_pixels
-from cl_strategies.validation.errors import UserError
 
 Groups = dict[tuple[int, int], list[Record]]
 

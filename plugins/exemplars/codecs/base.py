@@ -14,8 +14,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.pixels import Pixels
-from cl_strategies.validation.errors import UserError
 
 VERSION = 1
 HEADER = struct.Struct("<BBHHB")  # version, codec, height, width, channels

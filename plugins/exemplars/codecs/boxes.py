@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def check_box(box: Sequence[int] | Tensor, height: int, width: int) -> tuple[int, int, int, int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cl_strategies.errors import UserError
 from cl_strategies.registry import Entry, registry
-from cl_strategies.validation.errors import UserError
 
 if TYPE_CHECKING:
     from cl_strategies.plugins.exemplars.codecs.base import Codec

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image, features
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.base import damaged, expect_length
 from cl_strategies.plugins.exemplars.codecs.options import JPEGQuality, PNGLevel, Quality
 from cl_strategies.plugins.exemplars.codecs.pixels import Pixels, planes, to_pillow
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 Index = npt.NDArray[np.int64]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]
 #: What a data set gives: Pillow images, uint8 tensors (C, H, W), or tensors with values in [0, 1]:

@@ -16,6 +16,7 @@ import numpy as np
 from annotated_types import Ge
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.base import HEADER, ImageCodec, damaged, expect_length
 from cl_strategies.plugins.exemplars.codecs.boxes import check_box
 from cl_strategies.plugins.exemplars.codecs.downsample import enlarge, shrink
@@ -23,7 +24,6 @@ from cl_strategies.plugins.exemplars.codecs.image_files import RawCoder, make_co
 from cl_strategies.plugins.exemplars.codecs.nearest import low_size, nearest_index
 from cl_strategies.plugins.exemplars.codecs.options import Eta, Filter, Inner, Quality
 from cl_strategies.plugins.exemplars.codecs.pixels import Pixels
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 Box = tuple[int, int, int, int]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.avalanche_data import (
     RawImages,
     image_transforms,
@@ -32,7 +33,6 @@ from cl_strategies.plugins.exemplars.functional import (
 )
 from cl_strategies.plugins.features.extraction import extract_features
 from cl_strategies.plugins.protocols.evaluable import Evaluable
-from cl_strategies.validation.errors import UserError
 
 QUALITIES = (10, 25, 50, 75, 90)
 TOLERANCE = 0.5

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.encoder import Encoder
 from cl_strategies.plugins.exemplars.buffer.quota import RECORD_BYTES
 from cl_strategies.plugins.exemplars.codecs.whole_image import JPEG
@@ -22,7 +23,6 @@ from cl_strategies.plugins.exemplars.replay.jpeg_quality import (
 from cl_strategies.plugins.exemplars.replay.plugin import CompressedReplayPlugin
 from cl_strategies.plugins.features.extraction import extract_features
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 Classes = Annotated[

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Unit
 from avalanche.training.plugins import ReplayPlugin
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
 from cl_strategies.plugins.exemplars.buffer.options import Boxes, CodecOrName, Order
 from cl_strategies.plugins.exemplars.options import (
@@ -21,7 +22,6 @@ from cl_strategies.plugins.exemplars.options import (
 )
 from cl_strategies.plugins.exemplars.replay.extra_fields import without_extras
 from cl_strategies.plugins.protocols.training import TrainingStrategy
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 
@@ -34,6 +34,8 @@ class CompressedReplayPlugin(ReplayPlugin):
 
     :raises UserError: for an option out of its range.
     """
+
+    first_by_position: ClassVar[str] = "mem_bytes"
 
     def __init__(
         self,

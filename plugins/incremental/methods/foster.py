@@ -13,6 +13,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.features.modes import evaluating, take_over
 from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.functional import distillation, effective_number_weights
@@ -27,7 +28,6 @@ from cl_strategies.plugins.incremental.options import (
 )
 from cl_strategies.plugins.incremental.strategy import IncrementalStrategy
 from cl_strategies.plugins.incremental.training import train_part
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def least_squares_scales(free: Tensor, base: Tensor, *, sweeps: int = 1) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Equality in "at least alpha of the total" up to rounding of the sums.
 _ROUNDING = 1e-12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Up to this many rows or columns the decomposition of the matrix itself is fast enough.
 _SMALL = 96

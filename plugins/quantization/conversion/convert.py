@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import (
     unwatch_weights,
     watch_weights,
@@ -27,7 +28,6 @@ from cl_strategies.plugins.quantization.conversion.options import LayerBits
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
 from cl_strategies.plugins.quantization.quantizers.base import Quantizer
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 

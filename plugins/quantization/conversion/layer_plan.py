@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.call_order import call_order
 from cl_strategies.plugins.quantization.conversion.layers import LAYERS, NORMS
 from cl_strategies.plugins.quantization.conversion.options import LayerBits
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
-from cl_strategies.validation.errors import UserError
 
 #: Modules with weights that no quantized form exists for.
 _REFUSED = (

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.batch_norm import BatchNorm1d as SingleBatchNorm1d
 from cl_strategies.plugins.quantization.conversion.weight_uses import owning
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
@@ -17,7 +18,6 @@ from cl_strategies.plugins.quantization.quantizers.base import (
     Quantizer,
     WeightQuantizer,
 )
-from cl_strategies.validation.errors import UserError
 
 
 class QuantizedLayer(nn.Module):

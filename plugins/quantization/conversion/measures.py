@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import check_called
 from cl_strategies.plugins.quantization.conversion.layers import (
@@ -16,7 +17,6 @@ from cl_strategies.plugins.quantization.conversion.layers import (
     quantized_layers,
 )
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION, continuous
-from cl_strategies.validation.errors import UserError
 
 
 def sqnr(reference: Tensor, quantized: Tensor) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.conversion.measures import layer_table
 from cl_strategies.plugins.quantization.conversion.packing import pack_model, packed_bytes
-from cl_strategies.validation.errors import UserError
 
 
 def storage(model: nn.Module) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import atomic_write
 from cl_strategies.io.tensors import load_stored
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import check_called
@@ -26,7 +27,6 @@ from cl_strategies.plugins.quantization.functional.rounding import (
     check_bits,
 )
 from cl_strategies.plugins.quantization.quantizers.base import Encoded
-from cl_strategies.validation.errors import UserError
 
 _FORMAT = 1
 _LONGEST_INDEX = 2**26  # bytes; unpacked from far fewer, if someone wishes so

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.functional.channel_statistics import positive, signed_like
 from cl_strategies.plugins.quantization.functional.rounding import (
     FULL_PRECISION,
@@ -16,7 +17,6 @@ from cl_strategies.plugins.quantization.functional.rounding import (
     check_bits,
     is_continuous,
 )
-from cl_strategies.validation.errors import UserError
 
 
 def apot_levels(bits: int, *, signed: bool) -> Tensor:

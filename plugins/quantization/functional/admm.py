@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.quantization.functional.channel_statistics import group_size
-from cl_strategies.validation.errors import unknown_name
 
 #: Forms of the loss: dual-free, the textbook's augmented Lagrangian, the authors' code.
 CorrelationForm = Literal["penalty", "textbook", "released"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_strategies.validation.errors import UserError, unknown_name
+from cl_strategies.errors import UserError, unknown_name
 
 BalancedForm = Literal["probability", "logit", "released", "prior"]
 

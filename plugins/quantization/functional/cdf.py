@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.quantization.functional.channel_statistics import (
     standardize,
     standardize_backward,
@@ -22,7 +23,6 @@ from cl_strategies.plugins.quantization.functional.rounding import (
     round_,
 )
 from cl_strategies.plugins.quantization.functional.uniform import signs
-from cl_strategies.validation.errors import unknown_name
 
 #: ``"exact"``: 2**bits levels; ``"released"``: those of the authors' code with ADMM.
 Levels = Literal["exact", "released"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def group_dims(x: Tensor, channel: int | None) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.functional.channel_statistics import (
     standardize,
     standardize_backward,
@@ -20,7 +21,6 @@ from cl_strategies.plugins.quantization.functional.rounding import (
     round_,
 )
 from cl_strategies.plugins.quantization.functional.uniform import binary
-from cl_strategies.validation.errors import UserError
 
 
 def prox_weight(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 from cl_strategies.validation.plain_data import shown
 
 #: The bit-width that leaves a tensor as it is.

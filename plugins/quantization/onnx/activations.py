@@ -9,6 +9,7 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.functional.additive_powers import apot_levels
 from cl_strategies.plugins.quantization.functional.channel_statistics import positive
 from cl_strategies.plugins.quantization.functional.learned_step import code_range
@@ -23,7 +24,6 @@ from cl_strategies.plugins.quantization.quantizers.llsq import LLSQActivation, r
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQActivation
 from cl_strategies.plugins.quantization.quantizers.pact import PACTActivation
 from cl_strategies.plugins.quantization.quantizers.uniform import UniformActivation
-from cl_strategies.validation.errors import UserError
 
 _EPSILON = 1e-5  # of torch's batch_norm
 Emit = Callable[[Graph, str], str]

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import atomic_write
 from cl_strategies.models.heads import MultiHeadModel, SingleHeadModel
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import check_called
 from cl_strategies.plugins.quantization.onnx.graph import Graph
 from cl_strategies.plugins.quantization.onnx.layers import FUNCTIONS, METHODS, UNITS, module
-from cl_strategies.validation.errors import UserError
 
 
 def export_onnx(

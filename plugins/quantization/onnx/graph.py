@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 #: Quantized tensors per axis need 13; LayerNormalization and the like are not used.
 OPSET, IR_VERSION = 17, 8

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.cifar_resnet import Padding
 from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins.quantization.conversion.layers import NORMS, QuantizedLayer
 from cl_strategies.plugins.quantization.onnx.activations import activation
 from cl_strategies.plugins.quantization.onnx.graph import Graph
 from cl_strategies.plugins.quantization.onnx.weights import weight
-from cl_strategies.validation.errors import UserError
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer
 from cl_strategies.plugins.quantization.functional.additive_powers import apot_levels
 from cl_strategies.plugins.quantization.functional.learned_step import code_range
@@ -15,7 +16,6 @@ from cl_strategies.plugins.quantization.quantizers.base import Encoded, WeightQu
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQWeight
 from cl_strategies.plugins.quantization.quantizers.midrise import MidriseWeight
 from cl_strategies.plugins.quantization.quantizers.uniform import UniformWeight
-from cl_strategies.validation.errors import UserError
 
 
 def weight(graph: Graph, layer: QuantizedLayer, name: str) -> str:

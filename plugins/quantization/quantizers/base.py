@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.functional.parameter_bounds import bound_
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION, check_bits
-from cl_strategies.validation.errors import UserError
 
 
 class Quantizer(nn.Module):

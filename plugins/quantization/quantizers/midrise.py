@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.functional.rounding import midrise_values_
 from cl_strategies.plugins.quantization.quantizers.base import Encoded, WeightQuantizer
-from cl_strategies.validation.errors import UserError
 
 
 class MidriseWeight(WeightQuantizer):

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantizer, WeightQuantizer
 from cl_strategies.plugins.quantization.quantizers.catalog import ENTRIES
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
 
 Signed = Annotated[

@@ -15,7 +15,7 @@ import torchvision
 from cl_strategies.benchmarks import check_dataset, check_datasets, download, load
 from cl_strategies.benchmarks.datasets.data_folders import ENVIRONMENT_VARIABLE
 from cl_strategies.benchmarks.datasets.registry import DATASETS
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 
 IDX = [f"{a}-{b}-ubyte" for a in ("train", "t10k") for b in ("images-idx3", "labels-idx1")]
 

@@ -20,7 +20,7 @@ from cl_strategies.benchmarks.datasets.glyphs import omniglot_characters, read_n
 from cl_strategies.benchmarks.datasets.registry import check_dataset
 from cl_strategies.benchmarks.datasets.svhn import read_svhn
 from cl_strategies.benchmarks.readers.image_table import read_image_table
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def test_svhn_is_what_torchvision_reads(data_root: str, monkeypatch: pytest.MonkeyPatch) -> None:

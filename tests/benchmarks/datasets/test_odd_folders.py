@@ -23,7 +23,7 @@ from cl_strategies.benchmarks.datasets.registry import DATASETS
 from cl_strategies.benchmarks.datasets.tiny_imagenet import read_tiny_imagenet
 from cl_strategies.benchmarks.readers.errors import broken
 from cl_strategies.cli import main
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 
 
 def read_imagenet(folder: Path) -> Any:

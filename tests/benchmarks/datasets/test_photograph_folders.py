@@ -13,7 +13,7 @@ from torchvision import transforms as tv
 
 from cl_strategies.benchmarks import load
 from cl_strategies.benchmarks.core.protocols import classes_of_tasks
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cim" / "author_class_order_1993.npz"
 

@@ -13,7 +13,7 @@ from cl_strategies.benchmarks.core.samples import TensorSamples
 from cl_strategies.benchmarks.datasets.published import LoadedDataset, PublishedDataset
 from cl_strategies.benchmarks.datasets.registry import DATASETS, load_dataset
 from cl_strategies.benchmarks.streams.split import split_stream
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 
 
 class Dots(PublishedDataset[LoadedDataset]):

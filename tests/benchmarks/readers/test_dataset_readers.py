@@ -17,7 +17,7 @@ from cl_strategies.benchmarks import load
 from cl_strategies.benchmarks.datasets.cifar import read_plain_pickle
 from cl_strategies.benchmarks.datasets.tiny_imagenet import read_tiny_imagenet
 from cl_strategies.benchmarks.readers.idx import read_idx
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 @pytest.fixture

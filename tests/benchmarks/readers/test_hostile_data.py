@@ -26,7 +26,7 @@ from cl_strategies.benchmarks.readers import size_limits as limits
 from cl_strategies.benchmarks.readers.idx import read_idx
 from cl_strategies.benchmarks.readers.image_table import read_image_table
 from cl_strategies.benchmarks.readers.plain_pickle import _ALLOWED, load_plain_pickle
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 
 from cl_strategies.benchmarks.datasets.svhn import read_svhn
 from cl_strategies.benchmarks.readers.mat_files import read_mat_arrays
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 HEADER = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
 CELL, DOUBLE, UINT8 = 1, 6, 9

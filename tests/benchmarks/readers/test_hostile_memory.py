@@ -26,7 +26,7 @@ from cl_strategies.benchmarks.readers.idx import read_idx_pair
 from cl_strategies.benchmarks.readers.image_table import read_image_table
 from cl_strategies.benchmarks.readers.mat_files import MAX_ARRAYS, read_mat_arrays
 from cl_strategies.benchmarks.readers.size_limits import read_picture
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 MIB = 2**20
 

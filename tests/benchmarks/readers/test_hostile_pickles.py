@@ -13,7 +13,7 @@ import pytest
 from cl_strategies.benchmarks.datasets.cifar import read_cifar_batch
 from cl_strategies.benchmarks.readers import pickle_steps, plain_pickle
 from cl_strategies.benchmarks.readers.plain_pickle import load_plain_pickle
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 Write = Any  # a function that writes a pickle and returns its path
 

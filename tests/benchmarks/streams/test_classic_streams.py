@@ -15,7 +15,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.transforms.functional import pil_to_tensor
 
 from cl_strategies.benchmarks import contract_violations, load
-from cl_strategies.validation.errors import DataMissingError
+from cl_strategies.errors import DataMissingError
 
 REVERSED = list(range(9, -1, -1))
 

@@ -17,7 +17,7 @@ from cl_strategies.benchmarks.datasets.domains import read_imageclef, read_offic
 from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.benchmarks.streams.digit_domains import LOOKS
 from cl_strategies.benchmarks.streams.domains import chosen_domains
-from cl_strategies.validation.errors import DataMissingError, UserError
+from cl_strategies.errors import DataMissingError, UserError
 
 PHOTOGRAPHS = {"office-31": (3, 31), "imageclef": (3, 12)}
 

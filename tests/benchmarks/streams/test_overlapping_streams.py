@@ -13,7 +13,7 @@ import pytest
 from cl_strategies.benchmarks import load
 from cl_strategies.benchmarks.streams import domains, overlap
 from cl_strategies.benchmarks.streams.overlap import overlapping_classes
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 NAMES = ("overlapping-digits", "overlapping-fashion-mnist", "overlapping-cifar100")
 

@@ -15,7 +15,7 @@ from cl_strategies.benchmarks import load, permuted_digits, rotated_digits, spli
 from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.benchmarks.streams.permuted import permuted_stream
 from cl_strategies.benchmarks.streams.rotated import rotate
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def images(experience: Any) -> Tensor:

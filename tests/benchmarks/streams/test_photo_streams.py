@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_image
 
 from cl_strategies.benchmarks import load
 from cl_strategies.benchmarks.datasets.pasting import PastedSamples
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 
 def sources(benchmark: Any) -> list[PastedSamples]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cl_strategies.benchmarks import build_benchmark, load
 from cl_strategies.benchmarks.core.selection import partition, permutation, stratified_rows
-from cl_strategies.validation.errors import UserError
+from cl_strategies.errors import UserError
 
 STREAMS = ("split-digits", "permuted-digits", "rotated-digits")
 

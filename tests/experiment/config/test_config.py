@@ -3,8 +3,8 @@
 import pytest
 import tomli_w
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override, parse_assignment
-from cl_strategies.validation.errors import UserError
 
 TABLES = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "si", "c": 2.0}}
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.quantization import QuantizationConfig
 from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
@@ -11,7 +12,6 @@ from cl_strategies.experiment.config.run_config import (
     parse_assignment,
     read_toml,
 )
-from cl_strategies.validation.errors import UserError
 
 TABLES = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "si"}}
 BIG = "1" + "0" * 400

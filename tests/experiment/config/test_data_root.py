@@ -6,10 +6,10 @@ import pytest
 import tomli_w
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.config.suite import Suite
 from cl_strategies.experiment.sweep.tuning import trials
-from cl_strategies.validation.errors import UserError
 
 ELSEWHERE = ["../elsewhere", "/elsewhere", "~/elsewhere", "data/../../elsewhere", "~nobody/data"]
 

@@ -7,9 +7,9 @@ import pytest
 import tomli_w
 
 from cl_strategies.cli.describe_suite import describe_suite
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.suite import Suite, recipes
 from cl_strategies.experiment.sweep.tuning import trials, tune
-from cl_strategies.validation.errors import UserError
 
 TABLES = {
     "suite": {"name": "small", "seeds": [0, 1]},

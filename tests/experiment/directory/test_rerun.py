@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rerun import ask, is_asked, last_progress, place_of
 from cl_strategies.experiment.directory.run_directory import RunDirectory
@@ -11,7 +12,6 @@ from cl_strategies.experiment.engine import runner
 from cl_strategies.experiment.engine.runner import abandon, run
 from cl_strategies.experiment.sweep.compare import compare
 from cl_strategies.reports import write_report
-from cl_strategies.validation.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -147,7 +147,7 @@ def test_a_rerun_whose_process_is_lost_leaves_the_old_result(tmp_path):
 
 
 def test_a_rerun_that_diverges_replaces_the_old_result_and_its_checkpoint(tmp_path, monkeypatch):
-    from cl_strategies.validation.errors import DivergedError
+    from cl_strategies.errors import DivergedError
 
     run(config(), tmp_path)
 

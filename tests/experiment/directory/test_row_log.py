@@ -6,13 +6,13 @@ import json
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.rows import COLUMNS
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.state.checkpoint import load_checkpoint
-from cl_strategies.validation.errors import UserError
 
 
 def row(position):

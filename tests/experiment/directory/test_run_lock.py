@@ -14,12 +14,12 @@ import time
 import pytest
 from filelock import FileLock
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory import run_lock as ownership
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.directory.run_lock import Owner, RunBusyError, RunLock, owner_of
 from cl_strategies.experiment.engine.runner import run
-from cl_strategies.validation.errors import UserError
 
 GOOD = {"pid": 12, "host": "node-1.example", "since": 1.6e9}
 

@@ -13,6 +13,7 @@ import pytest
 import cl_strategies
 from cl_strategies import registry as registry_module
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
@@ -22,7 +23,6 @@ from cl_strategies.experiment.sweep.compare import compare
 from cl_strategies.reports import write_report
 from cl_strategies.results import load_result
 from cl_strategies.results.checksum import sealed
-from cl_strategies.validation.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.quantization import quantizes_itself
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 from cl_strategies.experiment.directory.run_directory import RunDirectory
@@ -17,7 +18,6 @@ from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.experiment.state.checkpoint import load_checkpoint
 from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer, quantized_layers
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 #: Small memories, and updates often enough for experiences of a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {

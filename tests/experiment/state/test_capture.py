@@ -14,10 +14,10 @@ from avalanche.models import MTSimpleMLP, SimpleMLP, as_multitask
 from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin, ReplayPlugin
 from avalanche.training.templates import SupervisedTemplate
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
 from cl_strategies.experiment.state.comparison import differences
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 NAMES = {
     scenario: [entry.name for entry in registry("strategies") if scenario in entry.scenarios]

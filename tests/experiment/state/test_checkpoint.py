@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.setup.seeding import derive_seed, isolated_rng, seed_everything
 from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
 from cl_strategies.io.atomic import atomic_write, write_text
-from cl_strategies.validation.errors import UserError
 
 
 def test_tensors_and_plain_data_come_back(tmp_path):

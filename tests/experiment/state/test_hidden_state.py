@@ -13,10 +13,10 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, check_resumable, restore_state
 from cl_strategies.registry import registry
 from cl_strategies.strategies import Naive
-from cl_strategies.validation.errors import UserError
 
 
 class Holder(SupervisedPlugin):

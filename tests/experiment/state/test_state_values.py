@@ -19,10 +19,10 @@ from avalanche.training.utils import ParamData
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
 from cl_strategies.registry import registry
 from cl_strategies.strategies import Naive
-from cl_strategies.validation.errors import UserError
 
 
 class Holder(SupervisedPlugin):

@@ -14,10 +14,10 @@ import types
 import pytest
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.sweep.compare import compare
 from cl_strategies.experiment.sweep.executors import executor
-from cl_strategies.validation.errors import UserError
 
 
 def test_without_ray_there_is_one_message(monkeypatch, tmp_path, capsys, command):

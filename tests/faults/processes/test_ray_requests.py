@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.setup.portable import VARIABLES
 from cl_strategies.experiment.sweep import ray_executor
 from cl_strategies.experiment.sweep.ray_executor import RETRIES, RayExecutor
-from cl_strategies.validation.errors import UserError
 
 
 class Lost(Exception):

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 from avalanche.core import SupervisedPlugin
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.directory.run_directory import RunBusyError
 from cl_strategies.strategies.naive import Naive
-from cl_strategies.validation.errors import UserError
 
 
 class Meta(type):

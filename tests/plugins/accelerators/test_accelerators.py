@@ -8,10 +8,10 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import GrowingClassifier, SingleHeadModel
 from cl_strategies.plugins import AutocastPlugin, ChannelsLastPlugin, CompilePlugin
 from cl_strategies.strategies import Naive
-from cl_strategies.validation.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

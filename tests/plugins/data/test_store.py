@@ -29,11 +29,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from torchvision import transforms as tv
 
 from cl_strategies.benchmarks.core.samples import TransformedTensors
+from cl_strategies.errors import UserError
 from cl_strategies.plugins import ResidentDataPlugin
 from cl_strategies.plugins.data.flatten import NotResident, flatten
 from cl_strategies.plugins.data.loader import ResidentLoader
 from cl_strategies.plugins.data.store import Store
-from cl_strategies.validation.errors import UserError
 
 CPU = torch.device("cpu")
 SIDE = 4

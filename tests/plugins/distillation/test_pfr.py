@@ -9,9 +9,9 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.benchmarks import permuted_digits, split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.distillation.pfr import PFRPlugin, predictor, projected_distance
-from cl_strategies.validation.errors import UserError
 
 
 def test_the_term_is_one_minus_the_cosine_and_spares_the_old_features():

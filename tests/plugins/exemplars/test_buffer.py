@@ -16,11 +16,11 @@ from torch import nn
 from torch.utils.data import Dataset
 from torchvision import transforms as tv
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
 from cl_strategies.plugins.exemplars.buffer.quota import RECORD_BYTES
 from cl_strategies.plugins.exemplars.functional import herding_order
 from cl_strategies.plugins.masking.boxes import CenterBoxes
-from cl_strategies.validation.errors import UserError
 
 
 class Pictures(Dataset):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.base import HEADER, MAX_PIXELS, ImageCodec
 from cl_strategies.plugins.exemplars.codecs.catalog import ENTRIES, make_codec
 from cl_strategies.plugins.exemplars.codecs.image_files import CODERS
@@ -17,7 +18,6 @@ from cl_strategies.plugins.exemplars.codecs.pixels import from_pixels, to_pixels
 from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.functional import downsample_background, memory_cost
 from cl_strategies.registry import Entry, registry
-from cl_strategies.validation.errors import UserError
 
 NAMES = [entry.name for entry in ENTRIES]
 LOSSLESS = ["raw", "png", "png:level=0", "webp:lossless=true"]

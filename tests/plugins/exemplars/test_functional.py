@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, normalize
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.functional import (
     closest_order,
     fit_budget,
@@ -19,7 +20,6 @@ from cl_strategies.plugins.exemplars.functional import (
     log_volume_ratio,
 )
 from cl_strategies.plugins.incremental import functional as losses
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cim"
 

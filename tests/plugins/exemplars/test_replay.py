@@ -14,6 +14,7 @@ from avalanche.training.supervised import LwF, Naive
 from torch import nn
 
 from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
 from cl_strategies.models.heads import with_head
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
@@ -23,7 +24,6 @@ from cl_strategies.plugins.exemplars.replay.jpeg_quality import choose_jpeg_qual
 from cl_strategies.plugins.exemplars.replay.metrics import exemplar_metrics
 from cl_strategies.plugins.exemplars.replay.mrdc import MRDCPlugin
 from cl_strategies.plugins.exemplars.replay.plugin import CompressedReplayPlugin
-from cl_strategies.validation.errors import UserError
 
 
 def stream(scenario="class", n=48, side=12, seed=0):

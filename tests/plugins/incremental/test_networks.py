@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.models.heads import ABSENT
@@ -21,7 +22,6 @@ from cl_strategies.plugins.incremental.methods.foster import BoostedNetwork
 from cl_strategies.plugins.incremental.methods.podnet import cluster_centers
 from cl_strategies.plugins.incremental.network import IncrementalNetwork, split_head
 from cl_strategies.plugins.masking.cam_extractor import CamExtractor
-from cl_strategies.validation.errors import UserError
 
 
 def seen(*classes):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.low_rank.algorithm import LowRankPerturbation
 from cl_strategies.plugins.low_rank.functional import (
@@ -20,7 +21,6 @@ from cl_strategies.plugins.low_rank.functional import (
 )
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.plugins.low_rank.storage_size import LayerRank
-from cl_strategies.validation.errors import UserError
 
 NO_LIMIT = 1e9  # networks
 

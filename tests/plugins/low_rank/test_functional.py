@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.low_rank import functional as F
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "halrp"
 LAYERS = ("conv", "fc1", "fc2")

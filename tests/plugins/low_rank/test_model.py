@@ -9,11 +9,11 @@ import torch
 from avalanche.models import MTSimpleMLP, MultiHeadClassifier, SimpleMLP, as_multitask
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHead, MultiHeadModel
 from cl_strategies.plugins.low_rank.functional import materialise
 from cl_strategies.plugins.low_rank.layers import Factors
 from cl_strategies.plugins.low_rank.model import HALRPModel
-from cl_strategies.validation.errors import UserError
 
 
 def experience(label, classes=(0, 1, 2)):

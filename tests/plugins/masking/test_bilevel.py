@@ -6,11 +6,11 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, interpolate, relu
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins.masking.bilevel import MaskObjective, mask_gradients
 from cl_strategies.plugins.masking.cam_extractor import CamExtractor
 from cl_strategies.plugins.masking.pade import PadeActivations
-from cl_strategies.validation.errors import UserError
 
 LR = 0.5
 

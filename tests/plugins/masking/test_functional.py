@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.nearest import box_means, low_size, nearest_index
 from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.functional import (
@@ -19,7 +20,6 @@ from cl_strategies.plugins.masking.functional import (
     memory_cost,
     soft_compress,
 )
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cim"
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.masking.pade import PadeActivations, count_relus
 from cl_strategies.plugins.masking.pade_function import (
     RELU_DENOMINATOR,
     RELU_NUMERATOR,
     pade_activation,
 )
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cim"
 NUMERATOR, DENOMINATOR = torch.tensor(RELU_NUMERATOR), torch.tensor(RELU_DENOMINATOR)

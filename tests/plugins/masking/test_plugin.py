@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as tv
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.bilevel import MaskObjective
 from cl_strategies.plugins.masking.boxes import (
@@ -27,7 +28,6 @@ from cl_strategies.plugins.masking.compression_artifacts import ArtifactImages, 
 from cl_strategies.plugins.masking.experience_threshold import accuracy, choose_threshold
 from cl_strategies.plugins.masking.mask_learner import MaskLearner, MaskSchedule, endless
 from cl_strategies.plugins.masking.plugin import CIMPlugin
-from cl_strategies.validation.errors import UserError
 
 
 def network(classes=3):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics.functional import (
     average_accuracy,
     average_incremental_accuracy,
@@ -17,7 +18,6 @@ from cl_strategies.plugins.metrics.functional import (
     learning_accuracy,
     order_disparity,
 )
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "halrp" / "metrics.npz"
 # After three tasks: task 0 fell from 0.9 (after task 1) to 0.3, task 1 rose from 0.6 to 0.7.

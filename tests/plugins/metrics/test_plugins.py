@@ -19,6 +19,7 @@ from avalanche.training.supervised import JointTraining, Naive
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics.accuracy_matrix import (
     AccuracyMatrix,
     AverageIncrementalAccuracy,
@@ -33,7 +34,6 @@ from cl_strategies.plugins.metrics.resources import (
     TrainSeconds,
     parameter_bytes,
 )
-from cl_strategies.validation.errors import UserError
 
 CLASSES, FEATURES = 6, 3
 

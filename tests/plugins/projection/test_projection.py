@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.projection.functional import (
     extend_basis,
@@ -16,7 +17,6 @@ from cl_strategies.plugins.projection.functional import (
 from cl_strategies.plugins.projection.layer_inputs import Representation, collect, input_columns
 from cl_strategies.plugins.projection.plugin import GPMPlugin
 from cl_strategies.plugins.projection.projected_layers import projected_parts
-from cl_strategies.validation.errors import UserError
 
 
 def representation(d, n, seed=0):

@@ -6,10 +6,10 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.benchmarks import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization import functional as f
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.correlation import CorrelationPlugin, CorrelationState
-from cl_strategies.validation.errors import UserError
 
 FORMS = ["textbook", "released", "penalty"]
 

@@ -7,6 +7,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.benchmarks import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.quantization import functional as f
 from cl_strategies.plugins.quantization.balanced_loss import BalancedLossPlugin
@@ -15,7 +16,6 @@ from cl_strategies.plugins.quantization.inter_task_penalty import InterTaskQuant
 from cl_strategies.plugins.quantization.plugin import QuantizationPlugin, quantize_strategy
 from cl_strategies.plugins.quantization.ratio_replay import RatioReplayPlugin, choose
 from cl_strategies.plugins.quantization.weight_importance import squared_gradients
-from cl_strategies.validation.errors import UserError
 
 
 def stream(scenario="class", count=40, tasks=3):

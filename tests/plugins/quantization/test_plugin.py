@@ -9,6 +9,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.benchmarks import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins import RWalkPlugin
 from cl_strategies.plugins.quantization.conversion.convert import dequantize_model, quantize_model
@@ -20,7 +21,6 @@ from cl_strategies.plugins.quantization.conversion.param_groups import add_group
 from cl_strategies.plugins.quantization.plugin import QuantizationPlugin, quantize_strategy
 from cl_strategies.plugins.regularization.l2 import L2Plugin
 from cl_strategies.plugins.regularization.si import SIPlugin
-from cl_strategies.validation.errors import UserError
 
 
 def stream(scenario="domain", tasks=3):

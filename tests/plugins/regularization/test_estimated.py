@@ -8,9 +8,9 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.benchmarks import permuted_digits
+from cl_strategies.errors import UserError
 from cl_strategies.plugins import EWCPlugin, MASPlugin
 from cl_strategies.plugins.regularization.estimated import SumSurrogate
-from cl_strategies.validation.errors import UserError
 
 
 def train(plugin, experiences=4, dtype=torch.float64):

@@ -6,10 +6,10 @@ from avalanche.models import MTSimpleMLP
 from torch import nn
 
 from cl_strategies.benchmarks import permuted_digits, split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.plugins import EWCPlugin
 from cl_strategies.plugins.regularization import fisher
 from cl_strategies.strategies import EWC
-from cl_strategies.validation.errors import UserError
 
 SAMPLES, CLASSES = 10, 3
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.regularization import functional
 from cl_strategies.plugins.regularization.functional import (
     alasso_importance,
     asymmetric_surrogate,
     si_importance,
 )
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "alasso"
 TIES = [0, 4, 5, 18, 21]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins import ALASSOPlugin, L2Plugin, SIPlugin
 from cl_strategies.plugins.regularization.alasso import ALASSOSurrogate
 from cl_strategies.plugins.regularization.l2 import L2Surrogate
 from cl_strategies.plugins.regularization.si import SISurrogate
-from cl_strategies.validation.errors import UserError
 
 METHODS = [L2Surrogate, SISurrogate, ALASSOSurrogate]
 

@@ -14,8 +14,8 @@ from avalanche.training.plugins import (
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins import ALASSOPlugin, L2Plugin, SIPlugin
-from cl_strategies.validation.errors import UserError
 
 PLUGINS = [L2Plugin, SIPlugin, ALASSOPlugin]
 FEATURES, CLASSES = 8, 6

@@ -11,6 +11,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_strategies.benchmarks import permuted_digits
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.regularization import sliced_preservation as sliced
 from cl_strategies.plugins.regularization.scp import SCPPlugin
 from cl_strategies.plugins.regularization.sliced_preservation import (
@@ -18,7 +19,6 @@ from cl_strategies.plugins.regularization.sliced_preservation import (
     sliced_importance,
     sphere,
 )
-from cl_strategies.validation.errors import UserError
 
 
 def network(dtype=torch.float64, seed=0):

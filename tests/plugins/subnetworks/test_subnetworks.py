@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.subnetworks.functional import top_mask, winning_weight
 from cl_strategies.plugins.subnetworks.model import SubnetworkModel
-from cl_strategies.validation.errors import UserError
 
 
 def backbone():

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.plugins.subnetworks.model import SubnetworkModel
 from cl_strategies.plugins.task_layers.ensemble import EnsembleModel
 from cl_strategies.plugins.task_layers.functional import fast_linear, fast_weight
 from cl_strategies.plugins.task_layers.normalization import NormalizationModel
-from cl_strategies.validation.errors import UserError
 
 
 def experience(label, classes=(0, 1, 2)):

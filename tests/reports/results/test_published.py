@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
 from cl_strategies.results.formatting import MISSING
 from cl_strategies.results.published import PublishedTable, read_published, write_published
-from cl_strategies.validation.errors import UserError
 
 TABLE = {
     "setting": "Small <images>, 5 % of the data",

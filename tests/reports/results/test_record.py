@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cl_strategies.errors import UserError
 from cl_strategies.results.checksum import sealed
 from cl_strategies.results.record import SCHEMA_VERSION, RunRecord, load_result, write_result
-from cl_strategies.validation.errors import UserError
 
 
 def _change(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

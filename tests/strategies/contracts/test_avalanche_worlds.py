@@ -25,11 +25,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from cl_strategies.benchmarks import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.models.heads import GrowingClassifier, MultiHeadModel, SingleHeadModel
 from cl_strategies.plugins import LeanEvaluationPlugin, cl_metrics
 from cl_strategies.plugins.accelerators.autocast import AutocastPlugin
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from cl_strategies.benchmarks import build_benchmark
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state
 from cl_strategies.io.packing import unstacked
 from cl_strategies.plugins import ALASSOPlugin, EWCPlugin, L2Plugin, MASPlugin, PFRPlugin, SIPlugin
 from cl_strategies.plugins.quantization.inter_task_penalty import InterTaskQuantizationPenaltyPlugin
 from cl_strategies.registry import registry
 from cl_strategies.strategies import EWC, SI, LwF, Naive, RWalk, Strategy
-from cl_strategies.validation.errors import UserError
 
 SAMPLES = {"a replay memory", "a share of old data"}
 NAMES = [e.name for e in registry("strategies") if e.name == "agem" or not SAMPLES & set(e.needs)]

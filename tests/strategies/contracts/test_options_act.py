@@ -14,10 +14,10 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 
 from cl_strategies.benchmarks import load
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.plugins.exemplars.replay.metrics import byte_memory
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 #: Methods whose options take more than a few seconds in all.
 SLOW = [

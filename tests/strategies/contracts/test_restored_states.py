@@ -12,10 +12,10 @@ from avalanche.training.plugins import EarlyStoppingPlugin, EvaluationPlugin, Su
 from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
 from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, Naive, PerTaskBatchNorm
-from cl_strategies.validation.errors import UserError
 
 TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
 NAMES = [entry.name for entry in registry("strategies")]

@@ -12,10 +12,10 @@ from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import LRSchedulerPlugin
 
 from cl_strategies.benchmarks import load
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 EPOCHS, STAGE, RATE = 4, 8, 0.2
 

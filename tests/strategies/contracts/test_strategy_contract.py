@@ -14,8 +14,8 @@ from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 PAGES = Path(__file__).parents[3] / "docs" / "methods"
 NAMES = [entry.name for entry in registry("strategies")]

@@ -13,6 +13,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state
 from cl_strategies.models.heads import GrowingClassifier
 from cl_strategies.plugins import SeenClassesPlugin
@@ -22,7 +23,6 @@ from cl_strategies.plugins.incremental.classifiers import Classifier
 from cl_strategies.plugins.incremental.method import index_loss
 from cl_strategies.registry import registry
 from cl_strategies.strategies import Naive
-from cl_strategies.validation.errors import UserError
 
 CASES = [(e.name, s) for e in registry("strategies") for s in e.scenarios if s != "domain"]
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.strategies.alignq import AlignQ
 from cl_strategies.strategies.lifequant import LifeQuant
-from cl_strategies.validation.errors import UserError
 
 
 class Branching(nn.Module):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from avalanche.training.plugins import EvaluationPlugin
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.correlation import CorrelationPlugin
 from cl_strategies.registry import registry
 from cl_strategies.strategies.alignq import AlignQ
-from cl_strategies.validation.errors import UserError
 
 
 def stream(scenario="class", **options):

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.experiment.state.capture import capture_state, restore_state
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.plugin import QuantizationPlugin, quantize_strategy
-from cl_strategies.validation.errors import UserError
 
 #: Strategy -> the strength at which its penalty acts here.
 METHODS = {

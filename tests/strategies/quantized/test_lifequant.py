@@ -6,13 +6,13 @@ import pytest
 import torch
 from avalanche.training.plugins import EvaluationPlugin
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.plugin import QuantizationPlugin, quantize_strategy
 from cl_strategies.registry import registry
 from cl_strategies.strategies.lifequant import LifeQuant
 from cl_strategies.strategies.naive import Naive
-from cl_strategies.validation.errors import UserError
 
 
 def stream(scenario="class", **options):

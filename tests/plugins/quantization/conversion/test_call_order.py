@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.call_order import call_order
 from cl_strategies.plugins.incremental.network import split_head
 from cl_strategies.plugins.quantization.conversion.convert import dequantize_model, quantize_model
@@ -14,7 +15,6 @@ from cl_strategies.plugins.quantization.conversion.layers import quantized_layer
 from cl_strategies.plugins.quantization.conversion.measures import layer_table
 from cl_strategies.plugins.quantization.conversion.packing import load_packed, pack_model
 from cl_strategies.plugins.quantization.onnx.export import export_onnx
-from cl_strategies.validation.errors import UserError
 
 
 class Backwards(nn.Module):

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torchvision.models import mobilenet_v2, resnet18
 
+from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.convnets import cnn
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.quantization.conversion.convert import dequantize_model, quantize_model
@@ -21,7 +22,6 @@ from cl_strategies.plugins.quantization.conversion.layers import (
 )
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQ
 from cl_strategies.plugins.quantization.quantizers.scheme import SCHEMES
-from cl_strategies.validation.errors import UserError
 
 
 def network(batchnorm=True):

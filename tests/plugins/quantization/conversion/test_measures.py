@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.conversion.measures import (
@@ -20,7 +21,6 @@ from cl_strategies.plugins.quantization.conversion.measures import (
     weight_sqnr,
 )
 from cl_strategies.plugins.quantization.quantizers.scheme import SCHEMES
-from cl_strategies.validation.errors import UserError
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "alignq-lifequant"
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.conversion.packing import (
     load_packed,
@@ -20,7 +21,6 @@ from cl_strategies.plugins.quantization.conversion.packing import (
 )
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.quantizers.scheme import SCHEMES
-from cl_strategies.validation.errors import UserError
 
 
 @pytest.mark.parametrize("bits", range(1, 9))

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization import functional as f
 from cl_strategies.plugins.quantization.functional.additive_powers import apot_codes
-from cl_strategies.validation.errors import UserError
 
 
 def step(x):

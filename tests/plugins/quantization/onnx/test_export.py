@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cl_strategies.benchmarks.datasets.registry import load_dataset
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.conversion.packing import load_packed, pack_model
 from cl_strategies.plugins.quantization.onnx.activations import activation
@@ -26,7 +27,6 @@ from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantiz
 from cl_strategies.plugins.quantization.quantizers.proxq import ProxQ
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
 from cl_strategies.registry import registry
-from cl_strategies.validation.errors import UserError
 
 QUANTIZERS = [entry.name for entry in registry("quantizers")]
 

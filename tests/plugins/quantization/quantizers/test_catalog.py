@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from cl_strategies.cli import main
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.quantizers.proxq import ProxQ
 from cl_strategies.plugins.quantization.quantizers.scheme import scheme
 from cl_strategies.registry import Entry, registry
-from cl_strategies.validation.errors import UserError
 
 NAMES = ["uniform", "dorefa", "pact", "lsq", "llsq", "apot", "alignq", "lifequant"]
 

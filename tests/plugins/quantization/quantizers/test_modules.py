@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.functional.rounding import continuous
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.quantizers.dorefa import DoReFa
@@ -14,7 +15,6 @@ from cl_strategies.plugins.quantization.quantizers.pact import PACT
 from cl_strategies.plugins.quantization.quantizers.scheme import SCHEMES, scheme
 from cl_strategies.plugins.quantization.quantizers.uniform import Uniform
 from cl_strategies.registry import Entry
-from cl_strategies.validation.errors import UserError
 
 SHAPE = (6, 3, 3, 3)
 

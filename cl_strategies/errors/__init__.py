@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from cl_strategies.validation.text import shortened
+from cl_strategies.errors.text import shortened
 
 
 class UserError(ValueError):

@@ -1,6 +1,6 @@
 """The boundary around code that may be anybody's: a strategy, a plugin, a model, a stream.
 
-Whatever ends such code comes out as a :class:`~cl_strategies.validation.failure.Failure`, be it
+Whatever ends such code comes out as a :class:`~cl_strategies.errors.failure.Failure`, be it
 ``sys.exit()``, a ``KeyboardInterrupt`` of its own, or an exception that cannot be printed. Three
 things are no failure of the code and pass: errors of the package itself that tell the user what to
 do, what is raised within :func:`ours`, and what a signal handler of the caller raises, Ctrl-C
@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from cl_strategies.validation.errors import DataMissingError, StorageError, UserError
-from cl_strategies.validation.failure import describe, text_of, traceback_of
+from cl_strategies.errors import DataMissingError, StorageError, UserError
+from cl_strategies.errors.failure import describe, text_of, traceback_of
 
 _Handler = Callable[[int, FrameType | None], Any]
 _FOR_THE_USER = (DataMissingError, StorageError, UserError)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from cl_strategies.validation.errors import DivergedError
-from cl_strategies.validation.text import printable
+from cl_strategies.errors import DivergedError
+from cl_strategies.errors.text import printable
 
 #: Characters of a message and of a traceback; a result with more could not be read again.
 LONGEST_MESSAGE, LONGEST_TRACEBACK = 2_000, 200_000
