@@ -173,7 +173,8 @@ def _checked(function: Callable[..., Any], target: Callable[..., Any]) -> Callab
         known = parameters_of(target)
         if len(args) == 2 and (first := getattr(target, "first_by_position", "")) in known:
             _warn_of_position(target, first)
-            args, given = args[:1], {first: args[1], **given}
+            itself, value = args
+            args, given = (itself,), {first: value, **given}
         resolved = {**defaults, **resolve_aliases(target, given)}
         if groups and (unknown := [name for name in resolved if name not in known]):
             raise TypeError(f"{target.__name__}() has no argument {unknown[0]!r}")
