@@ -36,7 +36,8 @@ def check_one_checkout(package: Path) -> None:
 
 
 def is_checkout(root: Path) -> bool:
-    """Whether ``root`` is that of a checkout, in which the sub-packages lie beside the package."""
+    """Return whether ``root`` is that of a checkout, in which the sub-packages lie beside the
+    package."""
     needed = ("cl_strategies", *BESIDE)
     files = [root / "pyproject.toml", *(root / name / "__init__.py" for name in needed)]
     return all(file.is_file() for file in files)

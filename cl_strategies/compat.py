@@ -30,7 +30,7 @@ _libraries: list[Any] = []  # a torch.library.Library undoes its definitions whe
 
 
 def patched_operators() -> tuple[str, ...]:
-    """Names of the torchvision operators whose schemas were defined here, if any."""
+    """Return names of the torchvision operators whose schemas were defined here, if any."""
     return tuple(_SCHEMAS) if _libraries else ()
 
 
@@ -93,7 +93,7 @@ class _ConfigFinder:
 
 
 def _operators_load(folder: Path) -> bool:
-    """Whether torchvision's compiled operators load beside the installed torch."""
+    """Return whether torchvision's compiled operators load beside the installed torch."""
     import torch
 
     libraries = [path for path in folder.glob("_C*") if path.suffix in {".so", ".pyd", ".dylib"}]

@@ -82,7 +82,7 @@ class Entry:
         except (Failure, UserError) as error:  # whatever a broken package raises
             raise UserError(
                 f"{self.name} is registered as {self.factory}, which cannot be imported "
-                f"({error}): mend or uninstall the package that has it"
+                f"({error}): fix or uninstall the package that has it"
             ) from error
         if not callable(factory):
             raise UserError(f"{self.name} is registered as {self.factory}, which cannot be called")
@@ -90,7 +90,7 @@ class Entry:
         return theirs
 
     def parameters(self) -> dict[str, Parameter]:
-        """The options that a user may set, as the factory declares them."""
+        """Return the options that a user may set, as the factory declares them."""
         return {
             name: parameter
             for name, parameter in parameters_of(self.load()).items()
@@ -98,11 +98,11 @@ class Entry:
         }
 
     def defaults(self) -> dict[str, Any]:
-        """The options a user may set, with their defaults."""
+        """Return the options a user may set, with their defaults."""
         return {name: parameter.default for name, parameter in self.parameters().items()}
 
     def resolve_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All options: ``given`` where given, else the defaults; sorted by name.
+        """Return all options: ``given`` where given, else the defaults; sorted by name.
 
         Names of earlier versions become present ones.
 
@@ -123,7 +123,8 @@ class Entry:
         }
 
     def hashed_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """``options`` as the first version that had them wrote them, for the hash of a run."""
+        """Return ``options`` as the first version that had them wrote them, for the hash of a
+        run."""
         known = self.parameters()
         hashed = {}
         for name, value in options.items():
@@ -135,7 +136,7 @@ class Entry:
         return hashed
 
     def parse_options(self, settings: str) -> dict[str, Any]:
-        """``"eta=9,inner=jpeg"`` as options, each of the type that the factory declares.
+        """Return ``"eta=9,inner=jpeg"`` as options, each of the type that the factory declares.
 
         :raises UserError: for text of another form, an unknown option, or a value that the option
             does not take.
@@ -155,7 +156,7 @@ class Entry:
         return parsed
 
     def describe(self) -> dict[str, Any]:
-        """Plain data for ``cl-strategies list --json``."""
+        """Return plain data for ``cl-strategies list --json``."""
         description = asdict(self)
         del description["fixed"], description["older_names"]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in description.items()}
@@ -187,7 +188,7 @@ class Registry:
         package = "an installed package" if point.dist is None else f"the package {point.dist.name}"
         self.skipped.append(
             f"{package} registers the {self.singular} {point.name!r} as {point.value}, which "
-            f"cannot be used and is skipped ({error}): mend or uninstall it"
+            f"cannot be used and is skipped ({error}): fix or uninstall it"
         )
         logger.warning("%s", self.skipped[-1])
 
@@ -218,7 +219,7 @@ class Registry:
         return self._entries[name]
 
     def present_name(self, name: str) -> str:
-        """``name``, or the present name of what had this one in an earlier version."""
+        """Return ``name``, or the present name of what had this one in an earlier version."""
         renamed = (entry.name for entry in self if name in entry.older_names)
         return name if name in self._entries else next(renamed, name)
 
@@ -230,7 +231,7 @@ class Registry:
 
 
 def _third_party(point: EntryPoint, fixed: frozenset[str]) -> Entry:
-    """What an entry point names: an entry, or a factory that becomes one.
+    """Return what an entry point names: an entry, or a factory that becomes one.
 
     :param fixed: options that the engine supplies to factories of this kind.
     :raises UserError: if it is neither.
@@ -256,7 +257,7 @@ _SINGULAR = {
 
 
 def registry(kind: str) -> Registry:
-    """The process-wide registry of ``kind``, one of :data:`KINDS`.
+    """Return the process-wide registry of ``kind``, one of :data:`KINDS`.
 
     :raises UserError: for another kind.
     """

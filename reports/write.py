@@ -87,7 +87,7 @@ def write_report(
 
 
 def json_text(content: Content) -> str:
-    """``summary.json``: every row, every run with its configuration, and what is missing."""
+    """Return ``summary.json``: every row, every run with its configuration, and what is missing."""
     collection = content.collection
     data: dict[str, Any] = {
         "schema": SUMMARY_SCHEMA,

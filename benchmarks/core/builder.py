@@ -120,7 +120,7 @@ class _Task:
     def choose(
         self, fraction: float, validation: float, where: str
     ) -> tuple[tuple[Samples, np.ndarray], tuple[Samples, np.ndarray]]:
-        """Training and test samples: where they come from, and which rows."""
+        """Return training and test samples: where they come from, and which rows."""
         training, held_out = stratified_rows(
             self.train.labels,
             self.classes,
@@ -144,7 +144,7 @@ class _Task:
         transforms: Transforms | None,
         group: str,
     ) -> Any:
-        """An Avalanche data set of ``rows`` with its attributes, ``group`` selected."""
+        """Return an Avalanche data set of ``rows`` with its attributes, ``group`` selected."""
         from avalanche.benchmarks.utils import DataAttribute
         from avalanche.benchmarks.utils.classification_dataset import (
             TaskAwareSupervisedClassificationDataset,

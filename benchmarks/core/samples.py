@@ -32,7 +32,7 @@ class Samples(Protocol):
     labels: np.ndarray
 
     def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
-        """The samples in ``rows`` with new ``labels``, as a data set of ``(x, int)``."""
+        """Return the samples in ``rows`` with new ``labels``, as a data set of ``(x, int)``."""
 
 
 class TensorSamples:
@@ -149,7 +149,7 @@ class TransformedTensors(LabeledTensors):
         return self._transform(self._x[self._rows]), self._y
 
     def before_transform(self, index: int) -> Tensor:
-        """The image ``(C, H, W)`` that sample ``index`` is made from."""
+        """Return the image ``(C, H, W)`` that sample ``index`` is made from."""
         return self._x[int(self._rows[index])]
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:  # type: ignore[override]
@@ -213,7 +213,7 @@ class Relabeled(Dataset[tuple[Any, int]]):
 
 
 def class_ids(labels: Any) -> np.ndarray:
-    """``labels`` as int64, ``(N,)``.
+    """Return ``labels`` as int64, ``(N,)``.
 
     :param labels: whole numbers, in any sequence.
     :raises UserError: for names, fractions and anything else that is no class id.
@@ -234,7 +234,7 @@ def class_ids(labels: Any) -> np.ndarray:
 
 
 def as_samples(piece: Any) -> Samples:
-    """``piece`` as :class:`Samples`.
+    """Return ``piece`` as :class:`Samples`.
 
     :param piece: :class:`Samples`, a pair ``(x, y)`` of tensors, or a data set with ``targets``.
     :raises UserError: for anything else.

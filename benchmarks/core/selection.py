@@ -107,7 +107,7 @@ def stratified_rows(
 
 
 def train_test_rows(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows for training and testing of a data set that comes without a split, ascending."""
+    """Return rows for training and testing of a data set that comes without a split, ascending."""
     test = np.concatenate(
         [
             (rows := _shuffled_rows(labels, label, _TEST_SPLIT))[: _nearest(share * rows.size)]

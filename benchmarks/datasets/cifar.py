@@ -78,7 +78,7 @@ class Cifar100(Cifar10):
 
 
 def read_cifar_batch(path: Path, label_key: str, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(N, 32, 32, 3)`` uint8 and labels ``(N,)`` int64 of one of CIFAR's batches.
+    """Return images ``(N, 32, 32, 3)`` uint8 and labels ``(N,)`` int64 of one of CIFAR's batches.
 
     :param label_key: ``"labels"`` (CIFAR-10) or ``"fine_labels"`` (CIFAR-100).
     :param n_classes: labels must be below it.
@@ -96,7 +96,7 @@ def read_cifar_batch(path: Path, label_key: str, n_classes: int) -> tuple[np.nda
 
 
 def read_cifar_names(path: Path, key: str) -> list[str]:
-    """The class names in CIFAR's ``batches.meta`` or ``meta``."""
+    """Return the class names in CIFAR's ``batches.meta`` or ``meta``."""
     names = read_plain_pickle(path, _META_BYTES).get(key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         broken(path, f"it has no list {key!r}")

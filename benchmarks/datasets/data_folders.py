@@ -19,7 +19,7 @@ _LARGEST_CONFIG = 2**20
 
 
 def given_roots(data_root: str | Path | None) -> Iterator[Path]:
-    """The folder given, and the one that the environment variable names.
+    """Return the folder given, and the one that the environment variable names.
 
     :raises UserError: if one is not a folder, or cannot be looked into.
     """
@@ -32,7 +32,7 @@ def given_roots(data_root: str | Path | None) -> Iterator[Path]:
 
 
 def _folder(what: str, path: str | Path) -> Path:
-    """``path`` as a folder; it need not be there yet."""
+    """Return ``path`` as a folder; it need not be there yet."""
     try:
         folder = Path(path).expanduser()
         if not stat.S_ISDIR(os.stat(folder).st_mode):
@@ -56,7 +56,7 @@ def _folder(what: str, path: str | Path) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is something at ``path``.
+    """Return whether there is something at ``path``.
 
     :raises OSError: if that cannot be known: what :meth:`pathlib.Path.exists` does of these
         differs between versions of Python.
@@ -69,12 +69,12 @@ def is_there(path: Path) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without the path, which is named beside it."""
+    """Return what went wrong, without the path, which is named beside it."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def package_folders(package: str) -> Iterator[Path]:
-    """Where ``package`` keeps its data, without importing it."""
+    """Return where ``package`` keeps its data, without importing it."""
     spec = importlib.util.find_spec(package) if package else None
     for folder in (spec and spec.submodule_search_locations) or ():
         yield Path(folder) / "data" / "data"

@@ -85,7 +85,7 @@ class ImageClef(ManualDataset[ImageDomains]):
 
 
 def read_office31(folder: Path) -> tuple[list[str], dict[str, FilesAndLabels]]:
-    """Class names, and for each domain (``A``, ``D``, ``W``) its files with labels ``(N,)``.
+    """Return class names, and for each domain (``A``, ``D``, ``W``) its files with labels ``(N,)``.
 
     The folders are such as ``amazon/images/back_pack``; classes and files are sorted by name.
 

@@ -36,7 +36,7 @@ class Food101(PublishedDataset[LoadedDataset]):
 
 
 def read_food101(folder: Path) -> tuple[list[str], FilesAndLabels, FilesAndLabels]:
-    """Class names, then training and test files with labels.
+    """Return class names, then training and test files with labels.
 
     Classes stand in the order of ``meta/classes.txt``; files in the order of ``meta/train.txt``
     and ``meta/test.txt``, whose lines are such as ``apple_pie/1005649``.

@@ -77,7 +77,8 @@ class Omniglot(PublishedDataset[list[list[Path]]]):
 
 
 def read_notmnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(N, 28, 28)`` uint8 and labels ``(N,)`` int64, letter by letter, by file name.
+    """Return images ``(N, 28, 28)`` uint8 and labels ``(N,)`` int64, letter by letter, by file
+    name.
 
     Two files that are unreadable as published are left out.
     """
@@ -93,7 +94,8 @@ def read_notmnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def omniglot_characters(folder: Path) -> list[list[Path]]:
-    """The drawings of every character: those of ``images_background`` first, then the others."""
+    """Return the drawings of every character: those of ``images_background`` first, then the
+    others."""
     characters = []
     for part in ("images_background", "images_evaluation"):
         for alphabet in folders_in(folder / part):
@@ -108,7 +110,7 @@ def _drawings(folder: Path) -> list[Path]:
 
 
 def read_grey(path: Path) -> Image.Image:
-    """The image in ``path``, 8-bit grey."""
+    """Return the image in ``path``, 8-bit grey."""
     try:
         return read_picture(path, "L", _GLYPH_PIXELS)
     except OSError as error:

@@ -77,7 +77,7 @@ def lucir_classes(n_classes: int) -> list[int]:
 def read_image_folders(
     folder: Path, n_classes: int, chosen: Sequence[int] | None = None
 ) -> tuple[list[str], FilesAndLabels, FilesAndLabels]:
-    """Class names, then the files below ``train`` and ``val`` with labels.
+    """Return class names, then the files below ``train`` and ``val`` with labels.
 
     Both have one folder per class; classes and files are sorted by name.
 

@@ -91,7 +91,7 @@ class PastedImages(Dataset[tuple[Any, int]]):
 
 
 def background(random: np.random.RandomState, photographs: Sequence[Pixels], size: int) -> Pixels:
-    """A square of a photograph at its own scale or up to twice reduced, perhaps mirrored."""
+    """Return a square of a photograph at its own scale or up to twice reduced, perhaps mirrored."""
     photograph = photographs[int(random.randint(len(photographs)))]
     height, width, _ = photograph.shape
     side = int(random.randint(size, min(2 * size, height, width) + 1))

@@ -14,7 +14,7 @@ _STEP = 4
 
 
 def photograph_patches(size: int = 32) -> LoadedDataset:
-    """Which photograph is a grey patch from? A temple among trees, or a flower.
+    """Tell which photograph a grey patch is from: a temple among trees, or a flower.
 
     Each photograph, 640x427 pixels, is cut into 160 tiles of 40x40. A fixed quarter of the tiles,
     spread evenly, is for testing, so that no pixel is in a training and in a test image. From each
@@ -52,5 +52,5 @@ def photograph_patches(size: int = 32) -> LoadedDataset:
 
 
 def _grey(photograph: np.ndarray) -> np.ndarray:
-    """The mean of the channels, in integers: ``(H, W, 3)`` to ``(H, W)``."""
+    """Return the mean of the channels, in integers: ``(H, W, 3)`` to ``(H, W)``."""
     return ((photograph.astype(np.int64).sum(axis=2) + 1) // 3).astype(np.uint8)

@@ -34,7 +34,7 @@ class Svhn(PublishedDataset[LoadedDataset]):
 
 
 def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(N, 32, 32, 3)`` uint8 and labels ``(N,)`` int64 of one of SVHN's .mat files.
+    """Return images ``(N, 32, 32, 3)`` uint8 and labels ``(N,)`` int64 of one of SVHN's .mat files.
 
     The files call the digit 0 class 10; here it is class 0.
     """

@@ -16,7 +16,7 @@ MAX_LINES = 2**17
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in ``folder``.
+    """Return names of the folders in ``folder``.
 
     :raises DataMissingError: if it is no folder, or cannot be read.
     """
@@ -24,17 +24,17 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Names of the files in ``folder``; raises like :func:`folders_in`."""
+    """Return names of the files in ``folder``; raises like :func:`folders_in`."""
     return _names(folder, lambda entry: entry.is_file())
 
 
 def names_in(folder: Path, ending: str = "") -> list[str]:
-    """Names of all that is in ``folder`` and ends so; raises like :func:`folders_in`."""
+    """Return names of all that is in ``folder`` and ends so; raises like :func:`folders_in`."""
     return _names(folder, lambda entry: entry.name.endswith(ending))
 
 
 def lines_in(path: Path, most: int = MAX_LINES) -> list[str]:
-    """The lines of a text file, without the spaces around them; empty ones are left out.
+    """Return the lines of a text file, without the spaces around them; empty ones are left out.
 
     :param most: more lines than this are an error: each becomes a path.
     :raises DataMissingError: if it cannot be read, is too long, or is no text.

@@ -42,7 +42,7 @@ def read_idx(path: Path, limit: int = MAX_BYTES) -> np.ndarray:
 
 
 def read_idx_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(N, H, W)`` uint8 and labels ``(N,)`` int64 of ``train`` or ``t10k``."""
+    """Return images ``(N, H, W)`` uint8 and labels ``(N,)`` int64 of ``train`` or ``t10k``."""
     labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte", _LABEL_BYTES)
     images = read_idx(folder / f"{prefix}-images-idx3-ubyte")
     if images.ndim == 3 and 0 in images.shape[1:]:

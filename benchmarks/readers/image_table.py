@@ -18,7 +18,7 @@ _LINE_LENGTH = 2**12
 
 
 def read_image_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images ``(N, 28, 28)`` uint8 and labels ``(N,)`` int64 of a compressed CSV file.
+    """Return images ``(N, 28, 28)`` uint8 and labels ``(N,)`` int64 of a compressed CSV file.
 
     Each line holds 784 pixels from 0 to 255 and a label from 0 to 9.
     """
@@ -38,7 +38,7 @@ def read_image_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _table_lines(content: bytes) -> Iterator[str]:
-    """The lines one by one: in a list, each takes fifty bytes beside its letters."""
+    """Return the lines one by one: in a list, each takes fifty bytes beside its letters."""
     for line in io.TextIOWrapper(io.BytesIO(content), encoding="ascii"):
         if len(line) > _LINE_LENGTH:
             raise ValueError(f"it has a line of more than the {_LINE_LENGTH:,} letters allowed")

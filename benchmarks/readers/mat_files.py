@@ -89,7 +89,8 @@ def _check(variable: _Variable, n_dimensions: int, limit: int) -> None:
 
 
 def _variables(file: BinaryIO, limit: int) -> Iterator[_Variable]:
-    """All variables of a file that is not longer than ``limit`` bytes when it is unpacked."""
+    """Return all variables of a file that is not longer than ``limit`` bytes when it is
+    unpacked."""
     size = os.fstat(file.fileno()).st_size
     header = file.read(_HEADER)
     order = {b"IM": "<", b"MI": ">"}.get(header[126:], "")
@@ -131,7 +132,7 @@ def _variable(matrix: memoryview, order: str) -> _Variable:
 
 
 def _part(content: memoryview, order: str) -> tuple[int, memoryview, memoryview]:
-    """The type of the first element of ``content``, what is in it, and what follows.
+    """Return the type of the first element of ``content``, what is in it, and what follows.
 
     Up to four bytes stand in the place of their length.
     """

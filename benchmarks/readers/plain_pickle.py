@@ -128,7 +128,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def load_plain_pickle(path: Path, limit: int = MAX_BYTES) -> Any:
-    """What is pickled in ``path``: an array, or plain data. Of a dictionary, values may be arrays.
+    """Return what is pickled in ``path``: an array, or plain data. Of a dictionary, values may be
+    arrays.
 
     :raises OSError: if it has more than ``limit`` bytes.
     :raises pickle.UnpicklingError: if it asks for anything but plain data and numeric arrays.

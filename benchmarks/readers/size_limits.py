@@ -24,7 +24,7 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 def read_picture(path: Path, mode: str, most: int = MAX_PIXELS) -> Image.Image:
-    """The picture in ``path``, decoded if it has at most ``most`` pixels.
+    """Return the picture in ``path``, decoded if it has at most ``most`` pixels.
 
     :param mode: Pillow's name of what is wanted: ``"RGB"`` or ``"L"``.
     :raises OSError: if it is empty or larger, animated WEBP, of a format not among
@@ -68,7 +68,7 @@ def _check_webp(file: BinaryIO, most: int) -> None:
 
 
 def unpack(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """The content of a ``.gz`` file, if it is not longer than ``limit`` bytes.
+    """Return the content of a ``.gz`` file, if it is not longer than ``limit`` bytes.
 
     :raises OSError: if it is longer, or the file is missing or no ``.gz`` file.
     :raises EOFError: if it is cut short.

@@ -236,7 +236,8 @@ def _mnist(data_root: DataRoot, normalize: bool) -> LoadedDataset:
 
 
 def _avalanche_transforms(factory: str) -> tuple[Any, Any]:
-    """The transforms for training and evaluation that are the defaults of Avalanche's stream."""
+    """Return the transforms for training and evaluation that are the defaults of Avalanche's
+    stream."""
     from avalanche.benchmarks import classic
 
     parameters = inspect.signature(getattr(classic, factory)).parameters

@@ -105,7 +105,7 @@ def _photo(digits: Pixels, seed: Sequence[int], photographs: Sequence[Pixels]) -
 
 
 def _blurred(digits: Pixels, seed: Sequence[int], photographs: Sequence[Pixels]) -> Pixels:
-    """A binomial filter of 3x3 pixels, as often as the digit's strokes are wide."""
+    """Return a binomial filter of 3x3 pixels, as often as the digit's strokes are wide."""
     image = digits.astype(np.int32)
     for _ in range(digits.shape[1] // 4):
         for axis in (1, 2):

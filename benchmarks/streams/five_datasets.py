@@ -199,7 +199,7 @@ def _load(name: str, data_root: DataRoot) -> LoadedDataset:
 
 
 def _prepared(source: _TaskSource, samples: Samples, most: int) -> TensorSamples:
-    """Images of ``samples`` as bytes, which are normalized when they are read.
+    """Return images of ``samples`` as bytes, which are normalized when they are read.
 
     :param most: of each class, the first ones; 0: all.
     """

@@ -42,7 +42,7 @@ def answer(text: str) -> None:
 
 
 def progress_bar(unit: str, total: int | None = None) -> Any:
-    """A bar that counts ``unit``; silent unless a person is watching."""
+    """Return a bar that counts ``unit``; silent unless a person is watching."""
     from tqdm import tqdm
 
     return tqdm(total=total, unit=f" {unit}", disable=not sys.stderr.isatty(), dynamic_ncols=True)

@@ -13,7 +13,7 @@ _OWN_LINES = ("strategies",)
 
 
 def describe_suite(suite: Suite) -> str:
-    """The runs of ``suite`` and the numbers that papers print for them, as text."""
+    """Return the runs of ``suite`` and the numbers that papers print for them, as text."""
     lines = [f"{suite.name} (recipe)", f"  {len(suite.configs())} runs"]
     lines.append(f"  seeds: {', '.join(map(str, suite.seeds))}")
     if suite.orders:
@@ -28,7 +28,7 @@ def describe_suite(suite: Suite) -> str:
 
 
 def to_dict(suite: Suite) -> dict[str, Any]:
-    """The same as plain data."""
+    """Return the same as plain data."""
     return {
         "kind": "recipes",
         "name": suite.name,

@@ -1,4 +1,4 @@
-"""What is installed here, what is broken, and how to mend it."""
+"""What is installed here, what is broken, and how to fix it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cl_strategies.errors import UserError
 class Diagnosis:
     """One line of the diagnosis; ``remedy`` is empty where nothing is broken.
 
-    :param fatal: whether cl-strategies cannot work until it is mended.
+    :param fatal: whether cl-strategies cannot work until it is fixed.
     """
 
     what: str
@@ -37,7 +37,7 @@ class Diagnosis:
 
 
 def diagnose() -> tuple[str, bool]:
-    """The diagnosis as text, and whether everything that is needed works."""
+    """Return the diagnosis as text, and whether everything that is needed works."""
     sections = {
         "packages": list(_packages()),
         "third parties": list(_third_parties()),
@@ -51,7 +51,7 @@ def diagnose() -> tuple[str, bool]:
         lines += [f"{title}:", *map(str, findings)]
     broken = [f for findings in sections.values() for f in findings if f.fatal and f.remedy]
     lines.append(
-        f"{len(broken)} thing(s) to mend, marked BAD above."
+        f"{len(broken)} thing(s) to fix, marked BAD above."
         if broken
         else "Everything needed works."
     )
@@ -80,7 +80,7 @@ def _packages() -> Iterator[Diagnosis]:
 
 
 def _own_package() -> Diagnosis:
-    """Where this package is imported from, and whether the current folder holds another."""
+    """Return where this package is imported from, and whether the current folder holds another."""
     root = Path(__file__).resolve().parent.parent
     where = (
         f"{__version__}, the checkout {root}" if is_checkout(root) else f"{__version__}, installed"
@@ -97,7 +97,8 @@ def _own_package() -> Diagnosis:
 
 
 def _torch_kept() -> Diagnosis:
-    """Whether torchvision was built for the torch that is here, and what keeps pip from another."""
+    """Return whether torchvision was built for the torch that is here, and what keeps pip from
+    another."""
     torch, wanted = installed("torch"), wanted_torch()
     if torch is None or wanted is None:
         return Diagnosis(
@@ -117,7 +118,7 @@ def _torch_kept() -> Diagnosis:
 
 
 def _third_parties() -> Iterator[Diagnosis]:
-    """What other packages register, and what of it cannot be used."""
+    """Return what other packages register, and what of it cannot be used."""
     from cl_strategies.registry import KINDS, registry
 
     for kind in KINDS:

@@ -14,12 +14,12 @@ _LETTERS = re.compile(r"([A-Z])-([A-Z])")
 
 
 def names(text: str | None) -> list[str]:
-    """``"a, b"`` -> ``["a", "b"]``."""
+    """Return ``"a, b"`` -> ``["a", "b"]``."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def integers(flag: str, text: str) -> list[int]:
-    """``"0,2,5-7"`` -> ``[0, 2, 5, 6, 7]``.
+    """Return ``"0,2,5-7"`` -> ``[0, 2, 5, 6, 7]``.
 
     :raises UserError: for anything else, an empty range, or a number that comes twice.
     """
@@ -65,7 +65,7 @@ def orders(flag: str, text: str) -> list[int | str]:
 
 
 def shard(text: str) -> tuple[int, int]:
-    """``"1/4"`` -> ``(1, 4)``.
+    """Return ``"1/4"`` -> ``(1, 4)``.
 
     :raises UserError: for anything else.
     """

@@ -10,7 +10,7 @@ from cl_strategies.validation.parameter import Parameter
 
 
 def markdown_table(parameters: Iterable[Parameter]) -> str:
-    """The table of a page: name, default, values, meaning; a sentence if there are none."""
+    """Return the table of a page: name, default, values, meaning; a sentence if there are none."""
     rows = [
         f"| `{p.name}` | `{written(p.default)}` | {_values(p)} | {_meaning(p)} |"
         for p in parameters
@@ -22,7 +22,7 @@ def markdown_table(parameters: Iterable[Parameter]) -> str:
 
 
 def text_table(parameters: Iterable[Parameter], table: str, *, width: int = 100) -> str:
-    """The same for a terminal, each option as ``--set`` takes it.
+    """Return the same for a terminal, each option as ``--set`` takes it.
 
     :param table: the table of a configuration that they belong to.
     """
@@ -41,7 +41,7 @@ def text_table(parameters: Iterable[Parameter], table: str, *, width: int = 100)
 
 
 def written(value: Any) -> str:
-    """A default as a configuration file writes it; ``none`` is written by leaving it out."""
+    """Return a default as a configuration file writes it; ``none`` is written by leaving it out."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 
 def installed(name: str) -> str | None:
-    """The version of a package, ``None`` if it is not there."""
+    """Return the version of a package, ``None`` if it is not there."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -21,14 +21,15 @@ def installed(name: str) -> str | None:
 
 
 def install_command(*packages: str) -> str:
-    """A command that installs ``packages`` and leaves an installed torch as it is."""
+    """Return a command that installs ``packages`` and leaves an installed torch as it is."""
     torch = installed("torch")
     pinned = [f"torch=={torch}"] if torch and "torch" not in packages else []
     return shlex.join(["pip", "install", *packages, *pinned])
 
 
 def wanted_torch() -> str | None:
-    """The one release of torch that the installed torchvision was built for, if it names one."""
+    """Return the one release of torch that the installed torchvision was built for, if it names
+    one."""
     try:
         requirements = requires("torchvision") or []
     except PackageNotFoundError:

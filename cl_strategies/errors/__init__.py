@@ -26,7 +26,7 @@ class DivergedError(RuntimeError):
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UserError:
-    """An error for a misspelt ``name`` that offers the nearest known ones."""
+    """Return an error for a misspelt ``name`` that offers the nearest known ones."""
     known = sorted(known)
     name = shortened(name)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

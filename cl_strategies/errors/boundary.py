@@ -108,7 +108,7 @@ class Boundary:
         return noting
 
     def _unseen(self) -> bool:
-        """Whether Ctrl-C would not be seen here, so that any KeyboardInterrupt may be it."""
+        """Return whether Ctrl-C would not be seen here, so that any KeyboardInterrupt may be it."""
         now = signal.getsignal(signal.SIGINT) if _is_main() else signal.SIG_IGN
         return now is None or (callable(now) and now is not self._noting.get(signal.SIGINT))
 
@@ -127,7 +127,8 @@ def _is_main() -> bool:
 
 
 def _handlers() -> dict[int, _Handler | int]:
-    """What is to be done at each signal. Handlers in C, and other threads', are left alone."""
+    """Return what is to be done at each signal. Handlers in C, and other threads', are left
+    alone."""
     if not _is_main():
         return {}
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]

@@ -35,29 +35,30 @@ class Failure(Exception):
         return self.message
 
     def to_dict(self) -> dict[str, str]:
-        """The ``error`` of a :class:`~cl_strategies.results.record.RunRecord`."""
+        """Return the ``error`` of a :class:`~cl_strategies.results.record.RunRecord`."""
         return {"kind": self.kind, "message": self.message, "traceback": self.traceback}
 
 
 def describe(error: BaseException) -> Failure:
-    """What ``error`` says of itself; no property or method of its class can make this fail."""
+    """Return what ``error`` says of itself; no property or method of its class can make this
+    fail."""
     if issubclass(type(error), DivergedError):
         return Failure("diverged", text_of(error), traceback_of(error))
     return Failure("error", named(error), traceback_of(error))
 
 
 def named(error: BaseException) -> str:
-    """Class and message, such as ``"ValueError: no such task"``."""
+    """Return class and message, such as ``"ValueError: no such task"``."""
     return f"{name_of(error)}: {text_of(error)}{_NOTES.get(type(error), '')}"
 
 
 def name_of(error: BaseException) -> str:
-    """The name of the class of ``error``; a metaclass may have another idea of it."""
+    """Return the name of the class of ``error``; a metaclass may have another idea of it."""
     return printable(_shortened(str.__str__(type.__dict__["__name__"].__get__(type(error))), 200))
 
 
 def text_of(error: BaseException) -> str:
-    """``str(error)``, or why there is none."""
+    """Return ``str(error)``, or why there is none."""
     try:
         # A subclass of str, which may come out of str(), has methods of its own.
         return printable(_shortened(str.__str__(str(error)), LONGEST_MESSAGE))
@@ -66,7 +67,7 @@ def text_of(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback in Python's words, or as much of it as can be had."""
+    """Return the traceback in Python's words, or as much of it as can be had."""
     trace: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
     for attempt in (
         lambda: traceback.format_exception(error),
@@ -80,7 +81,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _shortened(text: str, longest: int) -> str:
-    """``text`` without its middle, if it is too long."""
+    """Return ``text`` without its middle, if it is too long."""
     if len(text) <= longest:
         return text
     half = longest // 2

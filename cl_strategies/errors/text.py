@@ -7,7 +7,7 @@ _LONGEST = 100
 
 
 def printable(text: str) -> str:
-    """``text`` with escapes in place of what a terminal would obey, or UTF-8 does not have.
+    """Return ``text`` with escapes in place of what a terminal would obey, or UTF-8 does not have.
 
     >>> printable("title\\x1b]0;x")
     'title\\\\x1b]0;x'
@@ -20,12 +20,12 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """``text``, or its beginning if it is too long for a message."""
+    """Return ``text``, or its beginning if it is too long for a message."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def csv_cell(text: str) -> str:
-    """``text`` as a cell that a spreadsheet shows and does not compute.
+    """Return ``text`` as a cell that a spreadsheet shows and does not compute.
 
     Spreadsheets take what begins with ``=``, ``+``, ``-`` or ``@`` as a formula, which can run
     commands; an apostrophe in front makes it text. Numbers stay as they are.

@@ -46,7 +46,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _create(folder: Path, prefix: str) -> tuple[int, str]:
-    """A new file with a random name, open for writing, with the mode that the umask leaves."""
+    """Return a new file with a random name, open for writing, with the mode that the umask
+    leaves."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     while True:
         name = str(folder / f"{prefix}{''.join(_RANDOM.choices(_LETTERS, k=8))}")
@@ -63,12 +64,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def temporary_prefix(name: str) -> str:
-    """How the temporary files of ``name`` begin; a process that is killed leaves one behind."""
+    """Return how the temporary files of ``name`` begin; a process that is killed leaves one
+    behind."""
     return f".{name}."
 
 
 def cannot_write(path: Path, error: OSError) -> StorageError:
-    """The same thing said to a person."""
+    """Return the same thing said to a person."""
     remedy = (
         "make room, and the same command continues"
         if error.errno in _FULL

@@ -14,7 +14,7 @@ _PIECE = 2**20
 
 
 def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """The content of a file of at most ``limit`` bytes.
+    """Return the content of a file of at most ``limit`` bytes.
 
     :raises OSError: if it is longer, or as :func:`open_regular`.
     """
@@ -28,7 +28,7 @@ def read_regular(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_bounded(file: BinaryIO, limit: int, expected: int = 0) -> bytes:
-    """What ``file`` holds, or its first ``limit + 1`` bytes if it is longer.
+    """Return what ``file`` holds, or its first ``limit + 1`` bytes if it is longer.
 
     Memory is taken for what is there, not for what is allowed.
 
@@ -59,5 +59,5 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """The open of a pipe waits for a writer, unless it is asked not to."""
+    """Return the open of a pipe waits for a writer, unless it is asked not to."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

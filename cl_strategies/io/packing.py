@@ -24,7 +24,7 @@ _DTYPES = {str(kind): kind for kind in vars(torch).values() if isinstance(kind, 
 
 
 def pack(content: Any) -> tuple[Any, Tensor]:
-    """``content`` with markers for small tensors, and the bytes of these (uint8)."""
+    """Return ``content`` with markers for small tensors, and the bytes of these (uint8)."""
     pieces: list[Tensor] = []
     length = 0  # of all pieces
 
@@ -53,7 +53,7 @@ def _is_small(tensor: Tensor) -> bool:
 
 
 def unpack(content: Any, data: Any, *, most: int, device: str | torch.device = "cpu") -> Any:
-    """The nest that :func:`pack` was given.
+    """Return the nest that :func:`pack` was given.
 
     :param content: its first value, as somebody may have forged it.
     :param data: its second value.
@@ -88,14 +88,15 @@ def unpack(content: Any, data: Any, *, most: int, device: str | torch.device = "
 
 
 def stacked(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Tensors by name as one on the CPU (uint8), and a text with their names, types and shapes."""
+    """Return tensors by name as one on the CPU (uint8), and a text with their names, types and
+    shapes."""
     layout = [[name, str(value.dtype), *value.shape] for name, value in tensors.items()]
     data = _joined([_bytes(value) for value in tensors.values()])
     return {"layout": json.dumps(layout), "data": data}
 
 
 def unstacked(node: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of :func:`stacked`, on the CPU.
+    """Return the tensors of :func:`stacked`, on the CPU.
 
     :raises UserError: if the text does not fit the tensor.
     """

@@ -16,7 +16,7 @@ from cl_strategies.io.bounded import open_regular
 
 
 def load_stored(path: Path, *, device: str | torch.device = "cpu") -> Any:
-    """Tensors and plain data; no code in the file is ever run.
+    """Return tensors and plain data; no code in the file is ever run.
 
     :param device: where its tensors go.
     :raises pickle.UnpicklingError: if it holds anything else.

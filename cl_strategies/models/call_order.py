@@ -86,8 +86,8 @@ def _observed(model: nn.Module, chosen: Chosen, example: Tensor | None) -> list[
 
 
 def last_linear(model: nn.Module) -> str | None:
-    """The linear layer that a network calls last; ``None`` if there is none, or if a convolution
-    comes after it.
+    """Return the linear layer that a network calls last; ``None`` if there is none, or if a
+    convolution comes after it.
 
     :raises UserError: if there are several and their order cannot be known.
     """

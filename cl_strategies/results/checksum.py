@@ -17,12 +17,12 @@ def checksum(data: Mapping[str, Any]) -> str:
 
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
-    """``data`` with the checksum of all its fields as one more."""
+    """Return ``data`` with the checksum of all its fields as one more."""
     # As the next reader will decode it: tuples as lists, for example.
     return {**data, FIELD: checksum(json.loads(json.dumps(data)))}
 
 
 def unsealed(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """``data`` without its checksum, and whether the checksum was there and fits."""
+    """Return ``data`` without its checksum, and whether the checksum was there and fits."""
     fields = {key: value for key, value in data.items() if key != FIELD}
     return fields, data.get(FIELD) == checksum(fields)

@@ -47,41 +47,41 @@ class Fields:
                 self.fail(key, f"absent (known fields: {', '.join(known)})")
 
     def text(self, key: str) -> str:
-        """A string."""
+        """Return a string."""
         value = self.values.get(key)
         if not isinstance(value, str):
             self.fail(key, "text")
         return value
 
     def integer(self, key: str) -> int:
-        """An integer; ``true`` and ``false`` are none."""
+        """Return an integer; ``true`` and ``false`` are none."""
         value = self.values.get(key)
         if not isinstance(value, int) or isinstance(value, bool):
             self.fail(key, "an integer")
         return value
 
     def table(self, key: str) -> Fields:
-        """A nested object."""
+        """Return a nested object."""
         value = self.values.get(key)
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             self.fail(key, "a table with text keys")
         return Fields(value, self.source, f"{self.prefix}.{key}" if self.prefix else key)
 
     def sequence(self, key: str) -> tuple[Any, ...]:
-        """A list."""
+        """Return a list."""
         value = self.values.get(key)
         if not isinstance(value, list | tuple):
             self.fail(key, "a list")
         return tuple(value)
 
     def number(self, key: str, low: float = -LARGEST, high: float = LARGEST) -> float | None:
-        """A number in ``[low, high]`` or ``null``; NaN reads as ``null``."""
+        """Return a number in ``[low, high]`` or ``null``; NaN reads as ``null``."""
         return self._number(key, self.values.get(key), "", low, high)
 
     def numbers(
         self, key: str, *, high: float = LARGEST, longest: int | None = None
     ) -> tuple[float | None, ...]:
-        """A list of numbers or ``null`` in ``[0, high]``, at most ``longest`` of them."""
+        """Return a list of numbers or ``null`` in ``[0, high]``, at most ``longest`` of them."""
         values = self.sequence(key)
         if longest is not None and len(values) > longest:
             self.fail(key, f"at most {longest} numbers, one for each task")
@@ -90,7 +90,7 @@ class Fields:
     def rows(
         self, key: str, *, columns: int, high: float = LARGEST
     ) -> tuple[tuple[float | None, ...], ...]:
-        """A list of rows of ``columns`` numbers or ``null`` in ``[0, high]``."""
+        """Return a list of rows of ``columns`` numbers or ``null`` in ``[0, high]``."""
         rows = []
         for t, row in enumerate(self.sequence(key)):
             if not isinstance(row, list | tuple) or len(row) != columns:

@@ -11,7 +11,7 @@ _BYTES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
 def scale_of(unit: str, largest: float) -> tuple[float, str]:
-    """The divisor and symbol for numbers of ``unit`` up to ``largest``.
+    """Return the divisor and symbol for numbers of ``unit`` up to ``largest``.
 
     :param unit: ``"fraction"``, ``"seconds"``, ``"bytes"`` or ``"number"``.
     :param largest: the largest absolute value that is shown together with others.
@@ -26,7 +26,7 @@ def scale_of(unit: str, largest: float) -> tuple[float, str]:
 
 
 def decimals_of(unit: str, largest: float) -> int:
-    """How many decimals to show of (scaled) numbers up to ``largest``."""
+    """Return how many decimals to show of (scaled) numbers up to ``largest``."""
     if unit == "fraction":
         return 1
     if unit == "number":
@@ -35,7 +35,7 @@ def decimals_of(unit: str, largest: float) -> int:
 
 
 def show(value: float, unit: str, *, largest: float | None = None, symbol: bool = True) -> str:
-    """``value`` with a unit that fits it (or fits ``largest``, for a column of one unit)."""
+    """Return ``value`` with a unit that fits it (or fits ``largest``, for a column of one unit)."""
     if math.isnan(value):
         return MISSING
     largest = abs(value) if largest is None else largest
@@ -48,7 +48,7 @@ def show(value: float, unit: str, *, largest: float | None = None, symbol: bool 
 def show_with_spread(
     mean: float, std: float, unit: str, *, largest: float | None = None, symbol: bool = True
 ) -> str:
-    """``mean ± std``; the spread is left out where it is not known."""
+    """Return ``mean ± std``; the spread is left out where it is not known."""
     if math.isnan(mean) or math.isnan(std):
         return show(mean, unit, largest=largest, symbol=symbol)
     largest = abs(mean) if largest is None else largest
@@ -65,10 +65,10 @@ def plain(value: float, decimals: int) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """``1 run``, ``3 runs``."""
+    """Return ``1 run``, ``3 runs``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def listing(names: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return ``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -39,7 +39,7 @@ class Identity:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {"data": self.data, "packages": dict(self.packages)}
 
     def other_packages(self, now: Mapping[str, str]) -> str:

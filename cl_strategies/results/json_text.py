@@ -10,7 +10,7 @@ _DEEPEST = 50  # far from where the functions that walk through the value would 
 
 
 def decoded(raw: bytes) -> Any:
-    """The value in a JSON file.
+    """Return the value in a JSON file.
 
     :raises ValueError: if it is not JSON in UTF-8, has text that UTF-8 cannot hold or a number
         that is not finite, or is nested too deep.
@@ -39,7 +39,8 @@ def _finite(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    """What no floating-point number could hold is refused: every reader computes with them."""
+    """Return what no floating-point number could hold is refused: every reader computes with
+    them."""
     _finite(text)
     return int(text)
 
@@ -66,8 +67,8 @@ def _too_deep() -> ValueError:
 
 
 def json_lines(data: dict[str, Any]) -> str:
-    """``data`` as JSON with a line for each field of the object, and for each element of a field
-    that is a list of lists or of objects.
+    """Return ``data`` as JSON with a line for each field of the object, and for each element of a
+    field that is a list of lists or of objects.
 
     :raises ValueError: for NaN or infinity, which JSON does not have.
     """

@@ -191,7 +191,7 @@ METRICS = {metric.name: metric for metric in _ALL}
 
 
 def describe(name: str) -> Metric:
-    """The metric ``name``; one that is not known is shown as it is, without a direction."""
+    """Return the metric ``name``; one that is not known is shown as it is, without a direction."""
     return METRICS.get(name) or Metric(
         name=name,
         title=name.replace("_", " ").capitalize(),

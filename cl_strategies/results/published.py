@@ -75,7 +75,7 @@ class PublishedTable:
         return cls(metrics=tuple(metrics), values=rows, **texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; :meth:`from_dict` gives an equal table back."""
+        """Return plain data; :meth:`from_dict` gives an equal table back."""
         return {
             "setting": self.setting,
             "source": self.source,
@@ -117,7 +117,7 @@ def write_published(folder: Path | str, tables: Sequence[PublishedTable]) -> Non
 
 
 def read_published(folder: Path | str) -> tuple[PublishedTable, ...]:
-    """What :func:`write_published` kept there.
+    """Return what :func:`write_published` kept there.
 
     :raises UserError: if the file is there and is damaged.
     """

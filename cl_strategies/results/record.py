@@ -119,7 +119,7 @@ class RunRecord:
         return array.reshape(len(self.accuracy_matrix), len(self.task_order))
 
     def metric(self, name: str) -> float:
-        """The value of metric ``name``, NaN where it is undefined or was not recorded."""
+        """Return the value of metric ``name``, NaN where it is undefined or was not recorded."""
         value = self.metrics.get(name)
         return math.nan if value is None else float(value)
 
@@ -170,7 +170,7 @@ class RunRecord:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, with ``None`` for every NaN and without the environment."""
+        """Return plain data for JSON, with ``None`` for every NaN and without the environment."""
         exemplars = {name: _plain(values) for name, values in self.exemplars.items()}
         identity = {} if self.identity is None else {"identity": self.identity.to_dict()}
         return {

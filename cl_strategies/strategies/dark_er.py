@@ -88,7 +88,7 @@ class DarkER(Strategy):
             self._replayed_logits = logits
 
     def criterion(self) -> Tensor:
-        """The criterion on the current samples, and DER's two terms on the replayed ones."""
+        """Return the criterion on the current samples, and DER's two terms on the replayed ones."""
         if not self.is_training or self._replayed_logits is None:
             return super().criterion()
         stored = self._replayed_logits

@@ -39,7 +39,7 @@ _VARIABLE = (Argument.VAR_POSITIONAL, Argument.VAR_KEYWORD)
 
 @cache
 def parameters_of(target: Callable[..., Any]) -> Mapping[str, Parameter]:
-    """The arguments of a function or a constructor, by name.
+    """Return the arguments of a function or a constructor, by name.
 
     Where a constructor passes ``**options`` on, they are those of its ``parts`` (classes or
     functions that it hands some of them to) and those of the class that it extends. A function that
@@ -135,7 +135,7 @@ def _present_names(target: Callable[..., Any]) -> Mapping[str, str]:
 
 
 def resolve_aliases(target: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` with the present name in place of each alias.
+    """Return ``given`` with the present name in place of each alias.
 
     :raises UserError: if an argument is given under two names.
     """
@@ -150,7 +150,7 @@ def resolve_aliases(target: Callable[..., Any], given: Mapping[str, Any]) -> dic
 
 
 def parameter_line(parameter: Parameter) -> str:
-    """The ``:param`` field of a docstring."""
+    """Return the ``:param`` field of a docstring."""
     details = [parameter.equation, parameter.values]
     if parameter.unit:
         details.append(f"in {parameter.unit}")
@@ -162,7 +162,7 @@ def parameter_line(parameter: Parameter) -> str:
 
 
 def _checked(function: Callable[..., Any], target: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` behind a check of the arguments that ``target`` declares."""
+    """Return ``function`` behind a check of the arguments that ``target`` declares."""
     own = [] if inspect.isclass(target) else _own(target)
     groups = [a for a in own if get_origin(a.annotation) is Unpack]
     members = [member for group in groups for member in _members(group)]
@@ -196,7 +196,8 @@ def _warn_of_position(target: Callable[..., Any], name: str) -> None:
 
 
 def _arguments(target: Callable[..., Any]) -> Iterator[Argument]:
-    """The arguments with their annotations evaluated; those of a class by name where they can."""
+    """Return the arguments with their annotations evaluated; those of a class by name where they
+    can."""
     seen: set[str] = set()
     if not inspect.isclass(target):
         own = _own(target)
@@ -226,7 +227,7 @@ def _new(seen: set[str], arguments: Iterator[Argument]) -> Iterator[Argument]:
 
 
 def _members(argument: Argument) -> Iterator[Argument]:
-    """The arguments of a group, which a function takes as ``**options: Unpack[Group]``."""
+    """Return the arguments of a group, which a function takes as ``**options: Unpack[Group]``."""
     if get_origin(argument.annotation) is not Unpack:
         return
     (group,) = get_args(argument.annotation)
@@ -237,12 +238,12 @@ def _members(argument: Argument) -> Iterator[Argument]:
 
 
 def _type(annotation: Any) -> Any:
-    """The type alone, as a reader of a signature wants it."""
+    """Return the type alone, as a reader of a signature wants it."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _annotation(argument: Argument) -> Any:
-    """The declaration of an argument; the type of its default where there is none."""
+    """Return the declaration of an argument; the type of its default where there is none."""
     kind = type(argument.default)
     if argument.annotation is not Argument.empty and not isinstance(argument.annotation, str):
         return argument.annotation
@@ -263,7 +264,7 @@ def _own(function: Any, owner: Any = None) -> list[Argument]:
 
 
 def _evaluated(annotation: Any, function: Any) -> Any:
-    """``annotation``, evaluated if it is a string."""
+    """Return ``annotation``, evaluated if it is a string."""
     if annotation is Argument.empty:
         return annotation
     names = getattr(function, "__globals__", {})

@@ -128,7 +128,7 @@ class Parameter:
         return " or ".join(allowed) if all(allowed) else ""
 
     def check(self, value: Any, owner: str = "") -> Any:
-        """``value`` in the declared type: an integer becomes a float where one is declared.
+        """Return ``value`` in the declared type: an integer becomes a float where one is declared.
 
         :param owner: what the parameter belongs to, for the message.
         :raises UserError: for a value of another type, out of its limits, or not among its choices.
@@ -155,7 +155,7 @@ class Parameter:
         raise UserError(f"{name} is {what}: give {wanted}")
 
     def oldest(self, value: Any) -> Any:
-        """``value`` as the first version that had it wrote it, which is what is hashed."""
+        """Return ``value`` as the first version that had it wrote it, which is what is hashed."""
         return self._renamed(value, self._older_values)
 
     @staticmethod
@@ -166,7 +166,7 @@ class Parameter:
         return names.get(name, name) + colon + options
 
     def parse(self, text: str, owner: str = "") -> Any:
-        """The value that ``text`` stands for, in the declared type.
+        """Return the value that ``text`` stands for, in the declared type.
 
         :raises UserError: as :meth:`check`.
         """
@@ -227,7 +227,7 @@ _REFUSED = object()
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The types that a union is made of, without what ``Annotated`` adds."""
+    """Return the types that a union is made of, without what ``Annotated`` adds."""
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -236,14 +236,14 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _item(kind: Any) -> Any:
-    """The type of the items of a list; ``None`` if ``kind`` is no list."""
+    """Return the type of the items of a list; ``None`` if ``kind`` is no list."""
     if get_origin(kind) in (Sequence, list, tuple):
         return get_args(kind)[0]
     return None
 
 
 def _allowed(kind: Any, limits: _Limits) -> str:
-    """The values of a type in words; ``""`` for a type that is not checked."""
+    """Return the values of a type in words; ``""`` for a type that is not checked."""
     if kind is type(None):
         return "none"
     if kind in (int, float):
@@ -258,7 +258,7 @@ def _allowed(kind: Any, limits: _Limits) -> str:
 
 
 def _taken(kind: Any, limits: _Limits, value: Any) -> Any:
-    """``value`` as one of type ``kind``, or ``_REFUSED``."""
+    """Return ``value`` as one of type ``kind``, or ``_REFUSED``."""
     if kind is type(None):
         return None if value is None else _REFUSED
     if get_origin(kind) is Literal:
@@ -275,7 +275,7 @@ def _taken(kind: Any, limits: _Limits, value: Any) -> Any:
 
 
 def type_of(value: Sequence[Any]) -> type:
-    """The plain type that a list of checked items gets."""
+    """Return the plain type that a list of checked items gets."""
     return tuple if isinstance(value, tuple) else list
 
 

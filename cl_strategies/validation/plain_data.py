@@ -69,7 +69,7 @@ def check_table(what: str, value: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """``repr(value)`` for a message: of limited length, and of integers of any size.
+    """Return ``repr(value)`` for a message: of limited length, and of integers of any size.
 
     >>> shown(10**5000)
     'a value of type int too large to print'

@@ -39,7 +39,7 @@ class LwFPlugin(LossTermPlugin):
         self.lwf = FrozenTeacherLwF(strength, temperature)
 
     def loss_term(self, strategy: TrainingStrategy) -> Any:
-        """The distillation loss; 0 in the first experience."""
+        """Return the distillation loss; 0 in the first experience."""
         return self.lwf(strategy.mb_x, strategy.mb_output, strategy.model)
 
     def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:

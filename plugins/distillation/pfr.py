@@ -24,7 +24,7 @@ from cl_strategies.validation.hyperparameters import hyperparameters
 
 
 def projected_distance(projected: Tensor, old: Tensor) -> Tensor:
-    """``mean(1 - cos(projected, old))``, in [0, 2]; no gradient reaches ``old``.
+    """Return ``mean(1 - cos(projected, old))``, in [0, 2]; no gradient reaches ``old``.
 
     :param projected: ``(N, d)``, features of today's network through the predictor.
     :param old: ``(N, d)``, features of the old network.
@@ -34,7 +34,7 @@ def projected_distance(projected: Tensor, old: Tensor) -> Tensor:
 
 
 def predictor(features: int) -> nn.Sequential:
-    """A two-layer network from today's features to those of the old network.
+    """Return a two-layer network from today's features to those of the old network.
 
     :param features: their number ``d``; the layer between has ``d / 2`` units, at least one.
     """
@@ -95,7 +95,8 @@ class PFRPlugin(LossTermPlugin):
             self._features = output.flatten(1)
 
     def penalty(self, strategy: TrainingStrategy) -> Tensor:
-        """The term of the current mini-batch, without its factor; zero in the first experience."""
+        """Return the term of the current mini-batch, without its factor; zero in the first
+        experience."""
         features, self._features = self._features, None
         if self.old is None or features is None:
             return torch.zeros((), device=strategy.device)

@@ -110,7 +110,7 @@ class CosineClassifier(Classifier):
         return 1 / math.sqrt(self.n_features)
 
     def cosines(self, features: Tensor) -> Tensor:
-        """``(N, n_classes)``, before the scale."""
+        """Return ``(N, n_classes)``, before the scale."""
         directions = F.normalize(self.weight, dim=1)
         return F.normalize(features.to(directions), dim=1) @ directions.T
 

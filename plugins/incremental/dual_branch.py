@@ -70,7 +70,7 @@ class DualBranch(nn.Module):
 
 
 def cut_points(backbone: nn.Module, x: Tensor) -> list[int]:
-    """How many of a sequence's parts belong to each level.
+    """Return how many of a sequence's parts belong to each level.
 
     A level ends where the resolution of the feature maps changes; what follows the last feature
     maps belongs to the last level unless it has weights.
@@ -98,7 +98,7 @@ def cut_points(backbone: nn.Module, x: Tensor) -> list[int]:
 
 
 def cut(backbone: nn.Sequential, lengths: Sequence[int]) -> DualBranch:
-    """The backbone as a :class:`DualBranch` of levels of these lengths."""
+    """Return the backbone as a :class:`DualBranch` of levels of these lengths."""
     parts, levels, start = list(backbone), [], 0
     for length in lengths:
         levels.append(nn.Sequential(*parts[start : start + length]))

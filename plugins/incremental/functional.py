@@ -35,7 +35,8 @@ def distillation(
 
 
 def effective_number_weights(counts: Sequence[int] | Tensor, beta: float) -> Tensor:
-    """``(1 - beta) / (1 - beta^n)`` of each class, scaled to mean one (Cui et al., CVPR 2019).
+    """Return ``(1 - beta) / (1 - beta^n)`` of each class, scaled to mean one (Cui et al., CVPR
+    2019).
 
     FOSTER divides its logits by them: ``cross_entropy(logits / weights, y)``.
 
@@ -52,7 +53,8 @@ def effective_number_weights(counts: Sequence[int] | Tensor, beta: float) -> Ten
 
 
 def align_weights(weights: Tensor, n_old: int, *, value: float = 1.0) -> tuple[Tensor, Tensor]:
-    """The weights of new classes scaled to the mean norm of the old (WA, Zhao et al., CVPR 2020).
+    """Return the weights of new classes scaled to the mean norm of the old (WA, Zhao et al., CVPR
+    2020).
 
     :param weights: of a classifier without bias, ``(C, d)``.
     :param n_old: old classes, at least one and fewer than ``C``.
@@ -68,7 +70,8 @@ def align_weights(weights: Tensor, n_old: int, *, value: float = 1.0) -> tuple[T
 
 
 def feature_distillation(features: Tensor, old: Tensor) -> Tensor:
-    """``1 - cos`` between new and old features, averaged: LUCIR's less-forget loss, POD-flat.
+    """Return ``1 - cos`` between new and old features, averaged: LUCIR's less-forget loss,
+    POD-flat.
 
     :param features: ``(N, d)``.
     :param old: ``(N, d)``.

@@ -34,11 +34,11 @@ class IncrementalMethod(Generic[Network]):
         self.n_old = 0
 
     def network(self, backbone: nn.Module, n_features: int) -> Network:
-        """The network that it trains."""
+        """Return the network that it trains."""
         return IncrementalNetwork(backbone, Classifier(n_features))  # type: ignore[return-value]
 
     def structure(self, network: Network) -> dict[str, Any]:
-        """What :meth:`rebuild` needs besides the classes, as plain data."""
+        """Return what :meth:`rebuild` needs besides the classes, as plain data."""
         return {}
 
     def rebuild(
@@ -61,7 +61,7 @@ class IncrementalMethod(Generic[Network]):
     def loss(
         self, strategy: IncrementalStrategy, outputs: Outputs, x: Tensor, indices: Tensor
     ) -> Tensor:
-        """The loss of a mini-batch.
+        """Return the loss of a mini-batch.
 
         :param outputs: of the network on ``x``.
         :param x: images ``(N, C, H, W)``.
@@ -72,11 +72,11 @@ class IncrementalMethod(Generic[Network]):
     def classification(
         self, strategy: IncrementalStrategy, logits: Tensor, indices: Tensor
     ) -> Tensor:
-        """The part of the loss that needs logits and labels only."""
+        """Return the part of the loss that needs logits and labels only."""
         return index_loss(strategy, logits, indices)
 
     def distilled(self, outputs: Outputs, x: Tensor, temperature: float) -> Tensor:
-        """How far the logits of old classes have moved from those of the old network.
+        """Return how far the logits of old classes have moved from those of the old network.
 
         :raises UserError: in the first experience, which has none.
         """
@@ -97,7 +97,8 @@ class IncrementalMethod(Generic[Network]):
 
 
 def index_loss(strategy: IncrementalStrategy, logits: Tensor, indices: Tensor) -> Tensor:
-    """The strategy's criterion for logits of indices, which may tell classes apart by their ids.
+    """Return the strategy's criterion for logits of indices, which may tell classes apart by their
+    ids.
 
     :param logits: of all classes in the order in which they came, ``(N, C)``.
     :param indices: the labels in that order, ``(N,)``.

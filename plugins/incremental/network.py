@@ -91,7 +91,7 @@ class IncrementalNetwork(DynamicModule):
         self.classifier.grow(len(classes))
 
     def index_of(self, labels: Tensor) -> Tensor:
-        """Positions in the order of arrival, of class ids ``(N,)``."""
+        """Return positions in the order of arrival, of class ids ``(N,)``."""
         return self.arrival.indices(labels)
 
     def outputs(self, x: Tensor) -> Outputs:
@@ -100,11 +100,12 @@ class IncrementalNetwork(DynamicModule):
         return Outputs(features, self.classifier(features))
 
     def predictions(self, outputs: Outputs) -> Tensor:
-        """The logits to classify by, ``(N, C)``."""
+        """Return the logits to classify by, ``(N, C)``."""
         return outputs.logits
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits by class id, ``(N, largest id + 1)``; those of unknown classes rule them out.
+        """Return logits by class id, ``(N, largest id + 1)``; those of unknown classes rule them
+        out.
 
         Before the first classes, those of all classes that are evaluated are equal.
 
@@ -135,7 +136,7 @@ class IncrementalNetwork(DynamicModule):
         return self._watched is not None
 
     def frozen_copy(self) -> Self:
-        """The network as it is now, for good."""
+        """Return the network as it is now, for good."""
         return copy.deepcopy(self).eval().requires_grad_(False)
 
     def adaptation(self, experience: Any) -> None:
@@ -166,7 +167,7 @@ class IncrementalNetwork(DynamicModule):
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, int]:
-    """The backbone of a classifier, and how many features it gives.
+    """Return the backbone of a classifier, and how many features it gives.
 
     :param model: a :class:`~cl_strategies.models.heads.SingleHeadModel`, or a network whose last
         layer, in the order of calls, is its linear classifier; it is replaced by the identity.

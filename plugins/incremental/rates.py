@@ -20,7 +20,7 @@ class Schedule(Protocol):
 
 
 def first_rate(options: dict[str, Any]) -> float:
-    """The learning rate of an optimizer's options before any scheduler."""
+    """Return the learning rate of an optimizer's options before any scheduler."""
     return float(options.get("initial_lr", options["lr"]))
 
 
@@ -63,7 +63,7 @@ def _recorded(strategy: IncrementalStrategy, share: float) -> float:
 def _scheduled(
     plugin: Any, strategy: IncrementalStrategy, share: float, steps: float
 ) -> float | None:
-    """The factor of a scheduler with a formula; ``None`` for another.
+    """Return the factor of a scheduler with a formula; ``None`` for another.
 
     :param share: of the epochs; ``steps``: of the iterations that are over.
     """

@@ -17,7 +17,7 @@ from cl_strategies.plugins.incremental.strategy import IncrementalStrategy
 
 
 def shuffled(strategy: IncrementalStrategy, dataset: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of mini-batches of images and labels, as the strategy reads its data."""
+    """Return one epoch of mini-batches of images and labels, as the strategy reads its data."""
     loader = DataLoader(
         dataset,
         batch_size=strategy.train_mb_size,
@@ -70,5 +70,5 @@ def train_part(
 
 
 def kind_options(kind: type[torch.optim.Optimizer]) -> frozenset[str]:
-    """The names of the options that an optimizer's constructor takes."""
+    """Return the names of the options that an optimizer's constructor takes."""
     return frozenset(inspect.signature(kind).parameters)

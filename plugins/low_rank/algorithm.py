@@ -259,8 +259,8 @@ class LowRankPerturbation:
         add_regularizer_gradient_(scales, factors, l1=self.l1, l2=self.l2)
 
     def regularizer_gradient(self, model: HALRPModel) -> tuple[list[Tensor], list[Tensor]]:
-        """The tensors of the current task that have a gradient, and what :meth:`regularizer` adds
-        to each."""
+        """Return the tensors of the current task that have a gradient, and what :meth:`regularizer`
+        adds to each."""
         scales, factors = _regularized(model)
         scales, factors = ([t for t in part if t.grad is not None] for part in (scales, factors))
         return [*scales, *factors], regularizer_gradient(scales, factors, l1=self.l1, l2=self.l2)

@@ -36,7 +36,8 @@ def average_accuracy(accuracies: Any) -> float:
 
 
 def backward_transfer(accuracies: Any) -> float:
-    """How learning later experiences changed earlier ones, ``mean_{i<T-1} A[T-1, i] - A[i, i]``.
+    """Return how learning later experiences changed earlier ones, ``mean_{i<T-1} A[T-1, i] - A[i,
+    i]``.
 
     Lopez-Paz and Ranzato, NeurIPS 2017, Eq. 3. Negative values mean forgetting. NaN with a
     single experience, with fewer test than training experiences, and for joint training.
@@ -52,7 +53,8 @@ def backward_transfer(accuracies: Any) -> float:
 
 
 def forgetting(accuracies: Any, *, relative: bool = False) -> float:
-    """The drop from the best accuracy ever had, ``mean_{i<T-1} max_{l<T-1} A[l, i] - A[T-1, i]``.
+    """Return the drop from the best accuracy ever had, ``mean_{i<T-1} max_{l<T-1} A[l, i] - A[T-1,
+    i]``.
 
     Chaudhry et al., "Riemannian Walk for Incremental Learning", ECCV 2018, Sec. 4: the maximum
     runs over every earlier row, also (where measured) those before experience ``i`` was trained.

@@ -103,8 +103,8 @@ class ALASSOSurrogate(QuadraticSurrogate):
 
     @staticmethod
     def _previous(state: Mapping[str, Tensor], theta: Tensor) -> Tensor:
-        """A point on the side of the center that the task before came from (Eq. 4 uses no more
-        of it). Without a task before there is no past loss: every side counts as observed."""
+        """Return a point on the side of the center that the task before came from (Eq. 4 uses no
+        more of it). Without a task before there is no past loss: every side counts as observed."""
         center, unobserved = state["center"], state["unobserved"]
         came_from = (unobserved & BELOW).to(center) - (unobserved >> 1).to(center)
         return torch.where(unobserved == 0, theta, center + came_from)

@@ -91,7 +91,7 @@ class EstimatedPlugin(SurrogatePlugin):
         self.surrogate.end_experience_with(self.estimate(strategy))
 
     def estimated_on(self, strategy: TrainingStrategy) -> Any:
-        """The data set to estimate the importances on."""
+        """Return the data set to estimate the importances on."""
         return strategy.experience.dataset
 
     def batches(self, strategy: TrainingStrategy) -> DataLoader[Any]:
@@ -144,11 +144,11 @@ class EstimatedPlugin(SurrogatePlugin):
             estimate[name].add_(self.contribution(gradient) / share)
 
     def objective(self, strategy: TrainingStrategy, output: Tensor, labels: Tensor) -> Tensor:
-        """What is differentiated, a scalar for a batch."""
+        """Return what is differentiated, a scalar for a batch."""
         raise NotImplementedError
 
     def contribution(self, gradient: Tensor) -> Tensor:
-        """What one batch's gradient adds to the importance."""
+        """Return what one batch's gradient adds to the importance."""
         raise NotImplementedError
 
 

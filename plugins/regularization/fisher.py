@@ -28,7 +28,7 @@ def sample_fisher(
     labels: str,
     loss: Loss,
 ) -> Gradients:
-    """``mean over samples of (d loss / d theta)^2``, elementwise, by parameter name.
+    """Return ``mean over samples of (d loss / d theta)^2``, elementwise, by parameter name.
 
     :param model: in evaluation mode, so that samples do not depend on each other.
     :param batches: inputs ``(N, ...)``, labels ``(N,)`` and task labels ``(N,)``.
@@ -78,7 +78,7 @@ def _groups(
 def _targets(
     model: nn.Module, x: Tensor, y: Tensor, task: int, labels: str
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Labels to differentiate the loss at, and the weight of each (``None``: 1)."""
+    """Return labels to differentiate the loss at, and the weight of each (``None``: 1)."""
     if labels == "true":
         yield y, None
         return

@@ -26,8 +26,8 @@ class FlatLayout:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Tensor]) -> FlatLayout:
-        """The layout of ``parameters``: float64 if one of them is, else float32, so that sums
-        over many steps do not drown in the rounding of a half-precision type.
+        """Return the layout of ``parameters``: float64 if one of them is, else float32, so that
+        sums over many steps do not drown in the rounding of a half-precision type.
 
         :raises UserError: if they are on several devices.
         """
@@ -45,7 +45,7 @@ class FlatLayout:
         )
 
     def zeros(self, dtype: torch.dtype | None = None) -> Tensor:
-        """A flat tensor of zeros."""
+        """Return a flat tensor of zeros."""
         numel = sum(shape.numel() for shape in self.shapes.values())
         return torch.zeros(numel, dtype=dtype or self.dtype, device=self.device)
 

@@ -27,7 +27,7 @@ def asymmetric_surrogate(
     a: float = 1.8,
     eps: float = 1e-6,
 ) -> tuple[Tensor, Tensor]:
-    """The asymmetric surrogate loss of each parameter and its gradient (ALASSO Eq. 4-5).
+    """Return the asymmetric surrogate loss of each parameter and its gradient (ALASSO Eq. 4-5).
 
     With ``alpha = (theta - center) * (previous - center)`` the value is
     ``importance * (theta - center)**2`` where ``alpha > 0``, the side that was observed, and
@@ -72,7 +72,7 @@ def alasso_importance(
     xi: float = 0.1,
     monotone: bool = True,
 ) -> Tensor:
-    """The curvature that ALASSO gives each parameter at the end of a task (Eq. 7 and 11).
+    """Return the curvature that ALASSO gives each parameter at the end of a task (Eq. 7 and 11).
 
     The paper's Eq. 7 with damping ``xi`` is ``(path_integral + past) / (D**2 + xi)``, where
     ``D = theta - center`` and ``past = -c * surrogate(theta)`` (Eq. 11) is the old surrogate of
@@ -119,7 +119,7 @@ def si_importance(
     *,
     xi: float = 0.1,
 ) -> Tensor:
-    """The curvature that SI gives each parameter at the end of a task.
+    """Return the curvature that SI gives each parameter at the end of a task.
 
     ``relu(importance + path_integral / ((theta - center)**2 + xi))``: Eq. 3 of the ALASSO paper,
     Eq. 5 of the SI paper, kept from falling below zero as the authors of SI do.

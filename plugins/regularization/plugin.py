@@ -83,7 +83,7 @@ class SurrogatePlugin(SupervisedPlugin):
         self.surrogate.end_experience()
 
     def value(self, model: nn.Module) -> float:
-        """The penalty at the parameters of ``model``, in units of the loss."""
+        """Return the penalty at the parameters of ``model``, in units of the loss."""
         return self.surrogate.value(model)
 
     def state_dict(self) -> dict[str, Any]:

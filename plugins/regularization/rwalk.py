@@ -181,7 +181,7 @@ class RWalkPlugin(AvalancheRWalkPlugin):
 
 
 def _largest(values: dict[str, torch.Tensor]) -> torch.Tensor | float:
-    """The largest entry, or 1 if there is none above 0."""
+    """Return the largest entry, or 1 if there is none above 0."""
     if not values:
         return 1.0
     top = torch.stack([value.max() for value in values.values()]).max()

@@ -27,7 +27,7 @@ def sphere(slices: int, dimensions: int, like: Tensor) -> Tensor:
 
 
 def fewest_rows(directions: Tensor) -> Tensor:
-    """Rows ``v`` with ``sum_r v_r v_r^T`` the mean of ``xi_l xi_l^T`` over all directions.
+    """Return rows ``v`` with ``sum_r v_r v_r^T`` the mean of ``xi_l xi_l^T`` over all directions.
 
     The mean of squared slices ``(xi_l . J)^2`` is the quadratic form of that matrix, so that more
     slices than dimensions cost no more gradients than there are dimensions.
@@ -48,7 +48,7 @@ def fewest_rows(directions: Tensor) -> Tensor:
 def sliced_importance(
     response: Tensor, parameters: Sequence[Tensor], directions: Tensor | None = None
 ) -> list[Tensor]:
-    """``mean over l of (d (xi_l . response) / d theta)^2``, elementwise, for each parameter.
+    """Return ``mean over l of (d (xi_l . response) / d theta)^2``, elementwise, for each parameter.
 
     :param response: ``(d,)``, mean output of a batch, with its graph.
     :param parameters: what to differentiate by; one that is frozen, or that ``response`` does not

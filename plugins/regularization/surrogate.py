@@ -55,8 +55,8 @@ class QuadraticSurrogate:
         self._release()
 
     def consolidate(self, state: Mapping[str, Tensor], theta: Tensor) -> dict[str, Tensor]:
-        """The kept quantities after a task that ended at ``theta``; the center becomes ``theta``
-        unless it is among them.
+        """Return the kept quantities after a task that ended at ``theta``; the center becomes
+        ``theta`` unless it is among them.
 
         Elementwise; ``state`` holds the kept quantities before it and, if needed, ``"path"``.
         """
@@ -150,7 +150,7 @@ class QuadraticSurrogate:
 
     @torch.no_grad()
     def value(self, model: nn.Module) -> float:
-        """The penalty at the parameters of ``model``, in units of the loss (for logging)."""
+        """Return the penalty at the parameters of ``model``, in units of the loss (for logging)."""
         parameters = dict(model.named_parameters())
         total = 0.0
         if self.experiences:
@@ -165,11 +165,12 @@ class QuadraticSurrogate:
         return self.strength * total
 
     def named(self, quantity: str) -> dict[str, Tensor]:
-        """A copy of ``"importance"``, ``"center"`` or another kept quantity by parameter name."""
+        """Return a copy of ``"importance"``, ``"center"`` or another kept quantity by parameter
+        name."""
         return {name: state[quantity].clone() for name, state in self._stored().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """What outlives an experience, copied: plain data and tensors by parameter name."""
+        """Return what outlives an experience, copied: plain data and tensors by parameter name."""
         parameters: dict[str, dict[str, Tensor]] = {
             name: {quantity: tensor.clone() for quantity, tensor in state.items()}
             for name, state in self._stored().items()
@@ -256,7 +257,7 @@ class QuadraticSurrogate:
         return buffers
 
     def _gradients(self) -> list[Tensor]:
-        """The gradients; zeros where there is none, attached if a penalty will be added."""
+        """Return the gradients; zeros where there is none, attached if a penalty will be added."""
         gradients: list[Tensor] = []
         for index, parameter in enumerate(self._parameters):
             gradient = parameter.grad

@@ -166,7 +166,7 @@ class TaskLinear(TaskLayer, nn.Linear):
         return F.linear(x, *self.tensors())
 
     def _factored_is_cheaper(self, x: Tensor) -> bool:
-        """Whether factors of rank k cost less applied to ``x``, N (J + I) k, than to the
+        """Return whether factors of rank k cost less applied to ``x``, N (J + I) k, than to the
         weights, J I k."""
         samples = x.numel() // max(x.shape[-1], 1)
         outputs, inputs = self.weight.shape

@@ -104,7 +104,7 @@ class TaskNetwork(MultiTaskModule):
         return [norm.base if base else norm.tasks[task.name] for norm in self.norms.values()]
 
     def dictionaries(self) -> Iterator[TaskDict]:
-        """Where the modules of tasks are."""
+        """Return where the modules of tasks are."""
         holders = (*self.layers.values(), *self.norms.values())
         yield from (holder.tasks for holder in holders if hasattr(holder, "tasks"))
         yield from (part for part in self.head.children() if isinstance(part, TaskDict))

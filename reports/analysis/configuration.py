@@ -65,7 +65,8 @@ def shared_settings(groups: Sequence[Group]) -> list[tuple[str, tuple[tuple[str,
 
 
 def full_configuration(group: Group) -> str:
-    """Every setting of a group by section; settings in which its runs differ list all values."""
+    """Return every setting of a group by section; settings in which its runs differ list all
+    values."""
     values = _values(record.config for record in group.records)
     sections: dict[str, list[str]] = {}
     for key, found in values.items():
@@ -97,7 +98,7 @@ def _options(group: Group) -> tuple[tuple[str, str], ...]:
 
 
 def _quantization(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The table ``[quantization]`` under names that tell it from the strategy's options."""
+    """Return the table ``[quantization]`` under names that tell it from the strategy's options."""
     return flatten({"quantization": config["quantization"]}) if "quantization" in config else {}
 
 

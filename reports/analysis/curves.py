@@ -33,7 +33,7 @@ class Curve:
 
 
 def seen_accuracy(group: Group) -> Curve:
-    """The curve of ``group``; empty if none of its runs finished."""
+    """Return the curve of ``group``; empty if none of its runs finished."""
     matrices = group.matrices
     points = [
         [average_accuracy(matrix[: t + 1]) for matrix in matrices] for t in range(matrices.shape[1])
@@ -45,6 +45,7 @@ def seen_accuracy(group: Group) -> Curve:
 
 
 def mean_matrix(group: Group) -> Array:
-    """Mean accuracy matrix (T, T) over the finished runs; an entry counts where all have it."""
+    """Return mean accuracy matrix (T, T) over the finished runs; an entry counts where all have
+    it."""
     matrices = group.matrices
     return matrices.mean(axis=0) if len(matrices) else np.empty((0, 0))

@@ -32,7 +32,7 @@ class Finding:
 
 
 def findings(rows: Sequence[SummaryRow], benchmark: str) -> list[Finding]:
-    """What the summary of ``benchmark`` says, in words."""
+    """Return what the summary of ``benchmark`` says, in words."""
     accuracies = [row for row in rows_of(rows, benchmark, "average_accuracy") if row.n]
     if not accuracies:
         return [Finding(name="", text="No run on this benchmark finished.")]
@@ -71,7 +71,7 @@ def findings(rows: Sequence[SummaryRow], benchmark: str) -> list[Finding]:
 
 
 def notices(collection: Collection, groups: Sequence[Group]) -> list[str]:
-    """What a reader must know before comparing numbers of this report."""
+    """Return what a reader must know before comparing numbers of this report."""
     result = []
     failed = sum(group.n_failed for group in groups)
     if failed:

@@ -108,7 +108,7 @@ def group_records(
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"train": {"lr": 0.1}}`` as ``{"train.lr": 0.1}``."""
+    """Return ``{"train": {"lr": 0.1}}`` as ``{"train.lr": 0.1}``."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
@@ -119,7 +119,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def literal(value: Any) -> str:
-    """A configuration value as text."""
+    """Return a configuration value as text."""
     return _short_literal(value) if type(value) in (str, int, bool) else _literal(value)
 
 

@@ -16,7 +16,8 @@ _UNKNOWN = "identity unknown"
 
 
 def mixed(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
-    """What to know of means and comparisons over runs of several identities, in sentences."""
+    """Return what to know of means and comparisons over runs of several identities, in
+    sentences."""
     finished = [run for run in runs if run.record.finished]
     return [*_by_code(finished, groups), *_by_data(finished, groups)]
 
@@ -84,7 +85,7 @@ def _counted(what: str, found: Mapping[str, Sequence[str]]) -> str:
 
 
 def _in_means(groups: Sequence[Group], which: Mapping[str, str]) -> str:
-    """Which means are over runs of more than one."""
+    """Return which means are over runs of more than one."""
     names = [
         f"{group.strategy} on {group.benchmark}"
         for group in groups

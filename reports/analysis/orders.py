@@ -77,7 +77,8 @@ def final_by_order(records: Sequence[RunRecord]) -> npt.NDArray[np.float64]:
 
 
 def disparity(group: Group) -> Disparity | None:
-    """The disparity of ``group``; ``None`` with fewer than two orders or unmeasured tasks."""
+    """Return the disparity of ``group``; ``None`` with fewer than two orders or unmeasured
+    tasks."""
     performance = final_by_order(group.finished)
     if len(performance) < 2 or np.isnan(performance).any():
         return None
@@ -92,7 +93,7 @@ def disparity(group: Group) -> Disparity | None:
 
 
 def disparity_tables(groups: Sequence[Group]) -> list[DisparityTable]:
-    """One table for each benchmark on which a strategy met at least two orders."""
+    """Return one table for each benchmark on which a strategy met at least two orders."""
     tables = []
     for benchmark in sorted({group.benchmark for group in groups}):
         found = [disparity(group) for group in groups if group.benchmark == benchmark]

@@ -37,7 +37,7 @@ class Precision:
 
 
 def precision_of(config: Mapping[str, Any]) -> Precision:
-    """The precision of a run.
+    """Return the precision of a run.
 
     :param config: its configuration, by section; what does not fit counts as full precision.
     """

@@ -47,7 +47,8 @@ def growth_curves(groups: Sequence[Group]) -> dict[str, Series]:
 
 
 def time_ratio_curves(groups: Sequence[Group]) -> tuple[dict[str, Series], bool]:
-    """Training time up to each task, relative to what a network of its own needs for the first.
+    """Return training time up to each task, relative to what a network of its own needs for the
+    first.
 
     :param groups: the strategies on one benchmark.
     :return: the curves, and whether that network is the one of ``single-task``; without that
@@ -94,6 +95,6 @@ def _relative(curves: Mapping[str, Series], units: Mapping[str, float]) -> dict[
 
 
 def last_values(curves: Mapping[str, Series], text: Callable[[float], str]) -> str:
-    """The last value of each curve in words, largest first."""
+    """Return the last value of each curve in words, largest first."""
     ends = sorted(((float(v[-1]), name) for name, v in curves.items()), reverse=True)
     return ", ".join(f"{name} {text(value)}" for value, name in ends)

@@ -65,19 +65,19 @@ class Table:
 
 
 def benchmarks_of(rows: Iterable[SummaryRow]) -> list[str]:
-    """Labels of the benchmarks, sorted."""
+    """Return labels of the benchmarks, sorted."""
     return sorted({row.benchmark for row in rows})
 
 
 def rows_of(rows: Iterable[SummaryRow], benchmark: str, metric: str) -> list[SummaryRow]:
-    """The rows of one metric on one benchmark."""
+    """Return the rows of one metric on one benchmark."""
     return [row for row in rows if row.benchmark == benchmark and row.metric == metric]
 
 
 def summary_table(
     rows: Sequence[SummaryRow], benchmark: str, metrics: Sequence[str] | None = None
 ) -> Table:
-    """The table of ``benchmark``.
+    """Return the table of ``benchmark``.
 
     :param rows: all rows of the report.
     :param metrics: the columns; those of the report when left out. A metric without a single
@@ -116,7 +116,7 @@ def summary_table(
 
 
 def _heading(metric: Metric, largest: float) -> str:
-    """Bytes differ by orders of magnitude, so each cell has its own unit."""
+    """Return bytes differ by orders of magnitude, so each cell has its own unit."""
     if metric.unit == "bytes":
         return metric.title
     unit = scale_of(metric.unit, largest)[1]

@@ -52,7 +52,7 @@ class SummaryRow:
 def aggregate(
     records: Iterable[RunRecord], *, references: frozenset[str] = REFERENCE_STRATEGIES
 ) -> list[SummaryRow]:
-    """The summary of ``records``, marked, in the order benchmark, strategy, metric.
+    """Return the summary of ``records``, marked, in the order benchmark, strategy, metric.
 
     :param records: finished and failed runs.
     :param references: names of strategies that are never marked best.
@@ -75,14 +75,14 @@ def summarize(groups: Sequence[Group]) -> list[SummaryRow]:
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation; NaN where there are too few values."""
+    """Return mean and sample standard deviation; NaN where there are too few values."""
     array = np.asarray(values, dtype=np.float64)
     mean = float(array.mean()) if array.size else math.nan
     return mean, float(array.std(ddof=1)) if array.size > 1 else math.nan
 
 
 def distinguishable(first: SummaryRow, second: SummaryRow) -> bool:
-    """Whether two means differ by more than one pooled standard deviation.
+    """Return whether two means differ by more than one pooled standard deviation.
 
     The pooled standard deviation is ``sqrt((s1^2 + s2^2) / 2)``. With a single run on either
     side the spread is not known and any difference counts.
@@ -94,7 +94,7 @@ def distinguishable(first: SummaryRow, second: SummaryRow) -> bool:
 
 
 def csv_text(rows: Iterable[SummaryRow]) -> str:
-    """``summary.csv``: full precision, ``nan`` for an unknown std, no row where n is 0."""
+    """Return ``summary.csv``: full precision, ``nan`` for an unknown std, no row where n is 0."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

@@ -79,7 +79,7 @@ def memory_svg(
     styles: Mapping[str, Style],
     key: str,
 ) -> str:
-    """Bytes of parameters and of method state, stacked; ``""`` if none were recorded.
+    """Return bytes of parameters and of method state, stacked; ``""`` if none were recorded.
 
     :param parameters: rows of the metric ``parameter_bytes`` on one benchmark.
     :param states: rows of the metric ``method_state_bytes`` on the same benchmark.

@@ -35,7 +35,7 @@ class Point:
 
 
 def bits_svg(series: Mapping[str, Sequence[Point]], styles: Mapping[str, Style], key: str) -> str:
-    """A line for each method; ``""`` unless one of them was run at two bit-widths.
+    """Return a line for each method; ``""`` unless one of them was run at two bit-widths.
 
     :param series: label -> points.
     :param styles: label -> style.

@@ -43,7 +43,7 @@ def budget_svg(
     *,
     label: str,
 ) -> str:
-    """A line for each method over the budgets; ``""`` unless one was run with two.
+    """Return a line for each method over the budgets; ``""`` unless one was run with two.
 
     Points of one budget stand a little apart, so that their whiskers can be told from each other.
 

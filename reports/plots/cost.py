@@ -41,7 +41,7 @@ def cost_svg(
     styles: Mapping[str, Style],
     key: str,
 ) -> str:
-    """One point for each strategy; ``""`` if times were not recorded.
+    """Return one point for each strategy; ``""`` if times were not recorded.
 
     :param accuracies: rows of the metric ``average_accuracy`` on one benchmark.
     :param times: rows of the metric ``train_seconds`` on the same benchmark.
@@ -86,7 +86,7 @@ def _draw_spreads(
 
 
 def _below(std: float, mean: float) -> float:
-    """A whisker that does not reach zero, where a logarithmic axis has no place."""
+    """Return a whisker that does not reach zero, where a logarithmic axis has no place."""
     return std if math.isnan(std) else min(std, 0.95 * mean)
 
 
@@ -167,7 +167,7 @@ def _cheapest(
     taken: npt.NDArray[np.float64],
     inside: Box,
 ) -> int:
-    """Which place covers least of what is taken (or lies outside), and of these the nearest.
+    """Return which place covers least of what is taken (or lies outside), and of these the nearest.
 
     :param candidates: places of the label's left end, relative to the point (x, y) (C, 2).
     :param taken: left, bottom, right and top of what must not be covered (B, 4).

@@ -40,7 +40,7 @@ class Figure:
 def curve_figures(
     groups: Sequence[Group], rows: Sequence[SummaryRow], styles: Styles
 ) -> list[Figure]:
-    """One figure with curves for each benchmark."""
+    """Return one figure with curves for each benchmark."""
     figures = []
     for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
         ends = _in_words(rows_of(rows, benchmark, "average_accuracy"), "fraction")
@@ -80,7 +80,7 @@ def matrix_figures(groups: Sequence[Group]) -> list[tuple[str, int, list[Figure]
 
 
 def forgetting_figures(rows: Sequence[SummaryRow], styles: Styles) -> list[Figure]:
-    """One bar chart of forgetting for each benchmark."""
+    """Return one bar chart of forgetting for each benchmark."""
     figures = []
     for k, benchmark in enumerate(_benchmarks(rows)):
         here = rows_of(rows, benchmark, "forgetting")

@@ -14,7 +14,7 @@ from cl_strategies.results.formatting import plain, scale_of, show
 
 
 def order_figures(tables: Sequence[DisparityTable], styles: Styles) -> list[Figure]:
-    """A box plot for each table."""
+    """Return a box plot for each table."""
     figures = []
     for k, table in enumerate(tables):
         words = ", ".join(

@@ -28,7 +28,7 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = (POINTS * margin for margin in (0.42, 0.12, 0.42,
 
 
 def matrix_svg(matrix: Array, key: str) -> str:
-    """One heat map; cells that were not measured stay empty.
+    """Return one heat map; cells that were not measured stay empty.
 
     :param matrix: accuracies in [0, 1] (T, T), row = after task t, column = test task i.
     :param key: the SVG's id.
@@ -55,7 +55,7 @@ def matrix_svg(matrix: Array, key: str) -> str:
 
 
 def scale_svg(key: str) -> str:
-    """The color scale that all heat maps share."""
+    """Return the color scale that all heat maps share."""
     with drawing_style():
         axes = new_axes(3.0, 0.5, (0.15, 0.2, 0.24, 0.06))
         axes.grid(False)
@@ -76,13 +76,13 @@ _MUTED = f"var(--muted, {MUTED})"
 
 
 def _ticks(tasks: int) -> list[int]:
-    """The tasks whose numbers stand beside the axes."""
+    """Return the tasks whose numbers stand beside the axes."""
     locator = MaxNLocator(min(tasks, 10), integer=True, min_n_ticks=1)
     return [int(t) for t in locator.tick_values(0.5, tasks + 0.5) if 0.5 <= t <= tasks + 0.5]
 
 
 def _numbered(percent: Array, width: float, height: float) -> Iterator[str]:
-    """A rectangle with its number for every measured entry."""
+    """Return a rectangle with its number for every measured entry."""
     tasks = len(percent)
     wide, high = width / tasks, height / tasks
     size = 8.5 if tasks <= 6 else 7.0
@@ -103,7 +103,7 @@ def _numbered(percent: Array, width: float, height: float) -> Iterator[str]:
 
 
 def _image(percent: Array, width: float, height: float) -> Iterator[str]:
-    """A pixel for every entry, transparent where nothing was measured."""
+    """Return a pixel for every entry, transparent where nothing was measured."""
     pixels = _COLOURS(np.ma.masked_invalid(percent / 100), bytes=True)
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(buffer, format="png")
@@ -125,7 +125,7 @@ def _text(
     anchor: str = "middle",
     turned: tuple[float, float] | None = None,
 ) -> str:
-    """Text on the baseline ``y``; ``turned``: upwards, from this place on."""
+    """Return text on the baseline ``y``; ``turned``: upwards, from this place on."""
     place = (
         f'x="{x:.2f}" y="{y:.2f}"'
         if turned is None

@@ -77,7 +77,7 @@ _FIXED = {
 
 
 def assign_styles(strategies: Mapping[str, str]) -> dict[str, Style]:
-    """A style for every label, the same whenever the same labels are given.
+    """Return a style for every label, the same whenever the same labels are given.
 
     :param strategies: label -> name of the strategy behind it. The references (naive, joint,
         cumulative, single-task) are grey or black and dashed; the others get a color in

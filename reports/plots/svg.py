@@ -90,7 +90,7 @@ def new_axes(width: float, height: float, margins: tuple[float, float, float, fl
 
 
 def to_svg(axes: Axes, key: str, styles: Sequence[Style] = ()) -> str:
-    """The figure of ``axes`` as an ``<svg>`` element for a page.
+    """Return the figure of ``axes`` as an ``<svg>`` element for a page.
 
     Ids get the prefix ``key``, so that figures do not disturb each other; colors become CSS
     variables with the light color as fallback; the size is left to the page.
@@ -123,7 +123,7 @@ def to_svg(axes: Axes, key: str, styles: Sequence[Style] = ()) -> str:
 
 
 def shorten(label: str) -> str:
-    """``label``, cut where a figure has no room for more."""
+    """Return ``label``, cut where a figure has no room for more."""
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
 
 
@@ -171,7 +171,8 @@ def text_width(labels: Sequence[str], size: float) -> float:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions near ``wanted`` that are ``gap`` apart and, if they fit, within ``low .. high``.
+    """Return positions near ``wanted`` that are ``gap`` apart and, if they fit, within ``low ..
+    high``.
 
     Labels that would overlap form a block around their mean; blocks that meet are merged.
 

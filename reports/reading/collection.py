@@ -119,7 +119,7 @@ def collect(source_dir: Path | str) -> Collection:
 
 
 def checked_folder(name: str, value: object) -> Path:
-    """The argument ``name`` as a path.
+    """Return the argument ``name`` as a path.
 
     :raises UserError: if it is none.
     """
@@ -129,7 +129,7 @@ def checked_folder(name: str, value: object) -> Path:
 
 
 def _entries(source: Path) -> list[Path]:
-    """What lies in ``runs``, sorted by name; nothing if there is no such directory."""
+    """Return what lies in ``runs``, sorted by name; nothing if there is no such directory."""
     root = source / "runs"
     try:
         if not stat.S_ISDIR(_mode(root)):
@@ -143,8 +143,8 @@ def _entries(source: Path) -> list[Path]:
 
 
 def _mode(path: Path) -> int:
-    """What ``path`` leads to, 0 if that is nothing. Not :meth:`Path.exists`: whether it raises or
-    says no where it is not allowed to look depends on the version of Python.
+    """Return what ``path`` leads to, 0 if that is nothing. Not :meth:`Path.exists`: whether it
+    raises or says no where it is not allowed to look depends on the version of Python.
 
     :raises OSError: if the system does not say.
     """
@@ -169,7 +169,7 @@ def _copies(records: Mapping[Path, RunRecord]) -> dict[Path, Path]:
 
 
 def _with_sidecars(directory: Path, record: RunRecord) -> tuple[Run, list[tuple[Path, str]]]:
-    """The run with what lies beside its result, and the files of it that are damaged."""
+    """Return the run with what lies beside its result, and the files of it that are damaged."""
     environment, no_environment = read_environment(directory / "environment.json")
     exemplars, no_exemplars = read_picture(directory / "exemplars.png")
     faults = [
@@ -187,7 +187,7 @@ def _with_sidecars(directory: Path, record: RunRecord) -> tuple[Run, list[tuple[
 
 
 def _problem(source: Path, path: Path, message: str) -> Problem:
-    """The report may be published, so it names files by their place below ``source``."""
+    """Return the report may be published, so it names files by their place below ``source``."""
     file = path.relative_to(source).as_posix()
     message = message.replace(f"{path}: ", "").replace(str(path), file)
     return Problem(file=printable(file), message=printable(message))

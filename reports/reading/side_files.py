@@ -21,7 +21,7 @@ _BROKEN = (OSError, ValueError, RecursionError)  # those of JSON, TOML and Unico
 
 
 def read_environment(path: Path) -> tuple[dict[str, Any], str]:
-    """``environment.json`` and what is wrong with it; empty if there is none."""
+    """Return ``environment.json`` and what is wrong with it; empty if there is none."""
     try:
         data = decoded(read_regular(path))
     except FileNotFoundError:
@@ -37,7 +37,7 @@ def read_environment(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def read_picture(path: Path) -> tuple[bytes, str]:
-    """A PNG file as it is and what is wrong with it; empty if there is none."""
+    """Return a PNG file as it is and what is wrong with it; empty if there is none."""
     try:
         data = read_regular(path, _MOST_BYTES)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:

@@ -30,7 +30,7 @@ from cl_strategies.results.published import WARNING
 
 
 def html_text(content: Content) -> str:
-    """The page as text; everything that comes from runs is escaped."""
+    """Return the page as text; everything that comes from runs is escaped."""
     collection, groups, rows = content.collection, content.groups, content.rows
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)

@@ -19,7 +19,7 @@ from cl_strategies.results.published import WARNING
 
 
 def markdown_text(content: Content) -> str:
-    """``report.md``; everything that comes from runs is escaped. See :func:`html_text`."""
+    """Return ``report.md``; everything that comes from runs is escaped. See :func:`html_text`."""
     collection, rows = content.collection, content.rows
     blocks = [f"# {escape(content.title)}", " · ".join(content.counts)]
     blocks.append("Figures, full configurations and tracebacks are in `report.html`.")
@@ -68,7 +68,7 @@ def markdown_text(content: Content) -> str:
 
 
 def escape(text: str) -> str:
-    """``text`` so that Markdown and HTML inside Markdown show it as it is, on one line."""
+    """Return ``text`` so that Markdown and HTML inside Markdown show it as it is, on one line."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~$])", r"\\\1", " ".join(text.split()))
 

@@ -40,7 +40,7 @@ class BitTable:
 
 
 def bit_tables(groups: Sequence[Group], rows: Sequence[SummaryRow]) -> list[BitTable]:
-    """A table for each benchmark with a quantized run, strategies of fewest bits last."""
+    """Return a table for each benchmark with a quantized run, strategies of fewest bits last."""
     tables = []
     for k, benchmark in enumerate(sorted({group.benchmark for group in groups})):
         here = [group for group in groups if group.benchmark == benchmark and group.finished]
@@ -109,7 +109,7 @@ def _figure(
 
 
 def _method(group: Group) -> str:
-    """The label without its bits; those of activations stay where they are others."""
+    """Return the label without its bits; those of activations stay where they are others."""
     precision = group.precision
     if precision.full:
         return group.strategy

@@ -55,7 +55,7 @@ class ExemplarTable:
 def exemplar_tables(
     collection: Collection, groups: Sequence[Group], rows: Sequence[SummaryRow]
 ) -> list[ExemplarTable]:
-    """A table for each benchmark with such a memory."""
+    """Return a table for each benchmark with such a memory."""
     tables = []
     for k, benchmark in enumerate(sorted({group.benchmark for group in groups})):
         here = [g for g in groups if g.benchmark == benchmark and _memory(g, "count") is not None]
@@ -74,7 +74,8 @@ def exemplar_tables(
 
 
 def method_of(group: Group) -> str:
-    """The label of a group without its budget, and without the names of what else differs."""
+    """Return the label of a group without its budget, and without the names of what else
+    differs."""
     text = _BUDGET.sub("", group.strategy).replace(" ()", "")
     name, _, options = text.partition(" (")
     values = [part.partition("=")[2] or part for part in options.removesuffix(")").split(", ")]
@@ -82,7 +83,7 @@ def method_of(group: Group) -> str:
 
 
 def _budget(group: Group) -> float:
-    """Bytes that the memory may take; those that it takes where the budget grows."""
+    """Return bytes that the memory may take; those that it takes where the budget grows."""
     table = group.records[0].config["strategy"]
     given = table.get("mem_bytes")
     if type(given) is int and 0 < given <= LARGEST and not table.get("growing"):
@@ -91,7 +92,7 @@ def _budget(group: Group) -> float:
 
 
 def _memory(group: Group, column: str) -> float | None:
-    """The mean over the runs of what was recorded after the last task."""
+    """Return the mean over the runs of what was recorded after the last task."""
     values = [record.exemplars.get(column, ()) for record in group.finished]
     ends = [column[-1] for column in values if column and column[-1] is not None]
     return float(np.mean(ends)) if ends and len(ends) == len(values) else None

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-import cl_strategies  # noqa: F401  mends torchvision before anything imports it
+import cl_strategies  # noqa: F401  repairs torchvision before anything imports it
 
 WNIDS = 200
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 
-import cl_strategies  # noqa: F401  (mends torchvision before anything below imports it)
+import cl_strategies  # noqa: F401  (repairs torchvision before anything below imports it)
 
 # isort: split
 import torch

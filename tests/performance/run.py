@@ -20,7 +20,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import cl_strategies  # noqa: F401  (mends torchvision before anything below imports it)
+import cl_strategies  # noqa: F401  (repairs torchvision before anything below imports it)
 
 # isort: split
 import accelerators

@@ -54,12 +54,12 @@ class QuantizationConfig(LayerBits, LearnedStepOptions):
         return cls(**settings, options=entry.resolve_options(given))
 
     def to_table(self) -> dict[str, Any]:
-        """Plain data; :meth:`from_table` gives an equal config back."""
+        """Return plain data; :meth:`from_table` gives an equal config back."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
         return {**settings, "skip": list(self.skip), **self.options}
 
     def plugin(self) -> QuantizationPlugin:
-        """A plugin that quantizes as the table says."""
+        """Return a plugin that quantizes as the table says."""
         from cl_strategies.plugins.quantization.plugin import QuantizationPlugin
         from cl_strategies.plugins.quantization.quantizers.scheme import scheme
 
@@ -70,5 +70,6 @@ class QuantizationConfig(LayerBits, LearnedStepOptions):
 
 
 def quantizes_itself(strategy: str) -> bool:
-    """Whether a strategy has bit-widths of its own, so that it needs no ``[quantization]``."""
+    """Return whether a strategy has bit-widths of its own, so that it needs no
+    ``[quantization]``."""
     return set(OWN_BITS) <= set(registry("strategies")[strategy].defaults())

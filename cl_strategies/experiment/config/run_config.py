@@ -94,7 +94,7 @@ class TrainConfig:
             )
 
     def to_table(self) -> dict[str, Any]:
-        """Plain data; without what came later and is not set, as the hash always was."""
+        """Return plain data; without what came later and is not set, as the hash always was."""
         table = {**asdict(self), "milestones": list(self.milestones)}
         unset = _SCHEDULE_KEYS if self.schedule == "constant" else ()
         if self.unseen_classes == "mask":
@@ -156,7 +156,7 @@ class RunConfig:
             object.__setattr__(self, "device", "cpu")
 
     def to_table(self) -> dict[str, Any]:
-        """Plain data; without what came later and is not set, as the hash always was."""
+        """Return plain data; without what came later and is not set, as the hash always was."""
         table = asdict(self)
         for name, default in (("portable", False), ("evaluate_every", 1)):
             if table[name] == default:
@@ -246,7 +246,7 @@ class ExperimentConfig:
 
 
 def hash_of(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """The hash of a configuration as plain data, which need not be one of this version."""
+    """Return the hash of a configuration as plain data, which need not be one of this version."""
     identity = {
         name: {
             key: value
@@ -260,7 +260,8 @@ def hash_of(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def present_names(table: str, name: Any, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``content`` with the present name of each option, so that it can be put over another table.
+    """Return ``content`` with the present name of each option, so that it can be put over another
+    table.
 
     :param table: the table of the configuration that ``content`` belongs to.
     :param name: the registered name in it.
@@ -271,7 +272,7 @@ def present_names(table: str, name: Any, content: Mapping[str, Any]) -> Mapping[
 
 
 def _oldest_names(table: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options of a table under the names that the hash has always had for them."""
+    """Return the options of a table under the names that the hash has always had for them."""
     entry = _entry(table, content.get("name"))
     return content if entry is None else entry.hashed_options(content)
 
@@ -332,7 +333,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
+    """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
     check_table("the configuration", tables)
     check_table("what to set", values)
     check_plain("", values)
@@ -356,7 +357,8 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are strings."""
+    """Return ``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are
+    strings."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"cannot read {shown(text)}: write key=value, for example train.epochs=3")

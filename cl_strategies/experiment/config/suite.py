@@ -139,7 +139,7 @@ class Suite:
         )
 
     def configs(self, overrides: Mapping[str, Any] | None = None) -> list[ExperimentConfig]:
-        """Every run, benchmark by benchmark, seed by seed.
+        """Return every run, benchmark by benchmark, seed by seed.
 
         :raises UserError: for anything that does not fit, before a single run has started.
         """
@@ -163,7 +163,7 @@ class Suite:
         return list(configs.values())
 
     def _variants(self, tables: dict[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-        """``tables`` at each of :attr:`bits` and of :attr:`mem_bytes` that concerns them."""
+        """Return ``tables`` at each of :attr:`bits` and of :attr:`mem_bytes` that concerns them."""
         defaults = registry("strategies")[tables["strategy"]["name"]].defaults()
         variants = self._at_each_width(tables)
         if not self.mem_bytes or "mem_bytes" not in defaults or "mem_bytes" in tables["strategy"]:
@@ -175,7 +175,7 @@ class Suite:
         ]
 
     def _at_each_width(self, tables: dict[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-        """``tables`` at each of :attr:`bits`, or as they are if they are not quantized."""
+        """Return ``tables`` at each of :attr:`bits`, or as they are if they are not quantized."""
         own = "quantization" not in tables
         if not self.bits or (own and not quantizes_itself(tables["strategy"]["name"])):
             return [tables]
@@ -190,7 +190,7 @@ class Suite:
     def tables(
         self, benchmark: Mapping[str, Any], strategy: Mapping[str, Any]
     ) -> dict[str, dict[str, Any]]:
-        """The tables of one run, without seed and order."""
+        """Return the tables of one run, without seed and order."""
         named = dict.fromkeys([strategy["name"], label_of(strategy)])
         special = [benchmark.get("strategies", {}).get(name, {}) for name in named]
         tables = {name: dict(table) for name, table in self.shared.items()}
@@ -207,13 +207,13 @@ class Suite:
 
 
 def label_of(strategy: Mapping[str, Any]) -> str:
-    """What a suite calls one of its strategies: its label, else its name."""
+    """Return what a suite calls one of its strategies: its label, else its name."""
     result: str = strategy.get("label", strategy["name"])
     return result
 
 
 def tuned_option(strategy: Mapping[str, Any]) -> str | None:
-    """The option of a strategy that ``tune`` varies as its strength.
+    """Return the option of a strategy that ``tune`` varies as its strength.
 
     It is ``strength``, unless the table gives a value for it. Text in its place, as suites of
     earlier versions have it, is the name of the option: ``strength = "c"``.
@@ -238,7 +238,7 @@ def _published(rows: Any, path: str | Path) -> list[PublishedTable]:
 
 
 def recipes() -> dict[str, Path]:
-    """The suite files that come with the package, by name."""
+    """Return the suite files that come with the package, by name."""
     folder = resources.files("cl_strategies.benchmarks") / "recipes"
     return {Path(str(p)).stem: Path(str(p)) for p in folder.iterdir() if p.name.endswith(".toml")}
 

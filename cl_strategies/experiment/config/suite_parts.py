@@ -11,7 +11,8 @@ from cl_strategies.experiment.config.suite import Suite
 
 
 def part_of(suite: Suite, benchmarks: Sequence[str], strategies: Sequence[str]) -> Suite:
-    """The part of ``suite`` with these benchmarks and strategies; all of them if none is named.
+    """Return the part of ``suite`` with these benchmarks and strategies; all of them if none is
+    named.
 
     :raises UserError: for a name that the suite does not have.
     """

@@ -49,13 +49,13 @@ def ask(configs: Sequence[ExperimentConfig], out: str | Path) -> None:
 
 
 def is_asked(config: ExperimentConfig, out: str | Path) -> bool:
-    """Whether the run is to be done again, or was and is not in its place yet."""
+    """Return whether the run is to be done again, or was and is not in its place yet."""
     again = RunDirectory(out, config, again=True)
     return any(os.path.exists(path) for path in (again.path / ASKED, again.result))
 
 
 def place_of(out: str | Path, config: ExperimentConfig) -> RunDirectory:
-    """Where the run is to be done now. Only its owner may ask
+    """Return where the run is to be done now. Only its owner may ask
     (:meth:`~cl_strategies.experiment.directory.run_directory.RunDirectory.owned`).
 
     :raises UserError: if the folder cannot be written to, or a result in it is damaged.
@@ -82,7 +82,7 @@ def conclude(place: RunDirectory, out: str | Path, record: RunRecord) -> RunReco
 
 
 def last_record(config: ExperimentConfig, out: str | Path) -> RunRecord | None:
-    """How the run ended when it was done last: the failure of doing it again, or its result.
+    """Return how the run ended when it was done last: the failure of doing it again, or its result.
 
     :raises UserError: if it is damaged.
     """
@@ -103,7 +103,7 @@ def last_progress(config: ExperimentConfig, out: str | Path) -> int:
 
 
 def _failed(record: RunRecord) -> bool:
-    """Whether it says nothing of the run but that it is to be tried again."""
+    """Return whether it says nothing of the run but that it is to be tried again."""
     return record.error is not None and record.error["kind"] == "error"
 
 

@@ -60,7 +60,7 @@ class RowLog:
         self._add(row, line)
 
     def mark(self) -> dict[str, Any]:
-        """What a checkpoint says about the rows so far: plain data of constant size."""
+        """Return what a checkpoint says about the rows so far: plain data of constant size."""
         return {"bytes": self._bytes, "rows": len(self.rows), "sha256": self._hash.hexdigest()}
 
     def restore(self, mark: Any, experiences: int) -> None:

@@ -20,7 +20,7 @@ _MOST = 1e18  # bytes or seconds
 
 
 def checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
-    """The rows of an interrupted run, which somebody may have written by hand.
+    """Return the rows of an interrupted run, which somebody may have written by hand.
 
     :param experiences: in the whole stream.
     :raises ValueError: unless they can be the rows of such a stream.
@@ -59,7 +59,7 @@ def _is_number(value: Any, most: float) -> bool:
 
 
 def exemplar_columns(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """The columns of a memory that is counted in bytes; none for other strategies."""
+    """Return the columns of a memory that is counted in bytes; none for other strategies."""
     if not rows or not all("exemplars" in row for row in rows):
         return {}
     keys = [*EXEMPLAR_COLUMNS, *BOX_COLUMNS]

@@ -99,7 +99,7 @@ class RunDirectory:
                     raise cannot_write(left, error) from error
 
     def record(self) -> RunRecord | None:
-        """What result.json says, if the run has ended.
+        """Return what result.json says, if the run has ended.
 
         :raises UserError: if it is damaged, or the result of another run.
         """
@@ -114,7 +114,7 @@ class RunDirectory:
         return record
 
     def outcome(self, *, repeat: int | None = None) -> RunRecord | None:
-        """The result of a run that need not be run again.
+        """Return the result of a run that need not be run again.
 
         :param repeat: the :meth:`stamp` of a result that is to be replaced if it says that the
             run failed with an error. Who failed since then has not been tried before.

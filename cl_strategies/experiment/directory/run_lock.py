@@ -57,7 +57,8 @@ class Owner:
 
 
 def owner_of(path: Path) -> Owner | None:
-    """What the owner of the lock ``path`` says of itself; ``None`` if that is nothing of use.
+    """Return what the owner of the lock ``path`` says of itself; ``None`` if that is nothing of
+    use.
 
     Anybody may have written the file, and it may be left from an owner before.
     """
@@ -135,7 +136,7 @@ class RunLock:
             )
 
     def _take(self) -> bool:
-        """Whether the lock is now held here."""
+        """Return whether the lock is now held here."""
         descriptor = _opened(self.path)
         if descriptor is None:
             return False
@@ -163,7 +164,7 @@ class RunLock:
 
 
 def _opened(path: Path) -> int | None:
-    """``None``: try again, its folder has just been deleted or made."""
+    """Return ``None``: try again, its folder has just been deleted or made."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         return os.open(path, flags)  # others' files in some shared folders take no O_CREAT

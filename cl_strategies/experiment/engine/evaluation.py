@@ -76,7 +76,8 @@ class Evaluation:
         return row
 
     def closing(self, row: Row) -> Row:
-        """The last row of a stream with everything in it measured; the same row if it was."""
+        """Return the last row of a stream with everything in it measured; the same row if it
+        was."""
         missing = sorted({*range(len(row["accuracy"]))} - {*row.get("evaluated", ())})
         if "evaluated" not in row or not missing:
             return row
@@ -93,7 +94,7 @@ class Evaluation:
         return fixed and known and position > 1 and not self.refuted and not self._anew
 
     def _copying(self, position: int) -> Row | None:
-        """The row with copies; ``None`` if the one that is checked is refuted."""
+        """Return the row with copies; ``None`` if the one that is checked is refuted."""
         sample = derive_seed(self.seed, "copied accuracy", position) % position
         found = self._measured([sample, position])
         if not self._check({sample: found[sample]}, position):

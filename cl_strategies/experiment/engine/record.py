@@ -66,7 +66,7 @@ def _metrics(
 
 
 def summarize(matrix: np.ndarray, columns: dict[str, list[float]]) -> dict[str, float | None]:
-    """The numbers of a finished run; ``None`` where a metric is undefined."""
+    """Return the numbers of a finished run; ``None`` where a metric is undefined."""
     values = {
         "average_accuracy": functional.average_accuracy(matrix),
         "average_incremental_accuracy": functional.average_incremental_accuracy(matrix),

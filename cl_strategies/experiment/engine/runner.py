@@ -122,7 +122,7 @@ def abandon(
 
 
 def _as_ours(progress: Progress | None) -> Progress:
-    """What the caller's own ``progress`` raises is no failure of the run."""
+    """Return what the caller's own ``progress`` raises is no failure of the run."""
 
     def tell(done: int, total: int) -> None:
         with ours():

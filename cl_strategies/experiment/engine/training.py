@@ -85,7 +85,7 @@ class Training:
         return self.log.rows
 
     def _resume(self, device: str) -> bool:
-        """Whether there are rows that the checkpoint continues."""
+        """Return whether there are rows that the checkpoint continues."""
         path = self.directory.checkpoint
         state = load_checkpoint(path, device=device)
         if state.get("config_hash") != self.config.hash:

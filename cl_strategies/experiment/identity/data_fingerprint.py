@@ -39,7 +39,8 @@ _PROJECTIONS, _PER_DEVIATION, _OFFSET = 4, 8, 0.381966
 
 
 def fingerprint(benchmark: Any) -> str:
-    """Sixteen hexadecimal digits for the data of ``benchmark``; global generators are left alone.
+    """Return sixteen hexadecimal digits for the data of ``benchmark``; global generators are left
+    alone.
 
     :param benchmark: with ``train_stream`` and ``test_stream``.
     """
@@ -69,7 +70,8 @@ def _digest(dataset: Any, samples: int) -> str:
 
 
 def _labels(targets: Any) -> npt.NDArray[Any]:
-    """All labels; those of an Avalanche attribute without asking it for one after the other."""
+    """Return all labels; those of an Avalanche attribute without asking it for one after the
+    other."""
     values = getattr(targets, "data", None)
     if not isinstance(values, FlatData):
         return np.asarray(targets if isinstance(targets, Tensor | np.ndarray) else list(targets))
@@ -84,7 +86,7 @@ def _labels(targets: Any) -> npt.NDArray[Any]:
 
 
 def _samples(dataset: Any, positions: list[int]) -> Iterator[bytes]:
-    """The samples at ``positions`` before any transform, which is configuration or code."""
+    """Return the samples at ``positions`` before any transform, which is configuration or code."""
     try:
         branches = flatten(dataset)
     except NotResident:
@@ -114,7 +116,7 @@ def _sample(leaf: Any, row: int) -> bytes:
 
 
 def _file(leaf: Any, row: int) -> Path | None:
-    """The file of a sample of this package's, or of torchvision's folders of pictures."""
+    """Return the file of a sample of this package's, or of torchvision's folders of pictures."""
     if isinstance(leaf, LabeledFiles):
         return Path(leaf.paths[row])
     entries = getattr(leaf, "samples", None)
@@ -125,7 +127,7 @@ def _file(leaf: Any, row: int) -> Path | None:
 
 
 def _content(value: Any) -> bytes:
-    """``value`` as bytes that are the same on every machine."""
+    """Return ``value`` as bytes that are the same on every machine."""
     if isinstance(value, Image):
         return value.mode.encode() + _content(np.asarray(value))
     if isinstance(value, Tensor):

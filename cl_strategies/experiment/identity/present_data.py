@@ -21,9 +21,9 @@ _KNOWN: dict[str, tuple[str, Located, _Files | None]] = {}
 
 
 def data_here(benchmark: Named) -> str:
-    """The fingerprint of ``benchmark``, which is built for it unless that was done in this process
-    and its files are as they were. Folders of pictures and third parties' benchmarks are built
-    each time: what they read is not known.
+    """Return the fingerprint of ``benchmark``, which is built for it unless that was done in this
+    process and its files are as they were. Folders of pictures and third parties' benchmarks are
+    built each time: what they read is not known.
 
     :raises DataMissingError: if its data are not on this machine.
     """
@@ -36,7 +36,8 @@ def data_here(benchmark: Named) -> str:
 
 
 def built(benchmark: Named, build: Callable[[Named], Any]) -> tuple[Any, str]:
-    """What ``build`` makes, and the fingerprint of its data, remembered where that is possible.
+    """Return what ``build`` makes, and the fingerprint of its data, remembered where that is
+    possible.
 
     :raises DataMissingError: if its data are not on this machine.
     """

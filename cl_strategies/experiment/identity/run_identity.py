@@ -43,7 +43,7 @@ def identity_of_training(config: ExperimentConfig, benchmark: Any, strategy: Any
 
 
 def continued(checkpoint: Any, path: Any, now: Identity, told: Told) -> Identity:
-    """The identity of a run that continues from a checkpoint.
+    """Return the identity of a run that continues from a checkpoint.
 
     :param checkpoint: the identity that the checkpoint holds; ``None`` if it holds none.
     :param now: what the run is here.
@@ -75,7 +75,7 @@ class Identities:
         self._packages: dict[tuple[str, ...], dict[str, str]] = {}
 
     def difference(self, directory: RunDirectory, record: RunRecord) -> str:
-        """What is to be known before the result of ``directory`` is taken for the answer.
+        """Return what is to be known before the result of ``directory`` is taken for the answer.
 
         :returns: in words, ``""`` if it is the run that would be done here and now.
         :raises UserError: if it was done with other data.

@@ -36,7 +36,7 @@ _DIGITS = 12
 
 
 def named_suppliers(config: ExperimentConfig) -> set[str]:
-    """Modules of third parties in which the registry finds what ``config`` names."""
+    """Return modules of third parties in which the registry finds what ``config`` names."""
     names = [
         ("strategies", config.strategy.name),
         ("benchmarks", config.benchmark.name),
@@ -52,13 +52,15 @@ def named_suppliers(config: ExperimentConfig) -> set[str]:
 
 
 def used_suppliers(strategy: Any) -> set[str]:
-    """Modules of third parties whose classes a strategy, its plugins and its model are of."""
+    """Return modules of third parties whose classes a strategy, its plugins and its model are
+    of."""
     objects = [strategy, *strategy.plugins, *strategy.model.modules()]
     return third_parties(kind.__module__ for one in objects for kind in type(one).__mro__)
 
 
 def third_parties(modules: Iterable[str]) -> set[str]:
-    """The packages of ``modules`` that are neither ours nor Avalanche's, torch's or Python's."""
+    """Return the packages of ``modules`` that are neither ours nor Avalanche's, torch's or
+    Python's."""
     own = {"cl_strategies", *ALWAYS.values(), *sys.stdlib_module_names} - {"__main__"}
     return {_root(name) for name in set(modules) if name.partition(".")[0] not in own}
 
@@ -108,8 +110,8 @@ def _distributions() -> Mapping[str, list[str]]:
 
 
 def _root(module: str) -> str:
-    """The package that is hashed as a whole: the top of ``module``, or ``module`` itself if that
-    has no file of its own, as namespaces have none."""
+    """Return the package that is hashed as a whole: the top of ``module``, or ``module`` itself if
+    that has no file of its own, as namespaces have none."""
     top = module.partition(".")[0]
     spec = _spec(top)
     return top if spec is not None and spec.origin is not None else module

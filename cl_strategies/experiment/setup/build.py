@@ -21,7 +21,7 @@ def build_benchmark(benchmark: Named) -> Any:
 
 
 def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
-    """A freshly initialized model for the stream that ``info`` describes."""
+    """Return a freshly initialized model for the stream that ``info`` describes."""
     _check_scenario("models", config.model.name, info)
     return registry("models")[config.model.name].load()(
         input_shape=info.input_shape,
@@ -34,7 +34,7 @@ def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
 def build_strategy(
     config: ExperimentConfig, info: Any, model: nn.Module, *, device: str, evaluator: Any
 ) -> Any:
-    """The strategy with the engine's data path and its guard against divergence.
+    """Return the strategy with the engine's data path and its guard against divergence.
 
     :param model: at full precision; quantized in place if the configuration says so, before the
         strategy sees it, because some copy it.
@@ -74,7 +74,7 @@ def _schedule(train: TrainConfig) -> list[LearningRateSchedule]:
 
 
 def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer that ``train`` names, over all parameters of ``model``."""
+    """Return the optimizer that ``train`` names, over all parameters of ``model``."""
     parameters, lr, decay = model.parameters(), train.lr, train.weight_decay
     if train.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=train.momentum, weight_decay=decay)

@@ -1,4 +1,4 @@
-"""Stops a run whose numbers have left the real line."""
+"""Abort training when the loss or a weight becomes NaN, infinite or huge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIGHEST_WEIGHT = 1e9
 
 
 class FiniteGuard(SupervisedPlugin):
-    """Raises :class:`DivergedError` after an epoch with a loss or a trained weight that is not
+    """Raise :class:`DivergedError` after an epoch with a loss or a trained weight that is not
     finite, or above :data:`HIGHEST_LOSS` and :data:`HIGHEST_WEIGHT`.
 
     A loss that is not finite leaves weights that are not finite, so one look per epoch is

@@ -13,7 +13,7 @@ PACKAGES = ("avalanche-lib", "torch", "torchvision", "numpy", "scikit-learn", "m
 
 
 def describe_environment(device: str) -> dict[str, Any]:
-    """Plain data about this machine; nothing that names its user or its network."""
+    """Return plain data about this machine; nothing that names its user or its network."""
     from cl_strategies._version import __version__
 
     return {
@@ -29,7 +29,7 @@ def describe_environment(device: str) -> dict[str, Any]:
 
 
 def describe_kernels() -> dict[str, Any]:
-    """What this process computes with on the CPU: the last bits of sums depend on it."""
+    """Return what this process computes with on the CPU: the last bits of sums depend on it."""
     import torch
 
     return {
@@ -40,7 +40,7 @@ def describe_kernels() -> dict[str, Any]:
 
 
 def joined(earlier: Any, now: dict[str, Any]) -> list[dict[str, Any]]:
-    """The environments of a run that continues in ``now``, each once, in their order.
+    """Return the environments of a run that continues in ``now``, each once, in their order.
 
     :param earlier: those it had before, as a checkpoint has them.
     :raises ValueError: if they are none.
@@ -59,7 +59,7 @@ def package_version(name: str) -> str | None:
 
 
 def processor_name() -> str:
-    """The processor's model, as far as the system tells."""
+    """Return the processor's model, as far as the system tells."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -70,14 +70,14 @@ def processor_name() -> str:
 
 
 def usable_cores() -> int:
-    """The cores this process may run on (fewer than the machine has, in a container)."""
+    """Return the cores this process may run on (fewer than the machine has, in a container)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def resolve_device(name: str) -> str:
-    """``"auto"`` -> ``"cuda"`` where there is one, else ``"cpu"``.
+    """Return ``"auto"`` -> ``"cuda"`` where there is one, else ``"cpu"``.
 
     :raises UserError: if the device does not exist here.
     """
@@ -101,7 +101,7 @@ def resolve_device(name: str) -> str:
 
 
 def describe_device(name: str) -> str:
-    """The device in words."""
+    """Return the device in words."""
     import torch
 
     return torch.cuda.get_device_name(name) if name.startswith("cuda") else "cpu"

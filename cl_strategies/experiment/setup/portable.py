@@ -38,7 +38,7 @@ def started(portable: bool) -> Iterator[None]:
 
 
 def is_active() -> bool:
-    """Whether this process was started with the variables."""
+    """Return whether this process was started with the variables."""
     import torch
 
     given = all(os.environ.get(name) == value for name, value in VARIABLES.items())

@@ -12,7 +12,7 @@ import torch
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A 32-bit seed for one purpose, such as ``derive_seed(0, "experience", 3)``."""
+    """Return a 32-bit seed for one purpose, such as ``derive_seed(0, "experience", 3)``."""
     text = ":".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 

@@ -85,7 +85,7 @@ def check_resumable(strategy: Any) -> None:
 
 
 def capture_state(strategy: Any) -> dict[str, Any]:
-    """The state of ``strategy`` between two experiences; later training does not change it.
+    """Return the state of ``strategy`` between two experiences; later training does not change it.
 
     :raises UserError: in the middle of an experience, and for state that is neither tensors nor
         plain data, naming each such attribute.
@@ -162,7 +162,7 @@ def restore_state(
 
 
 def state_bytes(strategy: Any) -> int:
-    """Bytes that the method carries to the next experience.
+    """Return bytes that the method carries to the next experience.
 
     Counted: tensors and arrays of plugins and strategy (importances, anchors), copies of the
     model (teachers, the models of single-task), and stored exemplars at the size of the stored
@@ -200,7 +200,7 @@ def _capture_plugins(strategy: Any, walker: Walker) -> list[dict[str, Any]]:
 
 
 def _stateful_plugins(strategy: Any) -> list[Any]:
-    """All plugins but the evaluator, which belongs to the caller."""
+    """Return all plugins but the evaluator, which belongs to the caller."""
     return [plugin for plugin in strategy.plugins if not is_transient(plugin)]
 
 

@@ -39,7 +39,7 @@ def _encode_tensor(tensor: Tensor, walker: Walker, path: str) -> dict[str, Any]:
 
 
 def _encode_view(tensor: Tensor, base: Tensor, key: list[Any], path: str) -> dict[str, Any]:
-    """A tensor in the memory of another, which stays one with it.
+    """Return a tensor in the memory of another, which stays one with it.
 
     :raises UserError: if it reaches beyond the other one, which is all that is captured.
     """

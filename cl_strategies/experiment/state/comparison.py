@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def differences(a: Any, b: Any, path: str = "state") -> list[str]:
-    """The places, such as ``state.model.weights.0.bias``, where ``a`` and ``b`` differ.
+    """Return the places, such as ``state.model.weights.0.bias``, where ``a`` and ``b`` differ.
 
     Tensors are compared bit by bit: NaN equals NaN, and 0.0 differs from -0.0.
     """

@@ -24,7 +24,7 @@ _WRITES = frozenset({"STORE_DEREF", "DELETE_DEREF"})
 
 
 def hidden_state(value: Any, known: Callable[[Any], bool]) -> str | None:
-    """What a piece of code remembers from one call to the next, in words.
+    """Return what a piece of code remembers from one call to the next, in words.
 
     A restored strategy has its own copy of the code, made by the constructor. That is the same
     code, but what it has counted, drawn or collected since then is gone.

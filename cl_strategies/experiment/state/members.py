@@ -21,7 +21,7 @@ class Members:
 
 
 def members_of(module: nn.Module) -> Members:
-    """What ``module`` has now.
+    """Return what ``module`` has now.
 
     >>> list(members_of(nn.Sequential(nn.Linear(1, 1))).parameters)
     ['0.weight', '0.bias']

@@ -79,18 +79,18 @@ def decode_module(node: Mapping[str, Any], walker: Walker, module: nn.Module, pa
 
 
 def module_fits(module: nn.Module, node: Mapping[str, Any]) -> bool:
-    """Whether ``module`` has the class, the names and the shapes of what ``node`` holds."""
+    """Return whether ``module`` has the class, the names and the shapes of what ``node`` holds."""
     saved = shapes(unstacked(node["weights"]))
     return type(module).__name__ == node["class"] and shapes(module.state_dict()) == saved
 
 
 def is_loss(value: Any) -> bool:
-    """Whether ``value`` is a loss of PyTorch's, which a state may make anew."""
+    """Return whether ``value`` is a loss of PyTorch's, which a state may make anew."""
     return _LOSSES.get(type(value).__name__) is type(value)
 
 
 def new_loss(node: Mapping[str, Any]) -> nn.Module | None:
-    """The loss of PyTorch's that ``node`` names, to be filled; ``None`` if there is none."""
+    """Return the loss of PyTorch's that ``node`` names, to be filled; ``None`` if there is none."""
     kind = _LOSSES.get(node["class"])
     if kind is None:
         return None
@@ -102,7 +102,7 @@ def new_loss(node: Mapping[str, Any]) -> nn.Module | None:
 
 
 def shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor, by its name."""
+    """Return the shape of each tensor, by its name."""
     return {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
 
 
@@ -117,7 +117,7 @@ def _tensors(tensors: Mapping[str, Any], walker: Walker, path: str) -> dict[str,
 
 
 def _names_as_text(names: Iterable[str]) -> str:
-    """One value instead of hundreds, each of which would take its time in a checkpoint."""
+    """Return one value instead of hundreds, each of which would take its time in a checkpoint."""
     return json.dumps(list(names))
 
 
@@ -141,7 +141,7 @@ def _attributes(
 
 
 def _names(module: nn.Module) -> list[str]:
-    """The attributes that are captured of ``module`` itself, without its parts."""
+    """Return the attributes that are captured of ``module`` itself, without its parts."""
     transient = getattr(type(module), "transient_attributes", ())
     return [
         key
@@ -151,7 +151,7 @@ def _names(module: nn.Module) -> list[str]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Numbers and text in lists, sets and tables, and tensors among them."""
+    """Return numbers and text in lists, sets and tables, and tensors among them."""
     if isinstance(value, dict):
         return type(value) is dict and _is_plain([*value.keys(), *value.values()])
     if isinstance(value, _CONTAINERS):

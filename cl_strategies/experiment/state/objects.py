@@ -31,7 +31,7 @@ from cl_strategies.experiment.state.walker import LEFT_OUT, StateCodec, Walker
 def encode_attributes(
     owner: Any, walker: Walker, path: str, *, skip: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The attributes of ``owner`` but those that are left out of a state.
+    """Return the attributes of ``owner`` but those that are left out of a state.
 
     :param skip: names to leave out, besides the owner's own ``transient_attributes``: what it
         makes anew for each experience.
@@ -65,7 +65,7 @@ def decode_attributes(
 
 
 def is_stateful(value: Any) -> bool:
-    """Whether ``value`` says itself what its state is."""
+    """Return whether ``value`` says itself what its state is."""
     return all(callable(getattr(value, name, None)) for name in ("state_dict", "load_state_dict"))
 
 

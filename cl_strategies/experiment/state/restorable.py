@@ -59,14 +59,14 @@ def register_restorable(
 
 
 def restorable_of(value: Any) -> Restorable | None:
-    """The entry of exactly the class of ``value``."""
+    """Return the entry of exactly the class of ``value``."""
     kind = type(value)
     entry = _entries().get(f"{kind.__module__}:{kind.__qualname__}")
     return entry if entry is not None and entry.kind is kind else None
 
 
 def restorable_named(name: Any) -> Restorable:
-    """The entry of a class that a state names.
+    """Return the entry of a class that a state names.
 
     :raises UserError: if none is registered under that name.
     """

@@ -74,7 +74,7 @@ def sample_ids(dataset: Any, path: str) -> torch.Tensor:
 
 
 def transform_group(dataset: Any) -> str:
-    """The group of transforms that a sample passes through."""
+    """Return the group of transforms that a sample passes through."""
     return dataset._flat_data._transform_groups.current_group
 
 
@@ -85,21 +85,21 @@ def extra_attributes(dataset: Any) -> dict[str, DataAttribute]:
 
 
 def with_attribute(dataset: Any, name: str, values: Sequence[Any], in_samples: bool) -> Any:
-    """``dataset`` with one more attribute."""
+    """Return ``dataset`` with one more attribute."""
     data = FlatData([list(values)], discard_elements_not_in_indices=True)
     attribute = DataAttribute(data, name, use_in_getitem=in_samples)
     return dataset.update_data_attribute(name, attribute)
 
 
 def payload_bytes(dataset: Any) -> int:
-    """Bytes of the stored images, before any transform, and of their labels."""
+    """Return bytes of the stored images, before any transform, and of their labels."""
     flat = dataset._flat_data
     images = sum(_image_bytes(_stored(flat, index)[0]) for index in range(len(flat)))
     return images + LABEL_BYTES * len(dataset)
 
 
 def _stored(data: Any, index: int) -> Any:
-    """The sample as its source holds it: beneath subsets, concatenations and transforms."""
+    """Return the sample as its source holds it: beneath subsets, concatenations and transforms."""
     while True:
         if isinstance(data, AvalancheDataset):
             data = data._flat_data

@@ -55,7 +55,7 @@ LEFT_OUT = {"kind": "transient"}
 
 
 def is_transient(value: Any) -> bool:
-    """Whether ``value`` is left out of a state."""
+    """Return whether ``value`` is left out of a state."""
     return isinstance(value, TRANSIENT)
 
 
@@ -123,11 +123,12 @@ class Walker:
         self._inside: dict[tuple[torch.device, int], torch.Tensor] = {}
 
     def members_of(self, module: nn.Module) -> Members:
-        """What ``module`` consists of, which does not change while a strategy is captured."""
+        """Return what ``module`` consists of, which does not change while a strategy is
+        captured."""
         return self.members if module is self.strategy.model else members_of(module)
 
     def encode(self, value: Any, path: str) -> Any:
-        """``value`` as tensors and plain data; what is neither goes to :attr:`problems`.
+        """Return ``value`` as tensors and plain data; what is neither goes to :attr:`problems`.
 
         :param path: where it stands, for the message.
         """
@@ -162,7 +163,8 @@ class Walker:
         )
 
     def encode_items(self, values: Sequence[Any], paths: Sequence[str]) -> Any:
-        """A list or tuple of encoded values; left out if it holds nothing but transient ones."""
+        """Return a list or tuple of encoded values; left out if it holds nothing but transient
+        ones."""
         nodes = [self.encode(value, path) for value, path in zip(values, paths, strict=True)]
         left_out = [path for node, path in zip(nodes, paths, strict=True) if node is LEFT_OUT]
         if not left_out:
@@ -172,7 +174,7 @@ class Walker:
         return LEFT_OUT
 
     def decode(self, node: Any, live: Any = None) -> Any:
-        """The value that ``node`` encodes.
+        """Return the value that ``node`` encodes.
 
         :param live: what the freshly built strategy has in this place.
         :raises UserError: if it would replace code.
@@ -218,12 +220,12 @@ class Walker:
         return None
 
     def number_of(self, tensor: torch.Tensor) -> int | None:
-        """The number under which :meth:`shared` knows ``tensor``."""
+        """Return the number under which :meth:`shared` knows ``tensor``."""
         storage = _storage(tensor)
         return None if storage is None else self._met.get(storage)
 
     def base(self, key: Sequence[Any]) -> torch.Tensor:
-        """The tensor that :meth:`shared` refers to."""
+        """Return the tensor that :meth:`shared` refers to."""
         found = self.tensors[key[1]] if key[0] == "tensor" else self.landmarks[tuple(key)]
         if not torch.is_tensor(found):
             raise UserError(f"the state refers to {key} as a tensor, which it is not")
@@ -246,7 +248,8 @@ class Walker:
         return LEFT_OUT
 
     def _is_known(self, value: Any) -> bool:
-        """Whether a restored strategy has ``value`` as it was: it is restored, or cannot change."""
+        """Return whether a restored strategy has ``value`` as it was: it is restored, or cannot
+        change."""
         return (
             type(value) in PLAIN
             or id(value) in self._landmark_of

@@ -126,7 +126,7 @@ def compare(
 
 
 def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:
-    """``None`` also for a damaged result, which is named by the shard that has the run."""
+    """Return ``None`` also for a damaged result, which is named by the shard that has the run."""
     try:
         return last_record(config, out)
     except UserError:

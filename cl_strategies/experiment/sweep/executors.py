@@ -47,7 +47,8 @@ class Executor(Protocol):
 def serial(
     configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
 ) -> Iterator[Outcome]:
-    """One run after the other in this process; portable runs in others, if it is not portable."""
+    """Do one run after the other in this process; portable runs in others, if it is not
+    portable."""
     later = []
     stamps = result_stamps(configs, out)
     apart = [config for config in configs if config.run.portable and not portable.is_active()]
@@ -112,7 +113,7 @@ def process(
 def _start(
     context: Any, config: ExperimentConfig, out: Path, how: dict[str, Any]
 ) -> tuple[Connection, Any]:
-    """A process that does a run, and where it says how that went.
+    """Return a process that does a run, and where it says how that went.
 
     :raises OSError: if there are too many open files or processes.
     """
@@ -134,7 +135,7 @@ EXECUTORS: dict[str, Executor] = {"process": process, "serial": serial}
 
 
 def executor(name: str, **options: Any) -> Executor:
-    """An executor by its name: ``"process"``, ``"serial"`` or ``"ray"``.
+    """Return an executor by its name: ``"process"``, ``"serial"`` or ``"ray"``.
 
     :param options: of :class:`~cl_strategies.experiment.sweep.ray_executor.RayExecutor`; those that
         are ``None`` keep their defaults.
@@ -199,8 +200,8 @@ def _end_with_parent() -> None:
 
 
 def _ready(running: dict[Connection, tuple[ExperimentConfig, Any]]) -> list[Connection]:
-    """Where a process has answered or ended; what it started may live on, and hold its end of
-    the connection open."""
+    """Yield where a process has answered or ended; what it started may live on, and hold its end
+    of the connection open."""
     while True:
         sentinels = [child.sentinel for _, child in running.values()]
         heard = wait([*running, *sentinels], timeout=1.0)
@@ -214,7 +215,7 @@ def _ready(running: dict[Connection, tuple[ExperimentConfig, Any]]) -> list[Conn
 
 
 def _answer(receiver: Connection, child: Any) -> Answer | None:
-    """What the process said; ``None`` if it ended without a word."""
+    """Return what the process said; ``None`` if it ended without a word."""
     try:
         answer = receiver.recv() if receiver.poll() else None
     except Exception:  # the process ended before it had said all, or closed the connection

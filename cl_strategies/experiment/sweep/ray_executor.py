@@ -185,7 +185,7 @@ class _Tasks:
 def work(
     tables: dict[str, Any], slug: str, out: str, how: dict[str, Any]
 ) -> tuple[str | None, bool]:
-    """One run on a node; the fields of an :class:`Answer`."""
+    """Do one run on a node; the fields of an :class:`Answer`."""
     config = ExperimentConfig.from_dict(tables)
     if config.slug != slug:
         return f"its node has another version of cl-strategies, which calls it {config.slug}", False
@@ -199,7 +199,7 @@ def work(
 
 
 def _at_home(config: ExperimentConfig) -> ExperimentConfig:
-    """A relative ``data_root`` counts from here, not from where a node happens to be."""
+    """Return a relative ``data_root`` counts from here, not from where a node happens to be."""
     root = config.benchmark.options.get("data_root")
     if not isinstance(root, str):
         return config
@@ -208,7 +208,8 @@ def _at_home(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def _visible(path: Path) -> bool:
-    """Whether ``path`` is seen; network file systems show what others wrote after a while."""
+    """Return whether ``path`` is seen; network file systems show what others wrote after a
+    while."""
     until = time.monotonic() + VISIBLE_WITHIN
     while not os.path.exists(path):
         if time.monotonic() > until:

@@ -57,7 +57,7 @@ class Trial:
 
 
 def trials(suite: Suite) -> list[Trial]:
-    """The grid of a suite, written out.
+    """Return the grid of a suite, written out.
 
     :raises UserError: if ``[tuning]`` is missing, incomplete or shares seeds with the suite.
     """
@@ -136,7 +136,7 @@ def tune(
 
 
 def _label(own: Mapping[str, Any], suite: Suite) -> str:
-    """The name of a benchmark, and its options if the name does not tell it from another."""
+    """Return the name of a benchmark, and its options if the name does not tell it from another."""
     if [row["name"] for row in suite.benchmarks].count(own["name"]) == 1:
         result: str = own["name"]
         return result
@@ -204,7 +204,7 @@ def _table(scored: Sequence[tuple[Trial, list[float]]]) -> str:
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"train.lr": 1, "strategy.c": 2}`` -> ``{"c": 2, "train": {"lr": 1}}``."""
+    """Return ``{"train.lr": 1, "strategy.c": 2}`` -> ``{"c": 2, "train": {"lr": 1}}``."""
     nested: dict[str, Any] = {}
     for key, value in settings.items():
         table, _, option = key.partition(".")

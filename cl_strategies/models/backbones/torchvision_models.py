@@ -100,7 +100,7 @@ def _network(name: str, input_shape: InputShape, weights: Weights) -> Any:
 
 
 def _first(layer: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """``layer``, or one like it for another number of channels."""
+    """Return ``layer``, or one like it for another number of channels."""
     if layer.in_channels == channels:
         return layer
     made = nn.Conv2d(

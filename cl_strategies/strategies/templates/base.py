@@ -112,7 +112,7 @@ class Strategy(SupervisedTemplate):
         self.seen_classes = seen
 
     def criterion(self) -> torch.Tensor:
-        """The criterion and, in training, the terms that plugins add for the mini-batch."""
+        """Return the criterion and, in training, the terms that plugins add for the mini-batch."""
         loss = super().criterion()
         if self.is_training:
             for plugin in self.plugins:
@@ -126,7 +126,8 @@ class Strategy(SupervisedTemplate):
         self._stop_training = False  # a stop within the last epoch is not for the next experience
 
     def check_experience(self, experience: Any) -> Any:
-        """``experience`` with its classes and task labels, which Avalanche leaves out at times.
+        """Return ``experience`` with its classes and task labels, which Avalanche leaves out at
+        times.
 
         :raises UserError: for labels that are not class ids, samples without the task labels that
             the model needs, and in training parts of experiences, where the method needs whole

@@ -53,7 +53,7 @@ class ClassIncremental(Strategy):
     def make_parts(
         self, options: dict[str, Any]
     ) -> tuple[IncrementalMethod[Any] | None, CompressedReplayPlugin]:
-        """The method, or ``None`` to train the model as it is, and the memory of exemplars.
+        """Return the method, or ``None`` to train the model as it is, and the memory of exemplars.
 
         :param options: all that the constructor was given; what is used here is taken out.
         """
@@ -131,7 +131,7 @@ class ClassIncremental(Strategy):
             self.learner.hold_out(self)
 
     def forward(self) -> Any:
-        """The network's output; in training, what the loss needs besides is kept aside."""
+        """Return the network's output; in training, what the loss needs besides is kept aside."""
         if self.learner is None or not self.is_training:
             return super().forward()
         with self.model.watching() as seen:
@@ -140,7 +140,7 @@ class ClassIncremental(Strategy):
         return logits
 
     def criterion(self) -> Any:
-        """The method's loss in training, the criterion in evaluation."""
+        """Return the method's loss in training, the criterion in evaluation."""
         if self.learner is None or not self.is_training or self._outputs is None:
             return super().criterion()
         outputs, self._outputs = self._outputs, None
@@ -166,7 +166,7 @@ class ClassIncremental(Strategy):
     # ------------------------------------------------------------------ state
 
     def method_state_dict(self) -> dict[str, Any] | None:
-        """The classes of each experience; all else is in the network or the memory."""
+        """Return the classes of each experience; all else is in the network or the memory."""
         if self.learner is None:
             return None
         experiences = [list(experience) for experience in self._experiences_so_far]

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 
 def own_copy(model: nn.Module, optimizer: Optimizer) -> nn.Module:
-    """A copy of ``model``, whose parameters take the place of the originals in ``optimizer``."""
+    """Return a copy of ``model``, whose parameters take the place of the originals in
+    ``optimizer``."""
     made: dict[int, Any] = {}
     copied = copy.deepcopy(model, made)
     for group in optimizer.param_groups:

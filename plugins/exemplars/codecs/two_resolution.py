@@ -150,7 +150,7 @@ class TwoResolution(ImageCodec):
 
 
 def hidden_block(box: Box, size: tuple[int, int], low: tuple[int, int]) -> Box:
-    """Rows and columns of the low-resolution grid that show nowhere outside the box.
+    """Return rows and columns of the low-resolution grid that show nowhere outside the box.
 
     :param box: ``(h0, h1, w0, w1)`` in pixels of the image.
     :param size: Height and width of the image.

@@ -94,7 +94,7 @@ class AANetsMethod(LUCIRMethod):
 
 
 def _balanced(dataset: Any, old: set[int]) -> Any:
-    """All samples of old classes, and of new ones as many per class, at random."""
+    """Return all samples of old classes, and of new ones as many per class, at random."""
     rows: dict[int, list[int]] = defaultdict(list)
     for row in torch.randperm(len(dataset)).tolist():
         rows[int(dataset.targets[row])].append(row)

@@ -134,7 +134,7 @@ class BiasCorrectionMethod(IncrementalMethod[CorrectedNetwork]):
 
 @torch.no_grad()
 def _scores(strategy: IncrementalStrategy, dataset: Any) -> tuple[Tensor, Tensor]:
-    """Logits ``(N, C)`` and indices ``(N,)`` of a data set under ``eval`` transforms."""
+    """Return logits ``(N, C)`` and indices ``(N,)`` of a data set under ``eval`` transforms."""
     network = strategy.model
     logits, indices = [], []
     with evaluating(network):

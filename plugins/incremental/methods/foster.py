@@ -80,7 +80,8 @@ class BoostedNetwork(ExpandableNetwork):
         self.auxiliary = auxiliary
 
     def fresh_student(self, n_new: int) -> Student:
-        """A student that knows what the old network knew, trained as the new backbone was."""
+        """Return a student that knows what the old network knew, trained as the new backbone
+        was."""
         if self.before is None:
             raise UserError("there is nothing to compress in the first experience")
         student = Student(copy.deepcopy(self.backbone[0]), copy.deepcopy(self.before))

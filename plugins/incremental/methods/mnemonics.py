@@ -101,7 +101,7 @@ class MnemonicsMethod(LUCIRMethod):
 
 
 def tensor_transform(dataset: Any) -> Callable[[Tensor], Tensor]:
-    """What the group ``eval`` does to an image, for tensors ``(C, H, W)`` in ``[0, 1]``."""
+    """Return what the group ``eval`` does to an image, for tensors ``(C, H, W)`` in ``[0, 1]``."""
     chain = image_transforms(dataset).get("eval")
     parts = [] if chain is None else list(chain.transforms)  # type: ignore[attr-defined]
     return Compose([t for t in parts if not isinstance(t, ToTensor | PILToTensor)])
@@ -112,7 +112,7 @@ def _as_float(pixels: Any) -> Tensor:
 
 
 def _encoded(memory: ByteBudgetBuffer, record: Record, image: Tensor | None) -> bytes:
-    """The payload of a trained exemplar, or that of one that was not trained."""
+    """Return the payload of a trained exemplar, or that of one that was not trained."""
     if image is None:
         return record.payload
     pixels = (image * 255).round().byte().permute(1, 2, 0).contiguous().numpy()

@@ -11,7 +11,7 @@ from torch import Tensor
 def regularizer(
     scales: Sequence[Tensor], factors: Sequence[Tensor], *, l1: float, l2: float
 ) -> Tensor:
-    r"""``l1 (|U| + |V|) + l2 (|R|^2 + |S|^2 + |U|^2 + |V|^2)``, summed over layers (Eq. 12).
+    r"""Return ``l1 (|U| + |V|) + l2 (|R|^2 + |S|^2 + |U|^2 + |V|^2)``, summed over layers (Eq. 12).
 
     The norm that Eq. 12 leaves open is the sum of magnitudes (Appendix D). There is no factor
     1/2; the authors' released code has one.

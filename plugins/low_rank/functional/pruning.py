@@ -40,7 +40,7 @@ def mixed_threshold(factors: Sequence[Tensor], gamma: float, absolute: float = 1
 
 @torch.no_grad()
 def prune_below_(factors: Sequence[Tensor], threshold: float) -> int:
-    """Zero every entry whose magnitude is not above ``threshold``, in place (method 1).
+    """Set every entry to zero whose magnitude is not above ``threshold``, in place (method 1).
 
     :returns: how many entries are not zero afterwards.
     """
@@ -54,7 +54,7 @@ def prune_below_(factors: Sequence[Tensor], threshold: float) -> int:
 
 @torch.no_grad()
 def prune_to_budget_(factors: Sequence[Tensor], budget: int) -> int:
-    """Zero all but the ``budget`` entries of largest magnitude, in place.
+    """Set all but the ``budget`` entries of largest magnitude to zero, in place.
 
     Exact, unlike a percentile: of equal entries the first ones stay. Factors with no more than
     ``budget`` entries that are not zero are left alone.

@@ -69,7 +69,7 @@ def _begin(module: nn.Module, inputs: tuple[Any, ...]) -> None:
 
 
 def _own_weights(model: nn.Module) -> dict[int, str]:
-    """``id`` of each quantized layer's weight -> name of the layer.
+    """Return ``id`` of each quantized layer's weight -> name of the layer.
 
     Not of weights shared with a module that was left at full precision, as an embedding is with the
     classifier: that one computes with the same parameter in its own right.

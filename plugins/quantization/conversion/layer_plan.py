@@ -120,7 +120,7 @@ def _in_order(
     heads: set[str],
     example: Tensor | None,
 ) -> tuple[list[tuple[str, nn.Module]], list[str]]:
-    """Modules by their first call, those that are not called behind them; and all calls.
+    """Return modules by their first call, those that are not called behind them; and all calls.
 
     :raises UserError: if the order is unknown and matters.
     """
@@ -156,7 +156,7 @@ def norms(model: nn.Module, skip: Sequence[str]) -> list[nn.Module]:
 
 
 def _normalized(modules: list[tuple[str, nn.Module]], index: int) -> bool:
-    """Whether a BatchNorm follows the layer, or precedes it as in pre-activation blocks.
+    """Return whether a BatchNorm follows the layer, or precedes it as in pre-activation blocks.
 
     Judged by the order of calls. Where a network branches, a wrong answer costs a scale that a
     BatchNorm absorbs, or a normalization too many.
@@ -175,7 +175,7 @@ def _normalized(modules: list[tuple[str, nn.Module]], index: int) -> bool:
 
 
 def _growing_heads(model: nn.Module) -> set[str]:
-    """Names of classifiers that an adaptation to new classes replaces, or will create."""
+    """Return names of classifiers that an adaptation to new classes replaces, or will create."""
     heads = set()
     for name, module in model.named_modules():
         if not hasattr(module, "adaptation"):
@@ -213,7 +213,7 @@ def check_patterns(model: nn.Module, skip: Sequence[str]) -> None:
 
 
 def _matches(name: str, skip: Sequence[str]) -> bool:
-    """Whether a pattern matches the module or one that contains it."""
+    """Return whether a pattern matches the module or one that contains it."""
     parts = name.split(".")
     paths = [".".join(parts[: i + 1]) for i in range(len(parts))]
     return any(fnmatchcase(path, pattern) for path in paths for pattern in skip)

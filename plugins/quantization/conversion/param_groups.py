@@ -73,14 +73,14 @@ def _leave_shared_groups(optimizer: Optimizer, learned: Mapping[int, nn.Paramete
 
 
 def _rates(base: Mapping[str, Any], lr: float | None) -> dict[str, Any]:
-    """The learning rate, and the rates that schedules keep beside it."""
+    """Return the learning rate, and the rates that schedules keep beside it."""
     names = [name for name in base if name.endswith("lr") and base[name] is not None]
     return {name: base[name] * STEP_RATE if lr is None else lr for name in names}
 
 
 def _without_momentum(base: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a group, in SGD, RMSprop or Adam's family, that keep no average of gradients
-    to go on by."""
+    """Return the options of a group, in SGD, RMSprop or Adam's family, that keep no average of
+    gradients to go on by."""
     options: dict[str, Any] = {"momentum": 0.0, "nesterov": False}
     changed = {name: value for name, value in options.items() if name in base}
     if "betas" in base:

@@ -114,6 +114,6 @@ def owning(weight: Tensor, compute: Callable[[Tensor], Tensor], x: Tensor) -> Te
 
 
 def can_watch(inputs: tuple[Any, ...]) -> bool:
-    """Whether this is a forward pass with values, not a trace."""
+    """Return whether this is a forward pass with values, not a trace."""
     symbolic = any(isinstance(value, torch.fx.Proxy) for value in inputs)
     return not (symbolic or torch.jit.is_tracing())

@@ -92,7 +92,7 @@ def apot(
 
 
 def apot_codes(unit: Tensor, bits: int, *, signed: bool) -> Tensor:
-    """Indices (int32) of the levels nearest to ``unit``, the lower one of two.
+    """Return indices (int32) of the levels nearest to ``unit``, the lower one of two.
 
     A search among the midpoints between levels would take many times as long as the rest of a
     step. Instead cells of equal width, so narrow that each holds one midpoint at most, say how many

@@ -46,7 +46,7 @@ def continuous() -> Iterator[None]:
 
 
 def is_continuous() -> bool:
-    """Whether :func:`continuous` is open."""
+    """Return whether :func:`continuous` is open."""
     return _continuous
 
 
