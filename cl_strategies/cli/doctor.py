@@ -1,4 +1,4 @@
-"""What is installed here, what is broken, and how to mend it."""
+"""What is installed here, what is broken, and how to fix it."""
 
 from __future__ import annotations
 
