@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial, wraps
@@ -30,22 +30,27 @@ from typing import (
 )
 
 from cl_strategies.errors import UserError
-from cl_strategies.validation.parameter import Default, Parameter
+from cl_strategies.validation.parameter import Alias, Default, Parameter
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
 _VARIABLE = (Argument.VAR_POSITIONAL, Argument.VAR_KEYWORD)
 
 
-@cache
 def parameters_of(target: Callable[..., Any]) -> Mapping[str, Parameter]:
     """Return the arguments of a function or a constructor, by name.
 
     Where a constructor passes ``**options`` on, they are those of its ``parts`` (classes or
     functions that it hands some of them to) and those of the class that it extends. A function that
     takes ``**options: Unpack[Group]`` has the arguments of that ``TypedDict``, too. What is
-    positional-only, such as a network to wrap, is no hyper-parameter.
+    positional-only, such as a network to wrap, is no hyper-parameter. One whose older name a
+    derived class takes for an argument of its own is hidden, as one of the same name is.
     """
+    return _declared(target) if isinstance(target, Hashable) else _declared.__wrapped__(target)
+
+
+@cache
+def _declared(target: Callable[..., Any]) -> Mapping[str, Parameter]:
     return {
         argument.name: Parameter(argument.name, _annotation(argument), argument.default)
         for argument in _arguments(target)
@@ -129,7 +134,6 @@ def take_options(part: Callable[..., Any], options: dict[str, Any]) -> dict[str,
     return {name: options.pop(name) for name in list(options) if name in names}
 
 
-@cache
 def _present_names(target: Callable[..., Any]) -> Mapping[str, str]:
     return {a: name for name, p in parameters_of(target).items() for a in p.aliases}
 
@@ -220,7 +224,8 @@ def _arguments(target: Callable[..., Any]) -> Iterator[Argument]:
 
 def _new(seen: set[str], arguments: Iterator[Argument]) -> Iterator[Argument]:
     for argument in arguments:
-        if argument.name not in seen:
+        marks = getattr(argument.annotation, "__metadata__", ())
+        if seen.isdisjoint({argument.name, *(m.name for m in marks if isinstance(m, Alias))}):
             seen.add(argument.name)
             positional = argument.kind is Argument.POSITIONAL_ONLY
             yield argument if positional else argument.replace(kind=Argument.KEYWORD_ONLY)
@@ -257,9 +262,13 @@ def _own(function: Any, owner: Any = None) -> list[Argument]:
     if "__dataclass_fields__" in vars(owner or object):
         with suppress(Exception):  # of a third party, with names that only a type checker can see
             hints = get_type_hints(owner, include_extras=True)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # compiled code need not have one: no options are known
+        return []
     return [
         a.replace(annotation=hints.get(a.name) or _evaluated(a.annotation, function))
-        for a in inspect.signature(function).parameters.values()
+        for a in signature.parameters.values()
     ]
 
 

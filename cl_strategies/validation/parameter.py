@@ -284,5 +284,8 @@ def _number(kind: type, limits: _Limits, value: Any) -> Any:
         return _REFUSED
     if isinstance(value, Integral) and not -INTEGERS <= int(value) < INTEGERS:
         return _REFUSED
-    number = kind(value)
+    try:
+        number = kind(value)
+    except OverflowError:  # a fraction of large integers
+        return _REFUSED
     return number if abs(number) < float("inf") and limits.hold(number) else _REFUSED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import runpy
 from pathlib import Path
@@ -80,3 +81,12 @@ def test_pages_import_from_packages_and_functional_modules_only(page):
         if module not in public and not module.endswith(".functional")
     ]
     assert not deep
+
+
+@pytest.mark.parametrize("page", DOCS.rglob("*.md"), ids=lambda page: page.stem)
+def test_functions_with_their_module_are_there(page):
+    for dotted in re.findall(
+        r"`(cl_strategies\.[a-z_.]+)\.(\w+)\(", page.read_text(encoding="utf-8")
+    ):
+        module, name = dotted
+        assert hasattr(importlib.import_module(module), name), f"{module}.{name}"

@@ -16,6 +16,7 @@ from cl_strategies.validation.hyperparameters import (
     build_part,
     hyperparameters,
     parameters_of,
+    resolve_aliases,
     take_options,
 )
 from cl_strategies.validation.parameter import Alias, Default
@@ -215,3 +216,38 @@ def test_the_first_option_by_position_is_taken_with_a_warning_for_one_version() 
     with pytest.raises(UserError, match="strength is -1"), pytest.warns(FutureWarning):
         early(-1)  # type: ignore[misc]
     assert str(inspect.signature(early)) == "(*, strength: float = 1.0)"
+
+
+@hyperparameters
+class Renamed:
+    def __init__(self, *, strength: Annotated[float, Ge(0), Alias("c")] = 1.0) -> None:
+        self.strength = strength
+
+
+class HandsOn(Renamed):
+    """A third party's, of the time when the option had its older name."""
+
+    def __init__(self, *, c: float = 2.0, **options: Any) -> None:
+        super().__init__(c=c, **options)
+
+
+def test_an_own_argument_hides_an_inherited_one_that_had_its_name():
+    assert list(parameters_of(HandsOn)) == ["c"]
+    assert resolve_aliases(HandsOn, {"c": 3.0}) == {"c": 3.0}
+    assert HandsOn(c=3.0).strength == 3.0
+
+
+@dataclass
+class Factory:
+    size: int = 1
+
+    def __call__(self, *, beta: float = 0.5) -> None: ...
+
+
+def test_a_factory_without_a_hash_has_parameters():
+    assert Factory.__hash__ is None
+    assert parameters_of(Factory())["beta"].default == 0.5
+
+
+def test_a_compiled_factory_without_a_signature_has_no_parameters():
+    assert parameters_of(min) == {}

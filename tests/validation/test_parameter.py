@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -134,3 +135,8 @@ def test_choices_may_be_numbers():
     for wrong in (3, True, 2.0, "2", [2]):
         with pytest.raises(UserError, match="give one of 1, 2, 32, or leave it out"):
             bits.check(wrong)
+
+
+def test_a_fraction_that_no_float_can_hold_is_refused():
+    with pytest.raises(UserError, match="x is"):
+        Parameter("x", float).check(Fraction(10**400))

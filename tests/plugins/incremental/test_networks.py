@@ -67,14 +67,14 @@ def test_cosines_do_not_depend_on_lengths():
     assert torch.allclose(classifier(features), 4 * classifier.cosines(features))
 
 
-def test_logits_stand_by_class_id_and_scores_in_the_order_of_arrival():
+def test_logits_stand_by_class_id_and_inside_in_the_order_of_arrival():
     network = IncrementalNetwork(nn.Flatten(), Classifier(4))
     network.grow([5, 3])
     network.grow([0])
     x = torch.randn(6, 1, 2, 2)
-    logits, logits = network.outputs(x).logits, network(x)
+    arrived, logits = network.outputs(x).logits, network(x)
     assert logits.shape == (6, 6)
-    assert torch.equal(logits[:, [5, 3, 0]], logits)
+    assert torch.equal(logits[:, [5, 3, 0]], arrived)
     assert (logits[:, [1, 2, 4]] == ABSENT).all()
     assert network.index_of(torch.tensor([0, 3, 5])).tolist() == [2, 1, 0]
 
