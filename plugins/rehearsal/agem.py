@@ -48,8 +48,8 @@ class AGEMPlugin(AvalancheAGEMPlugin):
             int,
             Ge(1),
             Doc(
-                "How many are drawn from the memory for each reference gradient, in equal parts from "
-                "each experience."
+                "How many are drawn from the memory for each reference gradient, in equal parts "
+                "from each experience."
             ),
             Unit("samples"),
         ] = 256,
