@@ -290,7 +290,7 @@ ENTRIES: tuple[Entry, ...] = (
     _entry(
         "bic",
         "BiC",
-        "Distillation, then a linear correction of the new classes' scores.",
+        "Distillation, then a linear correction of the new classes' logits.",
         paper="Wu et al., Large scale incremental learning, CVPR 2019",
         scenarios=("class",),
         needs=(

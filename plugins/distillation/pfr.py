@@ -66,7 +66,7 @@ class PFRPlugin(LossTermPlugin):
         predictor_lr: Annotated[float, Gt(0), Doc("Learning rate of the predictor.")] = 1e-3,
         layer: Annotated[
             str,
-            Doc('Module whose output are the features; ``""``: ``backbone`` or ``features``.'),
+            Doc('Module whose output is the features; ``""``: ``backbone`` or ``features``.'),
         ] = "",
     ) -> None:
         super().__init__()

@@ -42,14 +42,14 @@ class AGEMPlugin(AvalancheAGEMPlugin):
         self,
         *,
         patterns_per_experience: Annotated[
-            int, Ge(1), Doc("Kept of each experience."), Unit("samples")
+            int, Ge(1), Doc("How many samples of each experience are kept."), Unit("samples")
         ] = 250,
         sample_size: Annotated[
             int,
             Ge(1),
             Doc(
-                "Drawn from the memory for each reference gradient, in equal parts from each "
-                "experience."
+                "How many are drawn from the memory for each reference gradient, in equal parts "
+                "from each experience."
             ),
             Unit("samples"),
         ] = 256,

@@ -91,7 +91,7 @@ class ExpandableMethod(IncrementalMethod[ExpandableNetwork]):
         finetune_epochs: Annotated[
             int, Ge(0), Doc('Epochs of the training of ``rectify="finetune"``.')
         ] = 30,
-        finetune_lr: Annotated[float, Gt(0), Doc("Its initial learning rate.")] = 0.1,
+        finetune_lr: Annotated[float, Gt(0), Doc("Initial learning rate of that training.")] = 0.1,
         finetune_schedule: StageSchedule = "run",
     ) -> None:
         super().__init__()

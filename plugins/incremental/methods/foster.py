@@ -129,13 +129,13 @@ class FosterMethod(IncrementalMethod[BoostedNetwork]):
             float,
             Ge(0),
             Lt(1),
-            Doc("Of the effective numbers that logits are divided by while boosting."),
+            Doc("Beta of the effective numbers that logits are divided by while boosting."),
         ] = 0.97,
         compress_beta: Annotated[
             float,
             Ge(0),
             Lt(1),
-            Doc("Of the effective numbers that balance the distillation of the compression."),
+            Doc("Beta of the effective numbers that balance the distillation of the compression."),
         ] = 0.97,
         compress_epochs: Annotated[
             int, Ge(0), Doc("Epochs of the compression; 0 for as many as an experience has.")

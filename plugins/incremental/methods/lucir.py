@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Unit
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from typing_extensions import Doc
@@ -44,7 +44,7 @@ class LUCIRMethod(BalancedMethod[IncrementalNetwork]):
             ),
         ] = 5.0,
         ranking: Annotated[float, Ge(0), Doc("Weight of the margin ranking loss.")] = 1.0,
-        margin: Annotated[float, Doc("Margin of the ranking loss."), Unit("cosine")] = 0.5,
+        margin: Annotated[float, Doc("Margin of the ranking loss, a difference of cosines.")] = 0.5,
         nearest: Annotated[
             int,
             Ge(1),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Unit
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from typing_extensions import Doc
@@ -62,7 +62,7 @@ class PODNetMethod(BalancedMethod[PODNetwork]):
             Doc("Weight of POD-flat, likewise; 1 for CIFAR-100, 10 for ImageNet."),
         ] = 1.0,
         proxies: Annotated[int, Ge(1), Doc("Proxies of each class.")] = 10,
-        margin: Annotated[float, Doc("Margin of the NCA loss."), Unit("cosine")] = 0.6,
+        margin: Annotated[float, Doc("Margin of the NCA loss, a difference of cosines.")] = 0.6,
         released: Annotated[
             bool, Doc("Compute the NCA loss as the public code does, not as the paper.")
         ] = False,
