@@ -23,7 +23,7 @@ ROLES = {
 }
 """Name of the CSS variable -> its color on light and on dark ground."""
 
-_COLOURS = (
+_COLORS = (
     ("#0072b2", "#4aa8e8"),
     ("#d55e00", "#f07f2e"),
     ("#009e73", "#22b88c"),
@@ -90,8 +90,8 @@ def assign_styles(strategies: Mapping[str, str]) -> dict[str, Style]:
         if fixed is not None and fixed not in styles.values():
             styles[label] = fixed
             continue
-        lap, place = divmod(rank, len(_COLOURS))
-        light, dark = _COLOURS[place]
+        lap, place = divmod(rank, len(_COLORS))
+        light, dark = _COLORS[place]
         styles[label] = Style(
             variable=f"s{place}",
             light=light,

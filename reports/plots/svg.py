@@ -185,8 +185,8 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
     def start(block: list[int]) -> float:
         length = gap * (len(block) - 1)
-        centre = sum(wanted[i] for i in block) / len(block)
-        return max(low, min(centre - length / 2, high - length))
+        center = sum(wanted[i] for i in block) / len(block)
+        return max(low, min(center - length / 2, high - length))
 
     for i in order:
         blocks.append([i])
