@@ -168,7 +168,13 @@ def test_single_task_keeps_a_quantized_model_for_each_experience():
         assert [m.weight_quantizer.bits for m in model.modules() if isinstance(m, QuantizedLayer)]
 
 
-@pytest.mark.parametrize("quantizer", [entry.name for entry in registry("quantizers")])
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        pytest.param(entry.name, marks=() if entry.name in ("lsq", "apot") else pytest.mark.slow)
+        for entry in registry("quantizers")
+    ],
+)
 def test_a_run_records_the_size_of_its_packed_model(quantizer, tmp_path):
     full = ExperimentConfig.from_dict({k: v for k, v in tables().items() if k != "quantization"})
     plain = run(full, tmp_path)

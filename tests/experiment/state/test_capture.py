@@ -122,7 +122,7 @@ def check_resume(make: Any, benchmark: Any) -> tuple[Any, Any]:
     return whole, second
 
 
-@pytest.mark.parametrize("head", ["auto", "growing"])
+@pytest.mark.parametrize("head", ["auto", pytest.param("growing", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES["class"])
 def test_a_class_incremental_run_resumes_bit_for_bit(name, head):
     benchmark = stream("class")
