@@ -7,6 +7,7 @@ command line, the tables of the documentation, and the tests with hostile values
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import textwrap
 import warnings
@@ -136,6 +137,17 @@ def take_options(part: Callable[..., Any], options: dict[str, Any]) -> dict[str,
 
 def _present_names(target: Callable[..., Any]) -> Mapping[str, str]:
     return {a: name for name, p in parameters_of(target).items() for a in p.aliases}
+
+
+def refuse_unknown(target: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that are left when each part has taken its own.
+
+    :raises TypeError: if there are any, with the nearest name.
+    """
+    for name in options:
+        near = difflib.get_close_matches(name, parameters_of(target), n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{target.__name__}() has no argument {name!r}{hint}")
 
 
 def resolve_aliases(target: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,11 @@ from cl_strategies.plugins.loss_terms.added_gradient import PassCounter
 from cl_strategies.plugins.loss_terms.loss_scale import LossScale
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
-from cl_strategies.validation.hyperparameters import build_part, hyperparameters
+from cl_strategies.validation.hyperparameters import (
+    build_part,
+    hyperparameters,
+    refuse_unknown,
+)
 
 
 class SurrogatePlugin(SupervisedPlugin):
@@ -46,7 +50,8 @@ class SurrogatePlugin(SupervisedPlugin):
 
     def __init__(self, **options: Any) -> None:
         self.surrogate = build_part(type(self).surrogate_class, options)
-        super().__init__(**options)
+        refuse_unknown(type(self), options)
+        super().__init__()
         self._scale = LossScale()
         self._passes = PassCounter()
 

@@ -283,3 +283,8 @@ def test_the_state_of_a_plugin_resumes_in_mid_stream(make):
     resumed.train(benchmark.train_stream[2])
     assert torch.equal(flat(resumed.model), flat(strategy.model))
     assert torch.equal(importances(second), importances(whole))
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest():
+    with pytest.raises(TypeError, match="SIPlugin.. has no argument 'strenght': did you mean"):
+        SIPlugin(strenght=1.0)
