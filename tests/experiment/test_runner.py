@@ -244,3 +244,13 @@ def test_a_strategy_that_does_not_support_the_scenario_is_refused(tmp_path, monk
     monkeypatch.setitem(entries, "si", replace(entries["si"], scenarios=("task",)))
     with pytest.raises(UserError, match="class-incremental form; it supports: task"):
         run(config(), tmp_path)
+
+
+def test_the_seeds_of_a_run_are_those_of_every_published_number(tmp_path, monkeypatch):
+    seeds = []
+    seed_everything = training.seed_everything
+    monkeypatch.setattr(
+        training, "seed_everything", lambda seed: (seeds.append(seed), seed_everything(seed))
+    )
+    run(config(train__epochs=1), RunDirectory(tmp_path))
+    assert seeds == [345434530, 1797776815, 3155290462, 3081334030]

@@ -53,7 +53,8 @@ class Training:
         device = resolve_device(config.run.device)
         self.benchmark = build_benchmark(config.benchmark)
         self.info = self.benchmark.info
-        seed_everything(derive_seed(config.run.seed, "initialization"))
+        # Part of every published number: another spelling gives other initial weights.
+        seed_everything(derive_seed(config.run.seed, "initialisation"))
         matrix = AccuracyMatrix()
         self.strategy = build_strategy(
             config,
