@@ -252,5 +252,5 @@ def test_the_seeds_of_a_run_are_those_of_every_published_number(tmp_path, monkey
     monkeypatch.setattr(
         training, "seed_everything", lambda seed: (seeds.append(seed), seed_everything(seed))
     )
-    run(config(train__epochs=1), RunDirectory(tmp_path))
+    run(config(train__epochs=1), tmp_path)
     assert seeds == [345434530, 1797776815, 3155290462, 3081334030]
