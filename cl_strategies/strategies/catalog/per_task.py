@@ -1,0 +1,57 @@
+"""Parameters of its own for each task."""
+
+from cl_strategies.registry import Entry
+from cl_strategies.strategies.catalog.entry import entry
+
+ENTRIES: tuple[Entry, ...] = (
+    entry(
+        "halrp",
+        "HALRP",
+        "A frozen base network; scales and a low-rank residual per task.",
+        paper="Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
+        "batch-norm",
+        "PerTaskBatchNorm",
+        "Frozen weights of the first task; normalizations and a head per task.",
+        paper="Ioffe and Szegedy, Batch normalization, ICML 2015; BN-Tuned in Wen et al., "
+        "BatchEnsemble, ICLR 2020",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
+        "batch-ensemble",
+        "BatchEnsemble",
+        "Frozen weights of the first task, times a rank-one matrix per task.",
+        paper="Wen et al., BatchEnsemble: an alternative approach to efficient ensemble and "
+        "lifelong learning, ICLR 2020",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
+        "wsn",
+        "WSN",
+        "A subnetwork per task, selected by scores; weights in use are frozen.",
+        paper="Kang et al., Forget-free continual learning with winning subnetworks, ICML 2022",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+)
