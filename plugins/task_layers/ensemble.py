@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Doc
 
-from cl_strategies.plugins.task_layers.functional import fast_linear, fast_weight
+from cl_strategies.plugins.task_layers.functional.ensemble import fast_linear, fast_weight
 from cl_strategies.plugins.task_layers.layers import (
     TaskConv2d,
     TaskEntry,
