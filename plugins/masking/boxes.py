@@ -7,9 +7,11 @@ a sample and the size of its image to a box.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import torch
+from avalanche.models import avalanche_forward
 from torch import Tensor
 from torchvision import transforms as tv
 from typing_extensions import Doc
@@ -126,18 +128,23 @@ def activation_maps(
     """
     view = dataset.with_transforms(whole_image_group(dataset))
     maps: list[Tensor] = []
-    extractor: CamExtractor | None = None
+    extractors: dict[int, CamExtractor] = {}
+
+    def maps_of(x: Tensor, y: Tensor, task: int) -> Tensor:
+        if task not in extractors:
+            extractors[task] = CamExtractor(strategy.model, x, task)
+        replaced = nullcontext() if activations is None else activations.replacing()
+        labels = torch.full((len(x),), task, device=x.device)
+        with extractors[task].features() as features, replaced:
+            avalanche_forward(strategy.model, x, labels)
+        return extractors[task].maps(features[-1], y).cpu()
+
     with evaluating(strategy.model):
-        for x, y, *_ in batches(view, strategy.eval_mb_size):
+        for x, y, *_, tasks in batches(view, strategy.eval_mb_size):
             x, y = x.to(strategy.device), y.to(strategy.device)
-            extractor = extractor or CamExtractor(strategy.model, x)
-            with extractor.features() as features:
-                if activations is None:
-                    strategy.model(x)
-                else:
-                    with activations.replacing():
-                        strategy.model(x)
-            maps.append(extractor.maps(features[-1], y).cpu())
+            rows = [(tasks == task).nonzero()[:, 0] for task in tasks.unique()]
+            parts = [maps_of(x[at], y[at], int(tasks[at[0]])) for at in rows]
+            maps.append(torch.cat(parts)[torch.cat(rows).argsort()])
     return torch.cat(maps)
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import torch
+from avalanche.models import avalanche_forward
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
@@ -35,12 +36,14 @@ class CamExtractor:
     :param model: Network from images to logits. Labels go through its method ``index_of``, from
         class ids to rows of the classifier, if it has one, or the order of a growing head.
     :param x: Some inputs, ``(N, C, H, W)``.
+    :param task: Task label of the inputs, for networks that take some.
     :raises UserError: if no layer qualifies.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor) -> None:
+    def __init__(self, model: nn.Module, x: Tensor, task: int = 0) -> None:
+        labels = torch.full((len(x),), task, device=x.device)
         with torch.no_grad(), evaluating(model):
-            seen = calls(model, lambda: model(x))
+            seen = calls(model, lambda: avalanche_forward(model, x, labels))
         head = last_layer(seen)
         if head is None:
             raise _no_maps(model)

@@ -1,5 +1,6 @@
 """Boxes, artefacts, learned masks, and CIM as a plugin."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from avalanche.benchmarks.utils.classification_dataset import (
     _make_taskaware_classification_dataset,
 )
+from avalanche.models import MultiTaskModule
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -58,10 +60,10 @@ class Squares(Dataset):
         return len(self.targets)
 
 
-def data(leaf, groups=None):
+def data(leaf, groups=None, tasks=0):
     resize = tv.Compose([tv.Resize((16, 16)), tv.ToTensor()])
     groups = groups or {"train": (resize, None), "eval": (resize, None)}
-    return _make_taskaware_classification_dataset(leaf, task_labels=0, transform_groups=groups)
+    return _make_taskaware_classification_dataset(leaf, task_labels=tasks, transform_groups=groups)
 
 
 def agent_for(model):
@@ -119,6 +121,30 @@ def test_maps_use_the_group_cam_and_refuse_crops(trained):
         activation_maps(trained, data(leaf, groups))
     with_cam = data(leaf, {**groups, "cam": (whole, None)})
     assert torch.equal(activation_maps(trained, with_cam), activation_maps(trained, data(leaf)))
+
+
+def test_maps_of_a_network_with_a_head_per_task_are_those_of_each_samples_own_head(trained):
+    class TwoHeads(MultiTaskModule):
+        def __init__(self):
+            super().__init__()
+            self.max_class_label = 3
+            *body, head = copy.deepcopy(trained.model)
+            self.body, other = nn.Sequential(*body), copy.deepcopy(head)
+            other.weight.data.neg_()
+            self.heads = nn.ModuleList([head, other])
+
+        def forward_single_task(self, x, task_label):
+            return self.heads[task_label](self.body(x))
+
+    leaf, tasks = Squares(30, seed=4), [row % 3 % 2 for row in range(30)]
+    torch.manual_seed(0)
+    both = TwoHeads().eval()
+    found = activation_maps(agent_for(both), data(leaf, tasks=tasks))
+    for task, head in enumerate(both.heads):
+        alone = nn.Sequential(both.body, head)
+        expected = activation_maps(agent_for(alone), data(leaf))
+        rows = torch.tensor(tasks) == task
+        assert torch.equal(found[rows], expected[rows]) and found[rows].any()
 
 
 def test_static_boxes_have_the_area_asked_for_and_lie_in_the_image():
