@@ -92,6 +92,7 @@ class BMKP(TaskModelStrategy):
 
     def _remember(self) -> None:
         self.model.remember(self._samples())
+        self._penalty.begin()
         self.make_optimizer()
 
     def _samples(self) -> Iterator[tuple[Any, Any]]:

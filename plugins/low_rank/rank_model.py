@@ -44,7 +44,7 @@ class RankUpdateModel(TaskModel):
             ),
         ] = 11,
         added_rank: Annotated[
-            int, Ge(1), Doc("Rank that each later task adds, r_2 in the paper, with the same limit.")
+            int, Ge(1), Doc("Rank that each later task adds, r_2 in the paper; the same limit.")
         ] = 1,
     ) -> None:
         super().__init__(network)

@@ -70,15 +70,13 @@ class _Projected(TaskLayer):
             still has free weights.
         """
         like = next(self.parameters()).detach()
-        earlier: list[Any] = [entry for name, entry in self.tasks.items() if name != task]
-        bias = earlier[0].bias if earlier else getattr(self.tasks, task, self).bias
+        first: Any = next(iter(self.tasks.values()), self)
         if shape is None:
-            entry: nn.Module = FreeWeights(like.new_zeros(self.shape), bias)
+            entry: nn.Module = FreeWeights(like.new_zeros(self.shape), first.bias)
         else:
             columns = like.new_zeros(self.shape[0], shape[0])
-            entry = Coefficients(
-                columns, like.new_zeros(shape[1], self.shape[1:].numel()), bias
-            )
+            coefficients = like.new_zeros(shape[1], self.shape[1:].numel())
+            entry = Coefficients(columns, coefficients, first.bias)
         self.tasks[task] = entry
         self.register_parameter("weight", None)
         self.register_parameter("bias", None)

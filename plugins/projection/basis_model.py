@@ -52,7 +52,7 @@ class BasisModel(TaskModel):
                 "first task, just below it. The authors use 0.96 on CIFAR-10 and 0.97 on "
                 "Tiny-ImageNet."
             ),
-        ] = 0.95,
+        ] = 0.99,
         threshold: Annotated[
             float,
             Ge(0),
@@ -61,7 +61,7 @@ class BasisModel(TaskModel):
                 "The same for each later task, at least. The authors use 0.96 on CIFAR-10, too, "
                 "and 0.957 on Tiny-ImageNet."
             ),
-        ] = 0.96,
+        ] = 0.99,
     ) -> None:
         super().__init__(network)
         self.first_threshold, self.threshold = first_threshold, threshold

@@ -71,5 +71,7 @@ def collect_outputs(
             model(*batch)
     kept = {name: r.matrix for name, r in found.items() if r.matrix is not None}
     if unused := [name for name in found if name not in kept]:
-        raise UserError(f"{', '.join(unused)}: not called with any input: remove layers without use")
+        raise UserError(
+            f"{', '.join(unused)}: not called with any input: remove layers without use"
+        )
     return kept

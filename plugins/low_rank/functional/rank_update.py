@@ -16,8 +16,8 @@ from cl_strategies.errors import UserError
 def selected_weight(left: Tensor, right: Tensor, selector: Tensor) -> Tensor:
     """Return the weights of a task, ``U diag(s) V^T`` of the columns that it knows.
 
-    The paper's factorization with a selector; the paper writes a weight matrix as inputs x outputs; here it is outputs x inputs, as in
-    PyTorch.
+    It is the paper's factorization with a selector, where weights are inputs x outputs; here they
+    are outputs x inputs, as in PyTorch.
 
     :param left: ``U``, ``(J, R)``; later tasks may have added columns.
     :param right: ``V``, ``(I, R)``.
