@@ -95,6 +95,6 @@ def basis_penalty(basis: Tensor, weight: Tensor) -> Tensor:
     """
     basis, flat = basis.detach(), weight.flatten(1)
     inside, ones = basis.T @ flat, basis.sum(0)
-    outside = flat.sum(0) - ones @ inside
+    outside = (1 - basis @ ones) @ flat  # the sum of the rows of W - B B^T W
     trace = basis.shape[1] + flat.square().sum() - inside.square().sum()
     return trace / (ones.square().sum() + outside.square().sum())
