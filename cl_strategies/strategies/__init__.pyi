@@ -5,6 +5,7 @@ from .alignq import AlignQ as AlignQ
 from .batch_ensemble import BatchEnsemble as BatchEnsemble
 from .batch_norm import PerTaskBatchNorm as PerTaskBatchNorm
 from .bic import BiC as BiC
+from .bmkp import BMKP as BMKP
 from .cim import CIM as CIM
 from .compressed_replay import CompressedReplay as CompressedReplay
 from .cumulative import Cumulative as Cumulative
@@ -16,6 +17,7 @@ from .gdumb import GDumb as GDumb
 from .gpm import GPM as GPM
 from .halrp import HALRP as HALRP
 from .icarl import ICaRL as ICaRL
+from .iru import IRU as IRU
 from .joint import Joint as Joint
 from .l2 import L2 as L2
 from .lifequant import LifeQuant as LifeQuant

@@ -1,1 +1,1 @@
-"""Low-rank perturbation of a frozen base network (HALRP)."""
+"""Low-rank weights of tasks: on a frozen base network (HALRP), or on their own (IRU)."""

@@ -1,1 +1,1 @@
-"""Gradients orthogonal to the inputs of past tasks (GPM)."""
+"""Bases of what layers see (GPM) and answer (BMKP) in past tasks."""

@@ -132,12 +132,26 @@ class TaskLayer(nn.Module):
         changed in place.
         """
         if not self.switch.cached:
-            return entry.weight(self.weight)
-        parts = (self.weight, *entry.sources())
+            return self.weight_of(entry)
+        parts = self.sources(entry)
         key = (self.switch.task, *((id(t), t.data_ptr(), t._version) for t in parts))
         if self._cache is None or self._cache[0] != key:
-            self._cache = (key, entry.weight(self.weight))
+            self._cache = (key, self.weight_of(entry))
         return self._cache[1]
+
+    def weight_of(self, entry: Any) -> Tensor:
+        """Return the weights of a task; here out of its entry and of what all tasks share."""
+        weight: Tensor = entry.weight(self.weight)
+        return weight
+
+    def sources(self, entry: Any) -> tuple[Tensor, ...]:
+        """Return the tensors that :meth:`weight_of` depends on."""
+        return (self.weight, *entry.sources())
+
+    def until(self, entry: TaskEntry) -> list[Any]:
+        """Return the entries of all tasks before that of ``entry``, and ``entry`` itself."""
+        entries = list(self.tasks.values())
+        return entries[: next(n for n, other in enumerate(entries, 1) if other is entry)]
 
     def train(self, mode: bool = True) -> TaskLayer:
         """Set the mode as for any module, and drop the weights that were kept."""
@@ -169,7 +183,7 @@ class TaskLinear(TaskLayer, nn.Linear):
         """Return whether factors of rank k cost less applied to ``x``, N (J + I) k, than to the
         weights, J I k."""
         samples = x.numel() // max(x.shape[-1], 1)
-        outputs, inputs = self.weight.shape
+        outputs, inputs = self.out_features, self.in_features
         return samples * (outputs + inputs) < outputs * inputs
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
-NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
+NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "bmkp", "iru"]
 FAMILIES = {
     "batch-ensemble": "task_layers",
     "gpm": "projection",
     "wsn": "subnetworks",
+    "bmkp": "projection",
+    "iru": "low_rank",
 }
 
 

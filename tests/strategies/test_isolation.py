@@ -25,9 +25,17 @@ from cl_strategies.plugins import (
     SCPPlugin,
     SIPlugin,
 )
-from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, SingleTask
+from cl_strategies.strategies import (
+    BMKP,
+    HALRP,
+    IRU,
+    WSN,
+    BatchEnsemble,
+    PerTaskBatchNorm,
+    SingleTask,
+)
 
-TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
+TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, BMKP, IRU)
 
 GUARDS: dict[str, Callable[[], Any]] = {
     "EWCPlugin": lambda: EWCPlugin(strength=1.0),

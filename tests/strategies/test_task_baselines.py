@@ -15,7 +15,7 @@ from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.registry import registry
 
 NEW = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
-NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn"]
+NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn", "bmkp", "iru"]
 COMPARED = ["naive", "single-task", "joint", "l2", "ewc", "halrp", *NEW]
 
 #: Small versions of the registered models.

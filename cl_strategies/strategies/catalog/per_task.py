@@ -54,4 +54,29 @@ ENTRIES: tuple[Entry, ...] = (
             "a multi-head model",
         ),
     ),
+    entry(
+        "bmkp",
+        "BMKP",
+        "A basis of the outputs of each layer, which grows; coefficients per task.",
+        paper="Sun et al., Decoupling learning and remembering: a bilevel memory framework with "
+        "knowledge projection for task-incremental learning, CVPR 2023",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
+        "iru",
+        "IRU",
+        "Low-rank weights that grow by some rank per task; a selector per task.",
+        paper="Hyder et al., Incremental task learning with incremental rank updates, ECCV 2022",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
 )

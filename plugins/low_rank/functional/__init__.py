@@ -1,6 +1,7 @@
-"""HALRP's mathematics: pure functions of tensors.
+"""Low-rank weights of tasks: pure functions of tensors.
 
-Li et al., "Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning".
+Those of HALRP (Li et al., "Hessian Aware Low-Rank Perturbation for Order-Robust Continual
+Learning"), and in :mod:`rank_update` those of IRU.
 """
 
 import lazy_loader

@@ -28,6 +28,15 @@ from .pruning import (
 from .pruning import (
     prune_to_budget_ as prune_to_budget_,
 )
+from .rank_update import (
+    initial_selector as initial_selector,
+)
+from .rank_update import (
+    rank_update_size as rank_update_size,
+)
+from .rank_update import (
+    selected_weight as selected_weight,
+)
 from .ranks import (
     fisher_mean as fisher_mean,
 )
