@@ -206,7 +206,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         name="adaptation-digits",
         factory=_HERE + "adaptation_digits",
-        summary="Digits plain with labels, inverted without (16x16 color); always there",
+        summary="Digits plain with labels, noisy without (8x8 color); always there",
         scenarios=_SAME_CLASSES,
     ),
     Entry(

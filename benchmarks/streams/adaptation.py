@@ -49,8 +49,8 @@ class AdaptationOptions(StreamOptions, total=False):
 def adaptation_digits(
     *,
     source: Source = "plain",
-    targets: Targets = "inverted",
-    image_size: Annotated[ImageSize, Ge(8), Le(64)] = 16,
+    targets: Targets = "noisy",
+    image_size: Annotated[ImageSize, Ge(8), Le(64)] = 8,
     stream_seed: StreamSeed = 0,
     data_root: DataRoot = None,
     **options: Unpack[AdaptationOptions],

@@ -25,7 +25,7 @@ def check_target(target: Any) -> Any:
     :raises UserError: if it is neither, or empty.
     """
     if isinstance(target, Tensor):
-        target = TensorDataset(target)
+        target = TensorDataset(target, torch.full((len(target),), -1))
     if not hasattr(target, "__getitem__") or not hasattr(target, "__len__"):
         raise UserError(
             f"target is a {type(target).__name__}: give a tensor of images (N, C, H, W), or a data "
@@ -68,7 +68,8 @@ class TargetBatches:
         self._images = images
         self._order = self._endless()
         expected = tuple(_image(strategy.adapted_dataset[0]).shape)
-        found = tuple(_image(images[0]).shape)
+        first = images[0]
+        found = tuple(_image(first).shape)
         if found != expected:
             raise UserError(
                 f"images of the target domain have the shape {found}, and those of the source "
@@ -78,6 +79,8 @@ class TargetBatches:
         device = torch.empty(0, device=strategy.device).device
         self._table: ResidentTable | None
         try:
+            if isinstance(first, Tensor) or len(first) < 2:  # tables have a label for each image
+                raise NotResident("its samples have no label")
             self._table = ResidentTable([images], next(stores, Store(0)), device)
         except NotResident:
             self._table = None
