@@ -12,6 +12,12 @@ from .datasets.registry import (
     download as download,
 )
 from .loading import load as load
+from .streams.adaptation import (
+    adaptation_digits as adaptation_digits,
+)
+from .streams.adaptation import (
+    adaptation_office_31 as adaptation_office_31,
+)
 from .streams.cifar100_tasks import (
     cifar100_split as cifar100_split,
 )

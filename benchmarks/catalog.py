@@ -217,6 +217,19 @@ ENTRIES: tuple[Entry, ...] = (
         scenarios=_SAME_CLASSES,
     ),
     Entry(
+        name="adaptation-digits",
+        factory=_HERE + "adaptation_digits",
+        summary="Digits plain with labels, noisy without (8x8 color); always there",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="adaptation-office-31",
+        factory=_HERE + "adaptation_office_31",
+        summary="Office-31 (photographs), one domain with labels, another one without",
+        paper="Saenko et al., Adapting visual category models to new domains, ECCV 2010",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
         name="split-svhn",
         factory=_HERE + "split_svhn",
         summary="SVHN (32x32 color), 10 classes in 5 tasks",

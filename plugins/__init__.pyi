@@ -1,6 +1,8 @@
 from .accelerators.autocast import AutocastPlugin as AutocastPlugin
 from .accelerators.channels_last import ChannelsLastPlugin as ChannelsLastPlugin
 from .accelerators.compiled import CompilePlugin as CompilePlugin
+from .adaptation.dann import DANNPlugin as DANNPlugin
+from .adaptation.dsan import DSANPlugin as DSANPlugin
 from .classes.seen_classes import SeenClassesPlugin as SeenClassesPlugin
 from .data.plugin import ResidentDataPlugin as ResidentDataPlugin
 from .distillation.lwf import LwFPlugin as LwFPlugin

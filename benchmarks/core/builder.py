@@ -165,6 +165,29 @@ class _Task:
         return data.with_transforms(group)
 
 
+def unlabeled_dataset(
+    source: Samples, rows: np.ndarray, task_label: int, transforms: Transforms | None
+) -> Any:
+    """Return an Avalanche data set of the images in ``rows``, for training, with the label -1."""
+    from avalanche.benchmarks.utils import DataAttribute
+    from avalanche.benchmarks.utils.classification_dataset import (
+        TaskAwareSupervisedClassificationDataset,
+    )
+    from avalanche.benchmarks.utils.flat_data import ConstantSequence
+
+    none = np.full(len(rows), -1)
+    task_labels = ConstantSequence(task_label, len(rows))
+    data = TaskAwareSupervisedClassificationDataset(
+        [source.dataset(rows, none)],
+        data_attributes=[
+            DataAttribute(none.tolist(), "targets"),
+            DataAttribute(task_labels, "targets_task_labels", use_in_getitem=True),
+        ],
+        transform_groups=_groups(transforms),
+    )
+    return data.with_transforms("train")
+
+
 def _groups(transforms: Transforms | None) -> dict[str, Transform] | None:
     if transforms is None:
         return None

@@ -19,6 +19,8 @@ class StreamExperience(DatasetExperience):
     :param position: index in the stream.
     :param task_label: the only task label of the samples.
     :param timeline: labels of the classes at every position of the stream.
+    :ivar unlabeled: images of another domain that come with it, ``(x, -1, task label)``, or
+        ``None``.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class StreamExperience(DatasetExperience):
     ) -> None:
         super().__init__(dataset=dataset, current_experience=position)
         self.benchmark: StreamBenchmark
+        self.unlabeled: AvalancheDataset | None = None
         self.task_label = task_label
         self.task_labels = [task_label]
         self.classes_in_this_experience = list(timeline[position])
@@ -69,8 +72,11 @@ class StreamBenchmark(CLScenario):
     :param train: experiences of the train stream.
     :param test: experiences of the test stream.
     :param info: name, scenario, classes and order of the stream.
+    :ivar source_stream: test images of the domain that is trained on with labels, of a stream
+        whose test stream is of other domains; ``None`` for all others.
     """
 
+    source_stream: ExperienceStream | None = None
     train_stream: ExperienceStream
     test_stream: ExperienceStream
 

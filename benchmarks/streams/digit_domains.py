@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import numpy as np
@@ -30,6 +31,9 @@ from cl_strategies.validation.hyperparameters import hyperparameters
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.core.stream import StreamBenchmark
+
+#: Names of the classes.
+DIGITS = tuple("0123456789")
 
 _PURPOSE = 4  # first word of the seed, beside those in choices and pasting
 _NOISE = 0.25  # deviation of the noise, of pixels in [0, 1]
@@ -62,6 +66,22 @@ def digit_domains(
     :raises UserError: for options out of range.
     """
     names = chosen_domains(domains, list(LOOKS), n_experiences)
+    domains_of = looks(names, image_size, stream_seed, data_root)
+    return build_benchmark(
+        [train for train, _ in domains_of],
+        [test for _, test in domains_of],
+        name="digit-domains",
+        scenario=scenario,
+        classes=[range(len(DIGITS))] * len(names),
+        class_names=DIGITS,
+        **options,
+    )
+
+
+def looks(
+    names: Sequence[str], image_size: int, stream_seed: int, data_root: str | Path | None
+) -> list[tuple[Samples, Samples]]:
+    """Return training and test images of the digits in each of the looks ``names``."""
     data = load_dataset("digits", data_root)
     sides: list[list[Samples]] = []
     parts = zip((data.train, data.test), photograph_sides(), strict=True)
@@ -73,15 +93,7 @@ def digit_domains(
             images = torch.from_numpy(LOOKS[name](digits, seed, photographs))
             x = images.permute(0, 3, 1, 2).float() / 255
             sides[-1].append(TensorSamples(x.contiguous(), samples.labels))
-    return build_benchmark(
-        sides[0],
-        sides[1],
-        name="digit-domains",
-        scenario=scenario,
-        classes=[range(len(data.class_names))] * len(names),
-        class_names=data.class_names,
-        **options,
-    )
+    return list(zip(*sides, strict=True))
 
 
 def _colored(grey: npt.NDArray[np.integer]) -> Pixels:

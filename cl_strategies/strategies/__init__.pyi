@@ -9,8 +9,10 @@ from .bmkp import BMKP as BMKP
 from .cim import CIM as CIM
 from .compressed_replay import CompressedReplay as CompressedReplay
 from .cumulative import Cumulative as Cumulative
+from .dann import DANN as DANN
 from .dark_er import DarkER as DarkER
 from .der_expandable import ExpandableRepresentation as ExpandableRepresentation
+from .dsan import DSAN as DSAN
 from .ewc import EWC as EWC
 from .foster import FOSTER as FOSTER
 from .gdumb import GDumb as GDumb

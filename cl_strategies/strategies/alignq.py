@@ -12,9 +12,10 @@ from cl_strategies.plugins.quantization.correlation import CorrelationOptions, C
 from cl_strategies.plugins.quantization.functional.admm import CorrelationForm
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme
+from cl_strategies.strategies.templates.adaptation import WHOLE, make_adaptation
 from cl_strategies.strategies.templates.quantized import QuantizedStrategy
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
-from cl_strategies.validation.parameter import Equation
+from cl_strategies.validation.parameter import Equation, Since
 
 
 @hyperparameters(parts=(CorrelationOptions,))
@@ -36,6 +37,24 @@ def correlation_plugins(
     return (CorrelationPlugin(form=correlation, **options),)
 
 
+@hyperparameters
+def host_plugins(
+    *,
+    host: Annotated[
+        str,
+        Doc(
+            "What is trained under the quantizer: ``naive``; or ``dann`` or ``dsan``, on a stream "
+            "with a target domain, with options behind a colon, such as "
+            '``"dsan:strength=0.3"``.'
+        ),
+        Since("0.2"),
+    ] = "naive",
+) -> tuple[SupervisedPlugin, ...]:
+    """Return the plugin of the host, if there is one."""
+    adaptation = make_adaptation(host)
+    return () if adaptation is None else (adaptation,)
+
+
 class AlignQ(QuantizedStrategy):
     """Fine-tuning of a low-bit network whose levels are uniform in the normal distribution
     function, with the correlations between samples kept.
@@ -47,8 +66,12 @@ class AlignQ(QuantizedStrategy):
     :raises UserError: if the model cannot be quantized, or for an option out of its range.
     """
 
-    parts = (AlignQScheme, correlation_plugins, *QuantizedStrategy.parts)
+    parts = (AlignQScheme, correlation_plugins, host_plugins, *QuantizedStrategy.parts)
 
     def make_parts(self, options: dict[str, Any]) -> tuple[Scheme, tuple[SupervisedPlugin, ...]]:
         scheme: Scheme = build_part(AlignQScheme, options)
-        return scheme, build_part(correlation_plugins, options)
+        host = build_part(host_plugins, options)
+        if host:
+            self.needs_whole_experiences = WHOLE  # type: ignore[misc]
+        # The host runs the target through the network before the correlations are counted.
+        return scheme, (*host, *build_part(correlation_plugins, options))

@@ -93,7 +93,8 @@ class CorrelationPlugin(LossTermPlugin):
 
     For each of AlignQ's activation quantizers the change ``D`` of the correlations (between the
     quantizer's input and its output) enters the loss, and after each step of the optimizer one
-    closed-form step of ADMM follows. Evaluation is left alone.
+    closed-form step of ADMM follows. Where several batches go through the network for one step, as
+    in domain adaptation, each counts. Evaluation is left alone.
 
     Batches are shuffled, so a dual variable meets another pair of samples in every batch; the
     form ``"penalty"`` needs none.
@@ -127,7 +128,7 @@ class CorrelationPlugin(LossTermPlugin):
         self.strength = strength
         self.states: dict[str, CorrelationState] = {}
         self._hooks: list[Any] = []
-        self._differences: dict[str, Tensor] = {}
+        self._differences: list[tuple[str, Tensor]] = []
 
     def before_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if the model has no activation quantizer of AlignQ."""
@@ -152,17 +153,17 @@ class CorrelationPlugin(LossTermPlugin):
                 with continuous():
                     # not through module(): that would call this hook again
                     output = module.forward(x)
-            self._differences[name] = correlation(output) - correlation(x)
+            self._differences.append((name, correlation(output) - correlation(x)))
 
         return observe
 
     def before_forward(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
-        self._differences = {}
+        self._differences = []
 
     def loss_term(self, strategy: TrainingStrategy) -> Tensor | None:
         """Return what the changes of the current mini-batch add to the loss."""
         total: Tensor | None = None
-        for name, difference in self._differences.items():
+        for name, difference in self._differences:
             auxiliary = dual = difference.detach()
             if self.form != "penalty":
                 auxiliary, dual = self.states[name].block(auxiliary)
@@ -172,9 +173,9 @@ class CorrelationPlugin(LossTermPlugin):
 
     def after_update(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         if self.form != "penalty":
-            for name, difference in self._differences.items():
+            for name, difference in self._differences:
                 self.states[name].step(difference.detach(), mu=self.mu, rho=self.rho)
-        self._differences = {}
+        self._differences = []
 
     def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         self._release()
@@ -183,7 +184,7 @@ class CorrelationPlugin(LossTermPlugin):
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
-        self._differences = {}
+        self._differences = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return the form, and both variables of each quantizer."""

@@ -51,6 +51,9 @@ def fingerprint(benchmark: Any) -> str:
         # Sorted: repetitions differ in the order of the tasks, and have the same data.
         for digest in sorted(_digest(stream[i].dataset, each) for i in range(len(stream))):
             found.update(f"{name} {digest};".encode())
+        beside = [getattr(stream[i], "unlabeled", None) for i in range(len(stream))]
+        for digest in sorted(_digest(images, each) for images in beside if images is not None):
+            found.update(f"unlabeled {digest};".encode())
     return found.hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 from cl_strategies.registry import Entry
 from cl_strategies.strategies.catalog import (
+    adaptation,
     baselines,
     class_incremental,
     low_bit,
@@ -18,4 +19,5 @@ ENTRIES: tuple[Entry, ...] = (
     *per_task.ENTRIES,
     *class_incremental.ENTRIES,
     *low_bit.ENTRIES,
+    *adaptation.ENTRIES,
 )

@@ -32,7 +32,7 @@ BASELINES = {
 FURTHER = {"bmkp"}
 #: Methods that papers compare with and that are not offered here, by the names they would have.
 ELSEWHERE = {"apd", "apd-fixed", "ibp-wf", "clr", "prd"} | {
-    *("qimera", "intraq", "without standard space"),
+    *("zeroq", "zaq", "qimera", "intraq", "without standard space"),
 }
 
 

@@ -53,6 +53,12 @@ def tables(name: str = "naive", **quantization: Any) -> dict[str, Any]:
 def config(name: str = "naive", **quantization: Any) -> ExperimentConfig:
     made = tables(name, **quantization)
     scenarios = registry("strategies")[name].scenarios
+    if "target" in registry("strategies")[name].fixed:  # of a domain without labels
+        made["benchmark"] = {
+            "name": "adaptation-digits",
+            "targets": "inverted-photo-noisy",
+            "fraction": 0.2,
+        }
     made["benchmark"]["scenario"] = scenarios[0]
     return ExperimentConfig.from_dict(made)
 

@@ -67,6 +67,14 @@ def optimizer(kind: str, model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-2)
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def build(name: str, info: Any, *, optim: str = "adam", head: str = "auto", **more: Any) -> Any:
     seed(7)
     model = registry("models")["mlp"].load()(
@@ -82,7 +90,7 @@ def build(name: str, info: Any, *, optim: str = "adam", head: str = "auto", **mo
         train_mb_size=16,
         train_epochs=1,
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**OPTIONS.get(name, {}), **more},
+        **{**OPTIONS.get(name, {}), **target(name, info.input_shape), **more},
     )
 
 

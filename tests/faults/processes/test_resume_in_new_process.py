@@ -37,13 +37,12 @@ OPTIONS = {
 
 
 def tables(name):
+    entry = registry("strategies")[name]
+    stream = {"name": "split-digits", "n_experiences": 3}
+    if "target" in entry.fixed:  # of a domain without labels
+        stream = {"name": "adaptation-digits", "targets": "inverted-photo-noisy"}
     return {
-        "benchmark": {
-            "name": "split-digits",
-            "n_experiences": 3,
-            "fraction": 0.2,
-            "scenario": registry("strategies")[name].scenarios[0],
-        },
+        "benchmark": {**stream, "fraction": 0.2, "scenario": entry.scenarios[0]},
         "strategy": {"name": name, **OPTIONS.get(name, {})},
         "train": {"epochs": 1},
         "model": {"hidden": [16]},

@@ -65,9 +65,18 @@ def network(scenario: str, head: str = "auto") -> nn.Module:
     return SingleHeadModel(backbone, GrowingClassifier(8) if head == "growing" else nn.Linear(8, 4))
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def build(name: str, model: nn.Module, **template: Any) -> Any:
     options = {"mem_bytes": 5_000} if has_option(name, "mem_bytes") else {}
-    settings = {"train_mb_size": 8, "evaluator": None, **options, **OPTIONS.get(name, {})}
+    options |= {**OPTIONS.get(name, {}), **target(name, (3, 8, 8))}
+    settings = {"train_mb_size": 8, "evaluator": None, **options}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     return ENTRIES[name].load()(model=model, optimizer=optimizer, **{**settings, **template})
 

@@ -32,6 +32,7 @@ NAMES = [e.name for e in registry("strategies") if e.name == "agem" or not SAMPL
 WITHIN_BATCHES = {
     "pfr": "its predictor normalizes batches",
     "batch-norm": "it normalizes batches",
+    "dsan": "it compares the classes within a mini-batch",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
 }
 #: Strong enough to matter within a few steps.
@@ -128,6 +129,14 @@ def train(strategy: Any, benchmark: Any) -> Any:
     return strategy
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def registered(name: str, passes: int, scale: float | None = None, **options: Any) -> Any:
     """A registered strategy after its training."""
     entry = registry("strategies")[name]
@@ -151,7 +160,7 @@ def registered(name: str, passes: int, scale: float | None = None, **options: An
         train_mb_size=32 // passes,
         train_epochs=3,
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**OPTIONS.get(name, {}), **options},
+        **{**OPTIONS.get(name, {}), **target(name, benchmark.info.input_shape), **options},
     )
     return train(strategy, benchmark)
 

@@ -101,6 +101,14 @@ def stream(scenario: str) -> Any:
     return load("split-digits", n_experiences=3, scenario=scenario, fraction=0.1)
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in ENTRIES[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 @cache
 def outcome(name: str, settings: tuple[tuple[str, Any], ...]) -> list[Any]:
     """Weights, exemplars and answers after training on three experiences.
@@ -128,6 +136,7 @@ def outcome(name: str, settings: tuple[tuple[str, Any], ...]) -> list[Any]:
             eval_mb_size=256,
             plugins=[logits],
             evaluator=EvaluationPlugin(loggers=[]),
+            **target(name, info.input_shape),
             **dict(settings),
         )
         if getattr(strategy, "trains_jointly", False):

@@ -39,6 +39,14 @@ def stream(scenario: str = "task") -> Any:
     return split_digits(n_experiences=3, scenario=scenario, fraction=0.2)
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
     info = benchmark.info
     model = mlp(
@@ -94,7 +102,8 @@ def test_early_stopping_ends_with_the_best_state(name: str) -> None:
     stopping = EarlyStoppingPlugin(1, "test_stream", "Top1_Acc_Stream", mode="min")
     watch = AtTheStop(stopping)
     plugins = [Evaluate(benchmark), stopping, watch]
-    strategy = build(entry.load(), benchmark, plugins, **OPTIONS.get(name, {}))
+    options = {**OPTIONS.get(name, {}), **target(name, benchmark.info.input_shape)}
+    strategy = build(entry.load(), benchmark, plugins, **options)
     if getattr(strategy, "trains_jointly", False):
         strategy.train(list(benchmark.train_stream))
     else:

@@ -48,6 +48,14 @@ def stream(scenario: str = "class", **options: Any) -> Any:
     return factory(**{"n_experiences": 3, "scenario": scenario, "fraction": 0.2, **options})
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
     model = registry("models")["mlp"].load()(
         input_shape=info.input_shape,
@@ -63,7 +71,7 @@ def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
         device="cpu",
         plugins=plugins,
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**OPTIONS.get(name, {}), **template},
+        **{**OPTIONS.get(name, {}), **target(name, info.input_shape), **template},
     )
 
 

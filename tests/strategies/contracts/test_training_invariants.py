@@ -64,10 +64,18 @@ def network(info: Any) -> nn.Module:
     )
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def build(name: str, info: Any, model: nn.Module, plugins: Any, left_out: Any = ()) -> Any:
     unused = {id(parameter) for parameter in left_out}
     parameters = [p for p in model.parameters() if id(p) not in unused]
-    options = {"train_epochs": 1, **OPTIONS.get(name, {})}
+    options = {"train_epochs": 1, **OPTIONS.get(name, {}), **target(name, info.input_shape)}
     return registry("strategies")[name].load()(
         model=model,
         optimizer=torch.optim.SGD(parameters, lr=RATE, momentum=0.9),

@@ -39,6 +39,14 @@ def stream(scenario: str = "class") -> Any:
     return factory(n_experiences=5, scenario=scenario, fraction=0.3, order=[3, 0, 4, 1, 2])
 
 
+def target(name: str, shape: Any) -> dict[str, Any]:
+    """Images of a domain without labels, for a strategy that takes some."""
+    if "target" not in registry("strategies")[name].fixed:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    return {"target": torch.rand(24, *shape, generator=generator)}
+
+
 def build(name: str, info: Any, *, head: str = "auto", **template: Any) -> Any:
     model = registry("models")["mlp"].load()(
         input_shape=info.input_shape,
@@ -54,7 +62,7 @@ def build(name: str, info: Any, *, head: str = "auto", **template: Any) -> Any:
         train_mb_size=64,
         device="cpu",
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**options, **OPTIONS.get(name, {}), **template},
+        **{**options, **OPTIONS.get(name, {}), **target(name, info.input_shape), **template},
     )
 
 

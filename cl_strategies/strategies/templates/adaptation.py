@@ -1,0 +1,36 @@
+"""Methods of domain adaptation, by name."""
+
+from __future__ import annotations
+
+from cl_strategies.errors import unknown_name
+from cl_strategies.plugins.adaptation.plugin import AdaptationPlugin
+from cl_strategies.registry import Entry
+
+#: Why parts of an experience cannot be learned one after the other.
+WHOLE = "lets the adaptation grow over the epochs of a whole experience"
+_METHODS = "cl_strategies.plugins.adaptation"
+_FIXED = frozenset({"target"})
+#: Methods that can host a quantized network, by name.
+ADAPTATIONS: tuple[Entry, ...] = (
+    Entry(name="dann", factory=f"{_METHODS}.dann:DANNPlugin", summary="DANN", fixed=_FIXED),
+    Entry(name="dsan", factory=f"{_METHODS}.dsan:DSANPlugin", summary="DSAN", fixed=_FIXED),
+)
+
+
+def make_adaptation(host: str) -> AdaptationPlugin | None:
+    """Return the method of adaptation of this name.
+
+    :param host: a name of :data:`ADAPTATIONS`, with options behind a colon, such as
+        ``"dsan:strength=0.3"``.
+    :returns: ``None`` for ``"naive"``, which trains on what comes with labels.
+    :raises UserError: for an unknown name or option, or an option out of its range.
+    """
+    name, _, settings = host.partition(":")
+    known = {entry.name: entry for entry in ADAPTATIONS}
+    if name == "naive" and not settings:
+        return None
+    if name not in known:
+        raise unknown_name("host", name, ["naive", *known])
+    entry = known[name]
+    made: AdaptationPlugin = entry.load()(**entry.parse_options(settings))
+    return made

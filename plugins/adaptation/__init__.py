@@ -1,0 +1,1 @@
+"""Adaptation to a domain whose images come without labels (DANN, DSAN)."""
