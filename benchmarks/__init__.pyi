@@ -18,12 +18,6 @@ from .streams.adaptation import (
 from .streams.adaptation import (
     adaptation_office_31 as adaptation_office_31,
 )
-from .streams.cifar100_tasks import (
-    cifar100_split as cifar100_split,
-)
-from .streams.cifar100_tasks import (
-    cifar100_superclass as cifar100_superclass,
-)
 from .streams.classic import (
     permuted_mnist as permuted_mnist,
 )
@@ -45,23 +39,40 @@ from .streams.classic import (
 from .streams.digit_domains import digit_domains as digit_domains
 from .streams.domains import imageclef as imageclef
 from .streams.domains import office_31 as office_31
-from .streams.five_datasets import (
+from .streams.papers.cifar100_tasks import (
+    cifar100_split as cifar100_split,
+)
+from .streams.papers.cifar100_tasks import (
+    cifar100_superclass as cifar100_superclass,
+)
+from .streams.papers.five_datasets import (
     five_datasets as five_datasets,
 )
-from .streams.five_datasets import (
+from .streams.papers.five_datasets import (
     five_datasets_offline as five_datasets_offline,
 )
-from .streams.omniglot import omniglot_rotation as omniglot_rotation
-from .streams.overlap import (
+from .streams.papers.omniglot import omniglot_rotation as omniglot_rotation
+from .streams.papers.overlap import (
     overlapping_cifar100 as overlapping_cifar100,
 )
-from .streams.overlap import (
+from .streams.papers.overlap import (
     overlapping_digits as overlapping_digits,
 )
-from .streams.overlap import (
+from .streams.papers.overlap import (
     overlapping_fashion_mnist as overlapping_fashion_mnist,
 )
-from .streams.p_mnist import p_mnist as p_mnist
+from .streams.papers.p_mnist import p_mnist as p_mnist
+from .streams.papers.task_streams import task_cifar10_100 as task_cifar10_100
+from .streams.papers.task_streams import (
+    task_digits as task_digits,
+)
+from .streams.papers.task_streams import (
+    task_fashion_mnist as task_fashion_mnist,
+)
+from .streams.papers.task_streams import (
+    task_tiny_imagenet as task_tiny_imagenet,
+)
+from .streams.papers.task_streams import task_tiny_imagenet_224 as task_tiny_imagenet_224
 from .streams.permuted import (
     permuted_digits as permuted_digits,
 )
@@ -87,14 +98,3 @@ from .streams.rotated import rotated_digits as rotated_digits
 from .streams.split import split_digits as split_digits
 from .streams.split import split_fashion_mnist as split_fashion_mnist
 from .streams.svhn import split_svhn as split_svhn
-from .streams.task_streams import task_cifar10_100 as task_cifar10_100
-from .streams.task_streams import (
-    task_digits as task_digits,
-)
-from .streams.task_streams import (
-    task_fashion_mnist as task_fashion_mnist,
-)
-from .streams.task_streams import (
-    task_tiny_imagenet as task_tiny_imagenet,
-)
-from .streams.task_streams import task_tiny_imagenet_224 as task_tiny_imagenet_224

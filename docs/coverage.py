@@ -7,6 +7,7 @@ or ``<!-- recipes -->`` and ``<!-- end -->``.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -86,14 +87,28 @@ def texts_of_tests() -> dict[str, str]:
 
 
 def test_of(entry: Entry) -> str:
-    """The file that tests ``entry`` by its name or its class, the one named after it if it is."""
-    own = f"tests/strategies/test_{entry.name.replace('-', '_')}.py"
-    if own in texts_of_tests():
-        return own
-    names = re.compile(rf"\b{entry.factory.partition(':')[2]}(Plugin)?\b|\"{entry.name}\"")
-    uses = {file: len(names.findall(text)) for file, text in texts_of_tests().items()}
-    most = max(uses.values())
-    return next(file for file, count in uses.items() if count == most) if most else ""
+    """The file that tests ``entry``: the one named after it, or that which is most about it.
+
+    That is the share of its mentions among those of all methods, times their number.
+    """
+    module = entry.name.replace("-", "_")
+    if own := [file for file in texts_of_tests() if file.endswith(f"/test_{module}.py")]:
+        return own[0]
+    mentions = {file: found[entry.name] for file, found in mentioned().items() if found[entry.name]}
+    return max(mentions, key=lambda f: mentions[f] ** 2 / mentioned()[f].total(), default="")
+
+
+@cache
+def mentioned() -> dict[str, Counter[str]]:
+    """How often each test names each method, by its name or its class."""
+    names = {
+        entry.name: re.compile(rf"\b{entry.factory.partition(':')[2]}(Plugin)?\b|\"{entry.name}\"")
+        for entry in registry("strategies")
+    }
+    return {
+        file: Counter({name: len(pattern.findall(text)) for name, pattern in names.items()})
+        for file, text in texts_of_tests().items()
+    }
 
 
 def methods() -> str:

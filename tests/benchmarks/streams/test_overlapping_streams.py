@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from cl_strategies.benchmarks import load
-from cl_strategies.benchmarks.streams import domains, overlap
-from cl_strategies.benchmarks.streams.overlap import overlapping_classes
+from cl_strategies.benchmarks.streams import domains
+from cl_strategies.benchmarks.streams.papers import overlap
+from cl_strategies.benchmarks.streams.papers.overlap import overlapping_classes
 from cl_strategies.errors import UserError
 
 NAMES = ("overlapping-digits", "overlapping-fashion-mnist", "overlapping-cifar100")

@@ -18,7 +18,7 @@ from cl_strategies.benchmarks.core import orders
 from cl_strategies.benchmarks.datasets import photo_patches as patches
 from cl_strategies.benchmarks.datasets.photo_patches import photograph_patches
 from cl_strategies.benchmarks.datasets.registry import DATASETS, load_dataset
-from cl_strategies.benchmarks.streams.cifar100_tasks import SUPERCLASSES
+from cl_strategies.benchmarks.streams.papers.cifar100_tasks import SUPERCLASSES
 from cl_strategies.errors import DataMissingError, UserError
 
 PRINTED = {

@@ -1,0 +1,1 @@
+"""Streams that papers made for their comparisons."""
