@@ -91,7 +91,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     budget=st.integers(200, 9_000),
     codec=st.sampled_from(["raw", "png", "downsample", "quantized:bits=2", "two-resolution"]),
@@ -132,7 +132,7 @@ def test_the_budget_is_never_exceeded_and_errors_change_nothing(
         assert buffer.bytes_used == sum(len(p) + RECORD_BYTES for p in payloads(buffer))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     budget=st.integers(COST, 30 * COST),
     groups=st.lists(st.integers(1, 12), min_size=1, max_size=5),
@@ -146,7 +146,7 @@ def test_pooled_bytes_are_used_up_and_shared_evenly(budget, groups):
     assert not cut or max(buffer.counts().values()) - min(cut) <= 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(3_000, 20_000), min_size=1, max_size=8),
     pool=st.booleans(),

@@ -57,7 +57,7 @@ def photo():
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(case=images())
 def test_lossless_codecs_return_every_pixel(name, case):
     image, box = case
@@ -66,7 +66,7 @@ def test_lossless_codecs_return_every_pixel(name, case):
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(case=images())
 def test_every_codec_returns_the_shape_and_knows_its_cost(name, case):
     image, box = case
@@ -88,7 +88,7 @@ def _inner(name):
 
 
 @pytest.mark.parametrize("inner", ["raw", "png", "webp-lossless"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(case=images(), eta=st.sampled_from([1.0, 2.0, 4.0, 9.0]))
 def test_two_resolutions_are_equation_3_bit_for_bit(inner, case, eta):
     image, box = case
@@ -175,7 +175,7 @@ def test_damage_is_one_clear_error(photo, name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_any_bytes_behind_a_header_are_an_image_or_one_clear_error(name, data):
     codec = make_codec(name)

@@ -53,7 +53,7 @@ def test_herding_is_greedy_by_brute_force():
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 20), scale=st.floats(0.01, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_herding_orders_are_permutations_whose_prefixes_agree(seed, count, scale):
     features = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed)) * scale
     order = herding_order(features)

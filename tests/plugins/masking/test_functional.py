@@ -105,7 +105,7 @@ def test_soft_compression_with_means_of_cells_is_what_is_stored():
     assert np.abs(soft[0].permute(1, 2, 0).numpy() - stored).max() <= 1  # Pillow rounds twice
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), size=st.integers(1, 300))
 def test_means_of_cells_are_those_of_pillow(data, size):
     target = data.draw(st.integers(1, size))
@@ -114,7 +114,7 @@ def test_means_of_cells_are_those_of_pillow(data, size):
     np.testing.assert_allclose(box_means(size, target), expected, atol=1e-6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(size=st.integers(1, 700), target=st.integers(1, 700))
 def test_nearest_neighbours_are_those_of_pillow(size, target):
     line = Image.fromarray(np.arange(size, dtype=np.int32)[None])
@@ -122,7 +122,7 @@ def test_nearest_neighbours_are_those_of_pillow(size, target):
     assert np.array_equal(nearest_index(size, target), expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(1, 60),
     width=st.integers(1, 60),
