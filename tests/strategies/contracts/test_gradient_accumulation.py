@@ -32,6 +32,7 @@ NAMES = [e.name for e in registry("strategies") if e.name == "agem" or not SAMPL
 WITHIN_BATCHES = {
     "pfr": "its predictor normalizes batches",
     "batch-norm": "it normalizes batches",
+    "dann": "its strength follows the number of mini-batches",
     "dsan": "it compares the classes within a mini-batch",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
 }
