@@ -90,9 +90,7 @@ def mode_merge(
     return (weighted * thetas).sum(0) / weighted.sum(0)
 
 
-def share_of_last(
-    mass: Tensor | float, precision: Tensor | float, *, networks: int, alpha: float | None
-) -> Tensor:
+def share_of_last(mass: Tensor, precision: Tensor, *, networks: int, alpha: float | None) -> Tensor:
     """Return the share that the last network has in the merged parameter, elementwise.
 
     The others are known by their mean, weighted by precision, so that merging is
@@ -106,11 +104,9 @@ def share_of_last(
     :return: from 0 to 1; 1 where no other network has the element.
     """
     weights = merge_weights(networks, alpha)
-    last = float(weights[-1]) * torch.as_tensor(precision)
-    others = (float(weights[0]) if networks > 1 else 0.0) * torch.as_tensor(mass)
+    last, others = float(weights[-1]) * precision, float(weights[0]) * mass
     total = last + others
-    alone = (torch.as_tensor(mass) <= 0) | (total <= 0)
-    return torch.where(alone, torch.ones_like(total), last / total)
+    return torch.where((mass > 0) & (total > 0), last / total, torch.ones_like(total))
 
 
 def _stacked(parameters: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,11 +52,10 @@ class PastNetworks:
             precision = precisions.get(name)
             mean = self._mean(name, value)
             mass = self._mass(name, mean, weighed=precision is not None)
-            one = torch.ones((), dtype=mean.dtype, device=mean.device)
-            new = one if precision is None else precision.to(mean)
+            new = torch.ones_like(mass) if precision is None else precision.to(mean)
             total = mass + new
             share = torch.where(total > 0, new / total, torch.ones_like(total))
-            self._means[name] = torch.lerp(mean, value.to(mean), share.to(mean))
+            self._means[name] = torch.lerp(mean, value.to(mean), share)
             if precision is None:
                 shapes = self._shapes.setdefault(name, {})
                 shapes[tuple(value.shape)] = shapes.get(tuple(value.shape), 0) + 1
@@ -77,9 +76,9 @@ class PastNetworks:
         """
         mean = self._mean(name, value)
         mass = self._mass(name, mean, weighed=precision is not None)
-        new = 1.0 if precision is None else precision.to(mean)
+        new = torch.ones_like(mass) if precision is None else precision.to(mean)
         share = share_of_last(mass, new, networks=self.count + 1, alpha=alpha)
-        return torch.lerp(mean, value.to(mean), share.to(mean)).to(value)
+        return torch.lerp(mean, value.to(mean), share).to(value)
 
     def check(self, values: Mapping[str, Tensor]) -> None:
         """:raises UserError: if none of the known tensors is among ``values``."""

@@ -33,6 +33,7 @@ WITHIN_BATCHES = {
     "pfr": "its predictor normalizes batches",
     "batch-norm": "it normalizes batches",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
+    "sgd-dropout": "it draws masks for a mini-batch at a time",
 }
 #: Strong enough to matter within a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
