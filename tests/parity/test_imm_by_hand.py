@@ -79,7 +79,7 @@ def trained(kind: Any, **options: Any) -> tuple[list[Tensor], list[Tensor]]:
 def drop(x: Tensor, rate: float) -> Tensor:
     """What :func:`torch.nn.functional.dropout` draws, as a product with noise."""
     keep = torch.empty_like(x).bernoulli_(1 - rate)
-    return x * keep / (1 - rate)
+    return x * (keep / (1 - rate))
 
 
 def forward_with_dropout(model: Any, old: Any, x: Tensor, rate: float, inputs: float) -> Tensor:
