@@ -1,4 +1,4 @@
-"""Drop-transfer: dropout of what an experience changes (Lee et al., NeurIPS 2017, section 3.3)."""
+"""Drop-transfer: dropout of what an experience changes (Lee et al., NeurIPS 2017)."""
 
 from __future__ import annotations
 

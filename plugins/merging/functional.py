@@ -4,7 +4,7 @@
 ``a_k`` the weight of the network, with ``sum_k a_k = 1``.
 
 Paper: Lee, Kim, Jun, Ha, Zhang, "Overcoming Catastrophic Forgetting by Incremental Moment
-Matching", NeurIPS 2017.
+Matching", NeurIPS 2017, of which this is Eq. 3 to 8.
 """
 
 from __future__ import annotations

@@ -39,11 +39,11 @@ def mean(matrix: AccuracyMatrix) -> float:
 @pytest.mark.slow
 def test_permuted_digits_are_forgotten_less_than_by_fine_tuning() -> None:
     gains = []
-    for seed in range(6):
+    for seed in range(4):
         benchmark = permuted_digits(n_experiences=5, stream_seed=seed)
         _, ours = trained(SGDDropout, benchmark, seed, input_dropout=0.0, hidden_dropout=0.3)
         gains.append(mean(ours) - mean(trained(Naive, benchmark, seed)[1]))
-    assert sum(gains) / 6 > 0.01
+    assert sum(gains) / 4 > 0.01
 
 
 def test_it_learns_and_evaluations_are_without_dropout() -> None:
