@@ -34,7 +34,10 @@ class DropTransferPlugin(SupervisedPlugin):
         super().__init__()
         self.drop_transfer = drop_transfer
         self._trained = False
-        self._release()
+        self._before: dict[str, Tensor] = {}
+        self._old: dict[str, dict[str, Tensor]] | None = None
+        self._hooks: list[Any] = []
+        self._inside = False
 
     def before_train_dataset_adaptation(
         self, strategy: TrainingStrategy, *args: Any, **kwargs: Any
@@ -64,7 +67,6 @@ class DropTransferPlugin(SupervisedPlugin):
         self._remove()  # of a forward pass that failed
 
     def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
-        self._remove()
         self._release()
         self._trained = True
 
@@ -117,11 +119,9 @@ class DropTransferPlugin(SupervisedPlugin):
         self._hooks = []
 
     def _release(self) -> None:
-        """Drop what only a running experience needs."""
-        self._before: dict[str, Tensor] = {}
-        self._old: dict[str, dict[str, Tensor]] | None = None
-        self._hooks: list[Any] = []
-        self._inside = False
+        """Drop what only a running experience needs, also one that failed."""
+        self._remove()
+        self._before, self._old, self._inside = {}, None, False
 
 
 def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:

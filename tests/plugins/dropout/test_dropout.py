@@ -93,18 +93,26 @@ def test_the_network_keeps_no_trace_and_other_passes_have_no_dropout(plugin: Any
     assert model.state_dict().keys() == network().state_dict().keys()
 
 
-def test_a_forward_pass_that_failed_leaves_no_dropout_in_an_evaluation() -> None:
-    class Fail(SupervisedPlugin):
-        def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-            raise KeyboardInterrupt
+@pytest.mark.parametrize("plugin", [DropoutPlugin, DropTransferPlugin])
+@pytest.mark.parametrize("then", ["evaluation", "training"])
+def test_a_forward_pass_that_failed_leaves_no_dropout_behind(plugin: Any, then: str) -> None:
+    class FailOnce(SupervisedPlugin):
+        failed = False
 
-    for plugin in (DropoutPlugin(), DropTransferPlugin()):
-        model, benchmark = network(), stream()
-        strategy = learner([plugin, Fail()], model)
-        with pytest.raises(KeyboardInterrupt):
-            strategy.train(benchmark.train_stream)
+        def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+            if not self.failed:
+                self.failed = True
+                raise KeyboardInterrupt
+
+    model, benchmark = network(), stream()
+    strategy = learner([plugin(), FailOnce()], model)
+    with pytest.raises(KeyboardInterrupt):
+        strategy.train(benchmark.train_stream)
+    if then == "evaluation":
         strategy.eval(benchmark.test_stream)
-        assert all(not m._forward_pre_hooks and not m._forward_hooks for m in model.modules())
+    else:
+        strategy.train(benchmark.train_stream)
+    assert all(not m._forward_pre_hooks and not m._forward_hooks for m in model.modules())
 
 
 def test_rates_of_zero_are_fine_tuning() -> None:
