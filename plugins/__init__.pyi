@@ -7,6 +7,7 @@ from .classes.seen_classes import SeenClassesPlugin as SeenClassesPlugin
 from .data.plugin import ResidentDataPlugin as ResidentDataPlugin
 from .distillation.lwf import LwFPlugin as LwFPlugin
 from .distillation.pfr import PFRPlugin as PFRPlugin
+from .dropout.plugin import DropoutPlugin as DropoutPlugin
 from .exemplars.buffer.byte_budget import ByteBudgetBuffer as ByteBudgetBuffer
 from .exemplars.replay.jpeg_quality import choose_jpeg_quality as choose_jpeg_quality
 from .exemplars.replay.metrics import exemplar_metrics as exemplar_metrics
@@ -15,6 +16,9 @@ from .exemplars.replay.plugin import CompressedReplayPlugin as CompressedReplayP
 from .loss_terms.loss_term import LossTermPlugin as LossTermPlugin
 from .masking.metrics import mask_metrics as mask_metrics
 from .masking.plugin import CIMPlugin as CIMPlugin
+from .merging.drop_transfer import DropTransferPlugin as DropTransferPlugin
+from .merging.mode import IMMModePlugin as IMMModePlugin
+from .merging.plugin import IMMMeanPlugin as IMMMeanPlugin
 from .metrics.accuracy_matrix import AccuracyMatrix as AccuracyMatrix
 from .metrics.accuracy_matrix import cl_metrics as cl_metrics
 from .metrics.evaluation import LeanEvaluationPlugin as LeanEvaluationPlugin

@@ -20,6 +20,8 @@ from .gpm import GPM as GPM
 from .halrp import HALRP as HALRP
 from .icarl import ICaRL as ICaRL
 from .iru import IRU as IRU
+from .imm_mean import IMMMean as IMMMean
+from .imm_mode import IMMMode as IMMMode
 from .joint import Joint as Joint
 from .l2 import L2 as L2
 from .lifequant import LifeQuant as LifeQuant
@@ -34,6 +36,7 @@ from .podnet import PODNet as PODNet
 from .replay import Replay as Replay
 from .rwalk import RWalk as RWalk
 from .scp import SCP as SCP
+from .sgd_dropout import SGDDropout as SGDDropout
 from .si import SI as SI
 from .single_task import SingleTask as SingleTask
 from .templates.base import Strategy as Strategy

@@ -19,7 +19,9 @@ from torch.utils.data import DataLoader
 
 from cl_strategies.plugins.classes.seen_classes import rule_out_unseen
 from cl_strategies.plugins.features.modes import evaluating
+from cl_strategies.plugins.loss_terms.added_gradient import PassCounter
 from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.plugins.regularization.functional import accumulate_importance
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
 
@@ -75,20 +77,19 @@ class DecayingSurrogate(EstimatedSurrogate):
     ) -> dict[str, Tensor]:
         if self.experiences == 0:
             return {"importance": estimate}
-        return {"importance": self.old * importance + self.new * estimate}
+        return {
+            "importance": accumulate_importance(importance, self.new * estimate, decay=self.old)
+        }
 
 
-class EstimatedPlugin(SurrogatePlugin):
+class Estimation:
     """Estimates importances in evaluation mode over the batches of the finished experience.
 
     Where gradients accumulated over several mini-batches before each step of the optimizer, a
-    batch is as many of them together.
+    batch is as many of them together. The plugin that this is a part of counts them.
     """
 
-    surrogate: EstimatedSurrogate
-
-    def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
-        self.surrogate.end_experience_with(self.estimate(strategy))
+    _passes: PassCounter
 
     def estimated_on(self, strategy: TrainingStrategy) -> Any:
         """Return the data set to estimate the importances on."""
@@ -150,6 +151,15 @@ class EstimatedPlugin(SurrogatePlugin):
     def contribution(self, gradient: Tensor) -> Tensor:
         """Return what one batch's gradient adds to the importance."""
         raise NotImplementedError
+
+
+class EstimatedPlugin(Estimation, SurrogatePlugin):
+    """A penalty with importances estimated at the end of each experience."""
+
+    surrogate: EstimatedSurrogate
+
+    def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+        self.surrogate.end_experience_with(self.estimate(strategy))
 
 
 def _together(loader: DataLoader[Any], count: int) -> Iterator[list[Any]]:

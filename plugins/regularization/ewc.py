@@ -17,6 +17,7 @@ from cl_strategies.plugins.regularization.estimated import (
     DecayingSurrogate,
     EstimatedPlugin,
     EstimatedSurrogate,
+    Estimation,
     SumSurrogate,
 )
 from cl_strategies.plugins.regularization.fisher import sample_fisher
@@ -26,6 +27,22 @@ from cl_strategies.validation.parameter import Alias, Since
 
 #: Which labels the gradient of each sample is taken at.
 _LABELS = {"empirical": "true", "sampled": "sampled", "exact": "expected"}
+
+Fisher = Annotated[
+    Literal["batch", "empirical", "sampled", "exact"],
+    Doc(
+        'The importances. ``"batch"``, as in Avalanche: the squared gradient of the mean '
+        "loss of a mini-batch, which depends on the batch size. Otherwise the Fisher "
+        'information, the mean squared gradient of single samples: ``"empirical"`` with '
+        'the true labels, ``"sampled"`` with labels drawn from the model\'s distribution '
+        'as in the paper, ``"exact"`` with the expectation over it.'
+    ),
+]
+FisherSamples = Annotated[
+    int | None,
+    Ge(1),
+    Doc("Training samples to estimate from, drawn at random; ``None`` for all."),
+]
 
 
 @hyperparameters
@@ -51,39 +68,11 @@ def ewc_surrogate(
     return DecayingSurrogate(strength=strength, old=decay_factor, new=1.0, exclude=exclude)
 
 
-class EWCPlugin(EstimatedPlugin):
-    """Elastic weight consolidation, by default with Avalanche's estimate of importances.
+class FisherEstimation(Estimation):
+    """Estimates of the Fisher information, for plugins with the options that choose one."""
 
-    ``decay_factor`` acts in online mode only.
-    """
-
-    surrogate_class = staticmethod(ewc_surrogate)
-
-    def __init__(
-        self,
-        *,
-        fisher: Annotated[
-            Literal["batch", "empirical", "sampled", "exact"],
-            Since("0.2"),
-            Doc(
-                'The importances. ``"batch"``, as in Avalanche: the squared gradient of the mean '
-                "loss of a mini-batch, which depends on the batch size. Otherwise the Fisher "
-                'information, the mean squared gradient of single samples: ``"empirical"`` with '
-                'the true labels, ``"sampled"`` with labels drawn from the model\'s distribution '
-                'as in the paper, ``"exact"`` with the expectation over it.'
-            ),
-        ] = "batch",
-        fisher_samples: Annotated[
-            int | None,
-            Ge(1),
-            Since("0.2"),
-            Doc("Training samples to estimate from, drawn at random; ``None`` for all."),
-        ] = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.fisher = fisher
-        self.fisher_samples = fisher_samples
+    fisher: str
+    fisher_samples: int | None
 
     def estimated_on(self, strategy: TrainingStrategy) -> Any:
         dataset = super().estimated_on(strategy)
@@ -104,3 +93,23 @@ class EWCPlugin(EstimatedPlugin):
 
     def contribution(self, gradient: Tensor) -> Tensor:
         return gradient.square()
+
+
+class EWCPlugin(FisherEstimation, EstimatedPlugin):
+    """Elastic weight consolidation, by default with Avalanche's estimate of importances.
+
+    ``decay_factor`` acts in online mode only.
+    """
+
+    surrogate_class = staticmethod(ewc_surrogate)
+
+    def __init__(
+        self,
+        *,
+        fisher: Annotated[Fisher, Since("0.2")] = "batch",
+        fisher_samples: Annotated[FisherSamples, Since("0.2")] = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.fisher = fisher
+        self.fisher_samples = fisher_samples

@@ -1,4 +1,4 @@
-"""Elementwise mathematics of Synaptic Intelligence and ALASSO.
+"""Elementwise mathematics of Synaptic Intelligence, ALASSO and online EWC.
 
 Shared notation: task ``n`` moved a parameter from ``previous`` to ``center``, which is where the
 surrogate of the tasks ``1..n`` has its minimum, and gave it the curvature ``importance``;
@@ -6,7 +6,9 @@ surrogate of the tasks ``1..n`` has its minimum, and gave it the curvature ``imp
 
 Papers: Park, Hong, Han, Lee, "Continual Learning by Asymmetric Loss Approximation with
 Single-Side Overestimation", ICCV 2019 (ALASSO); Zenke, Poole, Ganguli, "Continual Learning
-Through Synaptic Intelligence", ICML 2017 (SI).
+Through Synaptic Intelligence", ICML 2017 (SI); Schwarz, Czarnecki, Luketina, Grabska-Barwinska,
+Teh, Pascanu, Hadsell, "Progress & Compress: A scalable framework for continual learning",
+ICML 2018 (online EWC).
 """
 
 from __future__ import annotations
@@ -141,6 +143,25 @@ def si_importance(
     _check_shapes(path_integral, theta=theta, center=center, importance=importance)
     check_not_negative(xi=xi)
     return (importance + path_integral / ((theta - center).square() + xi)).clamp_min(0)
+
+
+def accumulate_importance(importance: Tensor, estimate: Tensor, *, decay: float = 1.0) -> Tensor:
+    """Return ``decay * importance + estimate``, the importance after a task (online EWC, Eq. 9).
+
+    The new estimate has no factor ``1 - decay``: with ``decay=1`` importances add up over tasks.
+
+    :param importance: of all tasks before; zeros before the first. Any shape.
+    :param estimate: of the task that just ended, shape and units of ``importance``.
+    :param decay: the gamma of the paper, from 0, which forgets, to 1.
+    :return: the new importance, shape of ``importance``.
+    :raises UserError: if shapes differ, or ``decay`` is negative.
+
+    >>> accumulate_importance(torch.tensor([2.0]), torch.tensor([1.0]), decay=0.5)
+    tensor([2.])
+    """
+    _check_shapes(importance, estimate=estimate)
+    check_not_negative(decay=decay)
+    return decay * importance + estimate
 
 
 def check_not_negative(**values: float) -> None:

@@ -1,4 +1,4 @@
-"""The strategies L2, SI and ALASSO: construction, and what they do for forgetting."""
+"""L2, SI, ALASSO and online EWC: construction, and what they do for forgetting."""
 
 from functools import cache, partial
 
@@ -14,6 +14,7 @@ from torch import nn
 from cl_strategies import ALASSO, L2, SI
 from cl_strategies.errors import UserError
 from cl_strategies.plugins import ALASSOPlugin, L2Plugin, SIPlugin
+from cl_strategies.strategies import EWC
 from cl_strategies.validation.hyperparameters import parameters_of
 
 STRATEGIES = [(L2, L2Plugin), (SI, SIPlugin), (ALASSO, ALASSOPlugin)]
@@ -96,7 +97,13 @@ def naive_accuracies():
 
 
 @pytest.mark.parametrize(
-    ("strategy", "c", "margin"), [(L2, 0.03, 0.02), (SI, 30.0, 0.06), (ALASSO, 20.0, 0.04)]
+    ("strategy", "c", "margin"),
+    [
+        (L2, 0.03, 0.02),
+        (SI, 30.0, 0.06),
+        (ALASSO, 20.0, 0.04),
+        (partial(EWC, mode="online"), 1000.0, 0.06),
+    ],
 )
 def test_permuted_digits_are_forgotten_less_than_by_fine_tuning(strategy, c, margin):
     gain = average_accuracies(partial(strategy, strength=c)) - naive_accuracies()

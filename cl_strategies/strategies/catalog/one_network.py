@@ -72,4 +72,25 @@ ENTRIES: tuple[Entry, ...] = (
         scenarios=("task", "domain"),
         needs=("Linear or Conv2d layers",),
     ),
+    entry(
+        "imm-mean",
+        "IMMMean",
+        "Train one network after the other, evaluate their mean.",
+        paper="Lee et al., Overcoming catastrophic forgetting by incremental moment matching, "
+        "NeurIPS 2017",
+    ),
+    entry(
+        "imm-mode",
+        "IMMMode",
+        "Train one network after the other, evaluate their mean weighted by Fisher information.",
+        paper="Lee et al., Overcoming catastrophic forgetting by incremental moment matching, "
+        "NeurIPS 2017",
+    ),
+    entry(
+        "sgd-dropout",
+        "SGDDropout",
+        "Train on each experience as it comes, with dropout on inputs and hidden layers.",
+        paper="Goodfellow et al., An empirical investigation of catastrophic forgetting in "
+        "gradient-based neural networks, ICLR 2014",
+    ),
 )

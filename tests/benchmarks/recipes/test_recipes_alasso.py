@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cl_strategies.experiment.config.suite import Suite, label_of
+from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.registry import registry
 
@@ -64,3 +64,11 @@ def test_alasso_runs_on_small_files_in_the_real_format(
 def test_the_figures_have_the_ablations_and_the_bounds() -> None:
     labels = {label_of(row) for row in Suite.from_toml("alasso-permuted-mnist").strategies}
     assert labels >= {"alasso, symmetric", "alasso, importances of SI", "single-task", "cumulative"}
+
+
+def test_the_figures_of_the_supplement_have_the_methods_that_fall_behind() -> None:
+    rows = {label_of(row): row for row in Suite.from_toml("alasso-permuted-mnist").strategies}
+    assert rows.keys() >= {"sgd-dropout", "imm-mean", "imm-mode"}
+    assert "mode" not in rows["ewc"] and rows["ewc, online"]["mode"] == "online"
+    assert tuned_option(rows["imm-mean"]) == tuned_option(rows["imm-mode"]) == "l2_transfer"
+    assert tuned_option(rows["sgd-dropout"]) is None

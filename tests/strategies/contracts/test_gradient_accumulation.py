@@ -35,6 +35,7 @@ WITHIN_BATCHES = {
     "dann": "its strength follows the number of mini-batches",
     "dsan": "it compares the classes within a mini-batch",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
+    "sgd-dropout": "it draws masks for a mini-batch at a time",
 }
 #: Strong enough to matter within a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {

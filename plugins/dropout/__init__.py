@@ -1,0 +1,1 @@
+"""Dropout in a network that has none of its own."""

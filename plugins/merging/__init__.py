@@ -1,0 +1,1 @@
+"""One network out of those that the experiences left: incremental moment matching."""
