@@ -72,4 +72,11 @@ ENTRIES: tuple[Entry, ...] = (
         scenarios=("task", "domain"),
         needs=("Linear or Conv2d layers",),
     ),
+    entry(
+        "vcl",
+        "VCL",
+        "Gaussian weights; the posterior of a task is the prior of the next.",
+        paper="Nguyen et al., Variational continual learning, ICLR 2018",
+        needs=("Linear or Conv2d layers",),
+    ),
 )
