@@ -29,8 +29,9 @@ def refined(strategy: Any, model: Any, coresets: Sequence[Any]) -> Any:
     layers = list(model.layers.values())
     trained = [tensor for layer in layers for pair in layer.pairs() for tensor in pair]
     trained = [tensor for tensor in trained if tensor.numel()]
-    kind, options = type(strategy.optimizer), strategy.optimizer.param_groups[0]
-    optimizer = kind(trained, **{k: v for k, v in options.items() if k in kind_options(kind)})
+    kind, group = type(strategy.optimizer), strategy.optimizer.param_groups[0]
+    names = kind_options(kind) - {"params"}
+    optimizer = kind(trained, **{name: group[name] for name in names if name in group})
     priors = {layer: GaussianPrior(layer, 1.0, layer.learned) for layer in layers}
     with torch.enable_grad():
         for _ in range(strategy.train_epochs):
