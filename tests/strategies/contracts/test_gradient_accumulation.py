@@ -33,6 +33,7 @@ WITHIN_BATCHES = {
     "pfr": "its predictor normalizes batches",
     "batch-norm": "it normalizes batches",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
+    "vcl": "it draws noise for each mini-batch, layer by layer",
 }
 #: Strong enough to matter within a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
