@@ -10,13 +10,15 @@ from torch import nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.bayesian.gaussian_layers import KINDS, GaussianLayer, Noise
+from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.task_layers.conversion import check_shared
 
 
 def check_network(network: nn.Module) -> None:
     """Check that a network has layers that can have Gaussian weights.
 
-    :raises UserError: if it has none, or has some already, or two layers share a parameter.
+    :raises UserError: if it has none, or has some already, or two layers share a parameter, or
+        weights that are trained are quantized.
     """
     modules = list(network.modules())
     if any(isinstance(module, GaussianLayer) for module in modules):
@@ -24,6 +26,12 @@ def check_network(network: nn.Module) -> None:
             "the model has Gaussian weights already, of another strategy: give the network that "
             "it was made from"
         )
+    for name, layer in quantized_layers(network).items():
+        if any(p.requires_grad for p in layer.parameters()):
+            raise UserError(
+                f"{name} is quantized, and VCL gives its weights a distribution, which no number "
+                "of bits holds: give the network at full precision, or freeze its quantized layers"
+            )
     check_shared(network, "VCL")
     if not any(type(module) in KINDS or isinstance(module, DynamicModule) for module in modules):
         raise UserError(
