@@ -33,7 +33,7 @@ class GaussianLayer(nn.Module):
         of what comes; ``(J,)``, bool.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     bias: Any
     weight_log_variance: nn.Parameter | None
     bias_log_variance: nn.Parameter | None

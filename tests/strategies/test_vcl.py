@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
+from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor
 
 from cl_strategies.benchmarks.streams.permuted import permuted_digits
@@ -14,8 +15,14 @@ from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.state.capture import capture_state, restore_state, state_bytes
 from cl_strategies.models.backbones.mlp import mlp
-from cl_strategies.plugins import ResidentDataPlugin
+from cl_strategies.plugins import (
+    CoresetPlugin,
+    ResidentDataPlugin,
+    VariationalModel,
+    VariationalPlugin,
+)
 from cl_strategies.strategies import VCL, Naive
+
 
 def learner(kind: Any, info: Any, plugins: Any = (), **options: Any) -> Any:
     shape, classes = info.input_shape, info.n_classes
@@ -181,6 +188,26 @@ def test_a_resumed_training_with_coresets_is_the_same(scenario):
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
+def test_its_parts_work_in_a_plain_avalanche_strategy():
+    benchmark = permuted_digits(n_experiences=2, fraction=0.2)
+    network = mlp(input_shape=(1, 8, 8), n_classes=10, scenario="domain", hidden=(20,))
+    model = VariationalModel(network, train_samples=2, test_samples=5)
+    counts, variational = Accuracy(), VariationalPlugin(prior_variance=0.1)
+    strategy = SupervisedTemplate(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.01),
+        train_mb_size=32,
+        train_epochs=8,
+        plugins=[variational, CoresetPlugin(coreset="random", coreset_size=10), counts],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+        assert all(layer.learned.all() for layer in model.layers.values())
+    strategy.eval(benchmark.test_stream)
+    assert strategy.model is model and sum(counts.right) / len(counts.right) > 0.3
+
+
 def test_impossible_options_and_models_are_refused_before_any_training(split):
     for options, message in (
         ({"prior_variance": 0.0}, "prior_variance is 0"),
@@ -197,4 +224,3 @@ def test_impossible_options_and_models_are_refused_before_any_training(split):
     strategy = learner(VCL, split.info, coreset="random", coreset_size=1_000)
     with pytest.raises(UserError, match="coreset_size is 1000, and the experience has"):
         strategy.train(split.train_stream[0])
-
