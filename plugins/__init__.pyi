@@ -3,6 +3,9 @@ from .accelerators.channels_last import ChannelsLastPlugin as ChannelsLastPlugin
 from .accelerators.compiled import CompilePlugin as CompilePlugin
 from .adaptation.dann import DANNPlugin as DANNPlugin
 from .adaptation.dsan import DSANPlugin as DSANPlugin
+from .bayesian.coreset_plugin import CoresetPlugin as CoresetPlugin
+from .bayesian.variational_model import VariationalModel as VariationalModel
+from .bayesian.variational_plugin import VariationalPlugin as VariationalPlugin
 from .classes.seen_classes import SeenClassesPlugin as SeenClassesPlugin
 from .data.plugin import ResidentDataPlugin as ResidentDataPlugin
 from .distillation.lwf import LwFPlugin as LwFPlugin

@@ -92,5 +92,10 @@ ENTRIES: tuple[Entry, ...] = (
         "Train on each experience as it comes, with dropout on inputs and hidden layers.",
         paper="Goodfellow et al., An empirical investigation of catastrophic forgetting in "
         "gradient-based neural networks, ICLR 2014",
+        "vcl",
+        "VCL",
+        "Gaussian weights; the posterior of a task is the prior of the next.",
+        paper="Nguyen et al., Variational continual learning, ICLR 2018",
+        needs=("Linear or Conv2d layers",),
     ),
 )

@@ -112,13 +112,19 @@ class Strategy(SupervisedTemplate):
         self.seen_classes = seen
 
     def criterion(self) -> torch.Tensor:
-        """Return the criterion and, in training, the terms that plugins add for the mini-batch."""
-        loss = super().criterion()
+        """Return the loss of the task and, in training, the terms that plugins add for the
+        mini-batch."""
+        loss = self.task_loss()
         if self.is_training:
             for plugin in self.plugins:
                 term = plugin.take(self) if isinstance(plugin, LossTermPlugin) else None
                 if term is not None:
                     loss = loss + term
+        return loss
+
+    def task_loss(self) -> torch.Tensor:
+        """Return the criterion of the mini-batch, without the terms of plugins."""
+        loss: torch.Tensor = super().criterion()
         return loss
 
     def _after_training_exp(self, **kwargs: Any) -> None:

@@ -36,6 +36,7 @@ WITHIN_BATCHES = {
     "dsan": "it compares the classes within a mini-batch",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
     "sgd-dropout": "it draws masks for a mini-batch at a time",
+    "vcl": "it draws noise for each mini-batch, layer by layer",
 }
 #: Strong enough to matter within a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
