@@ -70,9 +70,9 @@ class IBPWF(TaskModelStrategy):
         super()._before_training_epoch(**kwargs)
 
     def _before_backward(self, **kwargs: Any) -> None:
-        if not self.model.fine_tuning:
-            samples = len(self.experience.dataset)
-            self._penalty.before_backward(self, self.model.divergence() / samples)
+        divergence = self.model.divergence()
+        if divergence is not None:
+            self._penalty.before_backward(self, divergence / len(self.experience.dataset))
         super()._before_backward(**kwargs)
         self._scale.before_backward(self)
 

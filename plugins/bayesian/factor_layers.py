@@ -81,17 +81,20 @@ class _Factored(TaskLayer):
     _used: Any
     _kept: Any
 
-    def divide(self, factors: float, prior: FactorPrior) -> None:
+    def divide(self, factors: float, limit: int, prior: FactorPrior) -> None:
         """Replace the weights by random factors, and the bias unless it is frozen.
 
         Their scale gives the weights of the first task the mean square of those that they replace.
 
         :param factors: their number, relative to the smaller side of the unfolded weights.
+        :param limit: Largest number; where the smaller side is larger, that.
         :param prior: of selections and strengths.
         """
         given = self.weight.detach()
         self.outputs, self.inputs = len(given), given[0].numel() + int(self.trains_bias)
-        count = max(1, round(factors * min(self.outputs, given[0].numel())))
+        side = min(self.outputs, given[0].numel())
+        count = max(1, round(factors * side))
+        count = min(count, max(limit, side))
         square = float(given.double().square().mean()) or 2 / (self.outputs + self.inputs)
         chosen = expected_selection(prior.logits(count).sigmoid(), threshold=prior.threshold)
         gain = prior.deviation * float(chosen.norm())

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from typing_extensions import Doc
 
-from cl_strategies.errors import UserError
 from cl_strategies.plugins.bayesian.factor_layers import FactoredConv2d, FactoredLinear
 from cl_strategies.plugins.bayesian.factor_prior import EDGE, FactorPrior
 from cl_strategies.plugins.task_layers.model import TaskModel
@@ -51,7 +50,15 @@ class FactorModel(TaskModel):
                 "Number of factors of a layer, relative to the smaller of its number of inputs "
                 "(channels times area of the kernel) and of outputs."
             ),
-        ] = 2.0,
+        ] = 3.0,
+        max_factors: Annotated[
+            int,
+            Ge(1),
+            Doc(
+                "Largest number of factors of a layer, but for layers whose smaller side is "
+                "larger: they have as many factors as that."
+            ),
+        ] = 200,
         **options: Any,
     ) -> None:
         prior: FactorPrior = build_part(FactorPrior, options)
@@ -59,9 +66,9 @@ class FactorModel(TaskModel):
         self.prior = prior
         self.sticks: dict[str, Tensor] = {}
         self.fine_tuning = False
-        self._noise: dict[str, Tensor] | None = None
+        self._noise: Tensor | None = None
         for layer in self.layers.values():
-            layer.divide(factors, prior)
+            layer.divide(factors, max_factors, prior)
 
     # ------------------------------------------------------------------ tasks
 
@@ -107,51 +114,45 @@ class FactorModel(TaskModel):
 
     # ------------------------------------------------------------------ a step
 
-    def _samples(self, label: int) -> bool:
-        task = self.current
-        return (
-            self.training and task is not None and task.label == label and not self.fine_tuning
-        )
-
     def _compute(self, x: Tensor, label: int, cached: bool) -> Tensor:
-        if not self._samples(label):
+        task, layers = self.current, list(self.layers.values())
+        random = self.training and task is not None and task.label == label
+        if not random or self.fine_tuning or not layers:
             return super()._compute(x, label, cached)
-        entries = self.entries(self.task(label))
-        for name, noise in self._drawn().items():
-            drawn = self.prior.selection(entries[name].logits, noise[0])
-            self.layers[name].selection = drawn.sigmoid()
+        logits = torch.cat([layer.tasks[str(label)].logits for layer in layers])
+        selection = self.prior.selection(logits, self._drawn()[0]).sigmoid()
+        parts = selection.split([layer.factors for layer in layers])
+        for layer, part in zip(layers, parts, strict=True):
+            layer.selection = part
         try:
             return super()._compute(x, label, cached)
         finally:
-            for layer in self.layers.values():
+            for layer in layers:
                 layer.selection = None
 
-    def _drawn(self) -> dict[str, Tensor]:
-        """Return the uniform noise of this step, ``(2, F)`` for each layer."""
+    def _drawn(self) -> Tensor:
+        """Return the uniform noise of this step, ``(2, F)``, layer after layer."""
         if self._noise is None:
-            self._noise = {
-                name: torch.rand(2, layer.factors).mul_(1 - 2 * EDGE).add_(EDGE).to(layer.weight)
-                for name, layer in self.layers.items()
-            }
+            layers = list(self.layers.values())
+            noise = torch.rand(2, sum(layer.factors for layer in layers))  # on every device the same
+            self._noise = noise.mul_(1 - 2 * EDGE).add_(EDGE).to(layers[0].weight)
         return self._noise
 
-    def divergence(self) -> Tensor:
+    def divergence(self) -> Tensor | None:
         """Return the divergence between posterior and prior of the current task at the sample of
-        this step, in nats.
-
-        :raises UserError: if no task learns with a random selection.
-        """
-        task = self.current
-        if task is None or self.fine_tuning:
-            raise UserError("no task learns with a random selection: there is no divergence")
-        entries, noise = self.entries(task), self._drawn()
-        layers = list(self.layers)
+        this step, in nats; ``None`` where nothing is random."""
+        task, layers = self.current, self.layers
+        if task is None or self.fine_tuning or not layers:
+            return None
+        entries = self.entries(task).values()
+        last = [self.sticks[name].to(layers[name].sticks) for name in layers if self.sticks]
         return self.prior.divergence(
-            [entries[name].logits for name in layers],
-            [entries[name].strength for name in layers],
-            [self.layers[name].sticks for name in layers],
-            [self.sticks.get(name) for name in layers],
-            [noise[name] for name in layers],
+            torch.cat([entry.logits for entry in entries]),
+            torch.cat([entry.strength for entry in entries]),
+            torch.cat([layer.sticks for layer in layers.values()], dim=1),
+            torch.cat(last, dim=1) if last else None,
+            self._drawn(),
+            [layer.factors for layer in layers.values()],
         )
 
     def protect(self) -> None:

@@ -80,43 +80,39 @@ class FactorPrior:
 
     def divergence(
         self,
-        logits: Sequence[Tensor],
-        strengths: Sequence[Tensor],
-        sticks: Sequence[Tensor],
-        prior_sticks: Sequence[Tensor | None],
-        noise: Sequence[Tensor],
+        logits: Tensor,
+        strengths: Tensor,
+        sticks: Tensor,
+        last: Tensor | None,
+        noise: Tensor,
+        sizes: Sequence[int],
     ) -> Tensor:
-        """Estimate the divergence between posterior and prior, of one sample, in nats.
+        """Estimate the divergence between posterior and prior, in nats.
 
-        Of the selection at the sample, of the fractions in closed form, of the strengths against
-        a normal prior of the same deviation.
+        That of the selection at one sample, of the fractions in closed form, of the strengths as
+        normal variables of the deviation of their prior. Layers stand one after the other.
 
-        :param logits: ``(F,)`` for each layer.
-        :param strengths: ``(F,)`` for each layer.
-        :param sticks: ``(2, F)`` for each layer, logarithms of c and d.
-        :param prior_sticks: those after the task before; ``None`` for the first task.
-        :param noise: uniform, ``(2, F)`` for each layer: for the selection and for the fractions.
+        :param logits: ``(F,)``, of the probabilities of use.
+        :param strengths: ``(F,)``.
+        :param sticks: ``(2, F)``, logarithms of c and d.
+        :param last: those after the task before; ``None`` for the first task.
+        :param noise: ``(2, F)``, uniform: for the selection and for the fractions.
+        :param sizes: Number of factors of each layer.
         """
-        if not logits:
-            return torch.zeros(())
-        logit, strength = torch.cat(list(logits)), torch.cat(list(strengths))
-        a, b = torch.cat(list(sticks), dim=1).exp()
-        uniform, uniform_sticks = torch.cat(list(noise), dim=1)
-        fractions = kumaraswamy_quantile(uniform_sticks, a, b)
-        sizes = [len(part) for part in logits]
-        prior = torch.cat([stick_breaking(part) for part in fractions.split(sizes)])
+        a, b = sticks.exp()
+        fractions = kumaraswamy_quantile(noise[1], a, b)
+        prior = torch.cat([stick_breaking(part) for part in fractions.split(list(sizes))])
         selection = concrete_log_ratio(
-            self.selection(logit, uniform),
-            logit.sigmoid(),
+            self.selection(logits, noise[0]),
+            logits.sigmoid(),
             prior,
             temperature=self.temperature,
             clip=CLIP,
         )
-        if any(part is None for part in prior_sticks):
+        if last is None:  # Beta(alpha, 1), where the series has no part
             first = torch.cat([self.sticks(size) for size in sizes], dim=1).exp().to(a)
-            stick = kumaraswamy_beta_kl(a, b, *first)
+            stick = kumaraswamy_beta_kl(a, b, *first, terms=1)
         else:
-            last = torch.cat([part for part in prior_sticks if part is not None], dim=1).exp()
-            stick = kumaraswamy_kl(a, b, *last)
-        normal = strength.square() / (2 * self.deviation**2)
-        return selection.sum() + stick.sum() + normal.sum()
+            stick = kumaraswamy_kl(a, b, *last.exp())
+        normal = strengths.square() / (2 * self.deviation**2)
+        return (selection + stick + normal).sum()
