@@ -15,6 +15,7 @@ from .foster import FOSTER as FOSTER
 from .gdumb import GDumb as GDumb
 from .gpm import GPM as GPM
 from .halrp import HALRP as HALRP
+from .ibp_wf import IBPWF as IBPWF
 from .icarl import ICaRL as ICaRL
 from .joint import Joint as Joint
 from .l2 import L2 as L2

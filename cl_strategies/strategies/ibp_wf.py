@@ -40,15 +40,13 @@ class IBPWF(TaskModelStrategy):
             Le(1),
             Doc(
                 "Fraction of the epochs of a task, rounded, that fine-tune with the expected "
-                "selection. The authors' code adds 5 epochs to 20."
+                "selection. The authors fine-tune for 5 epochs, after 20 others."
             ),
-        ] = 0.2,
+        ] = 0.25,
         clip: Annotated[
             float | None,
             Gt(0),
-            Doc(
-                "Largest magnitude of an entry of a gradient; ``None`` does not clip.",
-            ),
+            Doc("Largest magnitude of an entry of a gradient; ``None`` does not clip."),
         ] = 0.5,
         **options: Any,
     ) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.plugins.bayesian.factor_prior import FactorPrior
 from cl_strategies.plugins.bayesian.functional.weight_factors import (
     expected_selection,
     factored_weight,
     free_factors,
     protect_factors,
 )
-from cl_strategies.plugins.bayesian.factor_prior import FactorPrior
 from cl_strategies.plugins.task_layers.layers import (
     Switch,
     TaskConv2d,

@@ -108,7 +108,11 @@ class FactorModel(TaskModel):
     def finish(self) -> None:
         """Keep the sticks of the current task, and freeze it."""
         if self.current is not None:
-            self.sticks = {name: layer.settle() for name, layer in self.layers.items()}
+            self.sticks = {
+                name: layer.settle()
+                for name, layer in self.layers.items()
+                if layer.sticks is not None
+            }
         self.fine_tuning, self._noise = False, None
         super().finish()
 
@@ -134,7 +138,9 @@ class FactorModel(TaskModel):
         """Return the uniform noise of this step, ``(2, F)``, layer after layer."""
         if self._noise is None:
             layers = list(self.layers.values())
-            noise = torch.rand(2, sum(layer.factors for layer in layers))  # on every device the same
+            noise = torch.rand(
+                2, sum(layer.factors for layer in layers)
+            )  # on every device the same
             self._noise = noise.mul_(1 - 2 * EDGE).add_(EDGE).to(layers[0].weight)
         return self._noise
 

@@ -47,9 +47,9 @@ class FactorPrior:
         Lt(1),
         Doc("Probability from which on a task uses a factor, kappa in the paper."),
     ] = 0.6
-    temperature: Annotated[
-        float, Gt(0), Doc("Temperature of the relaxed binary selection.")
-    ] = 2 / 3
+    temperature: Annotated[float, Gt(0), Doc("Temperature of the relaxed binary selection.")] = (
+        2 / 3
+    )
     deviation: Annotated[
         float,
         Gt(0),

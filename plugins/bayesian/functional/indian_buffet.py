@@ -134,4 +134,7 @@ def _series(a: Tensor, b: Tensor, step: Tensor, terms: int) -> Tensor:
 
 
 def _log_beta(a: Tensor, b: Tensor) -> Tensor:
-    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+    """Return log B(a, b), computed in float64: two of its terms nearly cancel where a is large."""
+    first, second = a.double(), b.double()
+    value = torch.lgamma(first) + torch.lgamma(second) - torch.lgamma(first + second)
+    return value.to(a.dtype)
