@@ -46,8 +46,8 @@ ENTRIES: tuple[Entry, ...] = (
         "ibp-wf",
         "IBPWF",
         "Weights of shared factors, selected per task under an Indian buffet process.",
-        paper="Mehta et al., Continual learning using a Bayesian nonparametric dictionary of weight "
-        "factors, AISTATS 2021",
+        paper="Mehta et al., Continual learning using a Bayesian nonparametric dictionary of "
+        "weight factors, AISTATS 2021",
         scenarios=("task",),
         needs=(
             "task labels",

@@ -61,6 +61,7 @@ BESIDE_OWN: dict[str, dict[str, Options]] = {
         "finetune_lr": {"rectify": "finetune", "finetune_epochs": 1},
     },
     "halrp": {"threshold": {"threshold": 0.01}, "gamma": {"pruning": "percentile"}},
+    "ibp-wf": {"max_factors": {"max_factors": 12}},
     # Until classes are far apart, every sample is within the margin, whatever it is.
     "podnet": {"margin": {"margin": -2.0}},
 }
