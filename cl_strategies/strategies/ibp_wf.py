@@ -40,9 +40,9 @@ class IBPWF(TaskModelStrategy):
             Le(1),
             Doc(
                 "Fraction of the epochs of a task, rounded, that fine-tune with the expected "
-                "selection. The authors fine-tune for 5 epochs, after 20 others."
+                "selection. The authors fine-tune for 5 of 25 epochs."
             ),
-        ] = 0.25,
+        ] = 0.2,
         clip: Annotated[
             float | None,
             Gt(0),

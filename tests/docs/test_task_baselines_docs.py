@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
-NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
+NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "ibp-wf"]
 FAMILIES = {
     "batch-ensemble": "task_layers",
     "gpm": "projection",
     "wsn": "subnetworks",
+    "ibp-wf": "bayesian",
 }
 
 
