@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cl_strategies.plugins.bayesian.factor_prior import FactorPrior
 from cl_strategies.plugins.bayesian.functional.weight_factors import (
     expected_selection,
     factored_weight,
     free_factors,
-    protect_factors,
 )
 from cl_strategies.plugins.task_layers.layers import (
     Switch,
@@ -21,6 +21,12 @@ from cl_strategies.plugins.task_layers.layers import (
     TaskLayer,
     TaskLinear,
 )
+
+
+def halves(shared: Tensor, inputs: int) -> tuple[Tensor, Tensor]:
+    """Return left ``(A, F)`` and right ``(F, J)`` of factors ``(F, A + J)``."""
+    left, right = shared.split([inputs, shared.shape[1] - inputs], dim=1)
+    return left.t(), right
 
 
 class FactorUse(TaskEntry):
@@ -47,13 +53,12 @@ class FactorUse(TaskEntry):
     def used(self, shared: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the factors in use alone, so that nothing of the others enters.
 
-        :param shared: ``(A + J, F)``, a factor in each column.
+        :param shared: ``(F, A + J)``, a factor in each row.
         :returns: left ``(A, k)``, right ``(k, J)``, selection and strength ``(k,)``.
         """
         selection = expected_selection(self.probability(), threshold=self.threshold)
         index = selection.detach().nonzero().flatten()
-        factors = shared.index_select(1, index)
-        left, right = factors[: self.inputs], factors[self.inputs :].t()
+        left, right = halves(shared.index_select(0, index), self.inputs)
         return left, right, selection[index], self.strength[index]
 
     def weight(self, shared: Tensor) -> Tensor:
@@ -68,7 +73,7 @@ class FactorUse(TaskEntry):
 class _Factored(TaskLayer):
     """A layer of factors. While a task learns, factors that no task before it uses learn, too.
 
-    :ivar weight: ``(A + J, F)``: a factor in each column, its left part above its right one. A is
+    :ivar weight: ``(F, A + J)``: a factor in each row, its left part before its right one. A is
         the number of inputs of the unfolded layer, and one more if it trains a bias.
     :ivar sticks: ``(2, F)``, logarithms of c and d of the task in training, ``None`` between tasks.
     :ivar selection: ``(F,)``, sampled for a pass in training; ``None`` to use the expectation.
@@ -100,7 +105,7 @@ class _Factored(TaskLayer):
         gain = prior.deviation * float(chosen.norm())
         deviation = (square**0.5 / gain) ** 0.5 if gain else 1.0
         bound = 3**0.5 * deviation
-        shared = given.new_empty(self.inputs + self.outputs, count).uniform_(-bound, bound)
+        shared = given.new_empty(count, self.inputs + self.outputs).uniform_(-bound, bound)
         self.weight = nn.Parameter(shared)
         if self.trains_bias:
             self.register_parameter("bias", None)
@@ -108,7 +113,7 @@ class _Factored(TaskLayer):
     @property
     def factors(self) -> int:
         """Number of factors."""
-        return int(self.weight.shape[1])
+        return len(self.weight)
 
     def add(self, task: str, logits: Tensor, strength: Tensor, threshold: float) -> None:
         """Give ``task`` its use of the factors."""
@@ -124,26 +129,21 @@ class _Factored(TaskLayer):
         self.weight.requires_grad_(True)
         posteriors = [entry.probability() for entry in earlier]
         rows = torch.stack(posteriors) if posteriors else self.weight.new_empty(0, self.factors)
-        free = free_factors(rows, threshold=threshold)
-        self._free = free
-        self._used = (~free).nonzero().flatten()
-        self._kept = self.weight.detach()[:, self._used].clone()
+        self._used = (~free_factors(rows, threshold=threshold)).nonzero().flatten()
+        self._kept = self.weight.detach()[self._used]
 
     @torch.no_grad()
     def mask_gradient(self) -> None:
-        """Clear the gradients of factors that earlier tasks use."""
-        gradient = self.weight.grad
-        if gradient is not None and len(self._used):
-            left, right = gradient[: self.inputs], gradient[self.inputs :]
-            cleared = protect_factors(left, right.t(), self._free)
-            left.copy_(cleared[0])
-            right.copy_(cleared[1].t())
+        """Clear the gradients of factors that earlier tasks use, as
+        :func:`~cl_strategies.plugins.bayesian.functional.weight_factors.protect_factors` does."""
+        if self.weight.grad is not None:
+            self.weight.grad.index_fill_(0, self._used, 0.0)
 
     @torch.no_grad()
     def undo(self) -> None:
         """Undo any step of factors that earlier tasks use, such as that of weight decay."""
         if len(self._used):
-            self.weight.index_copy_(1, self._used, self._kept)
+            self.weight.index_copy_(0, self._used, self._kept)
 
     def settle(self) -> Tensor:
         """End the learning of a task.
@@ -160,8 +160,7 @@ class _Factored(TaskLayer):
         if self.selection is None:
             found: tuple[Tensor, Tensor, Tensor, Tensor] = entry.used(self.weight)
             return found
-        left, right = self.weight[: self.inputs], self.weight[self.inputs :].t()
-        return left, right, self.selection, entry.strength
+        return *halves(self.weight, self.inputs), self.selection, entry.strength
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
         """Return the weights and the bias of the current task."""
@@ -183,7 +182,7 @@ class _Factored(TaskLayer):
 
     def _release(self) -> None:
         self.register_parameter("sticks", None)
-        self._free = self._used = self._kept = None
+        self._used = self._kept = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "selection": None}
@@ -201,9 +200,8 @@ class FactoredLinear(_Factored, TaskLinear):
         each = self.inputs * self.outputs
         if samples * (self.inputs + self.outputs) * count >= (samples + count) * each:
             return super().forward(x)
-        hidden = x @ left[: self.in_features]
-        if self.trains_bias:
-            hidden = hidden + left[-1]
+        inner, *bias = left.t().split([self.in_features, 1][: 1 + self.trains_bias], dim=1)
+        hidden = F.linear(x, inner, bias[0].flatten() if bias else None)
         y = (hidden * (selection * strength)) @ right
         return y if self.bias is None else y + self.bias
 

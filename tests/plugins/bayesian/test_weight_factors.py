@@ -137,7 +137,7 @@ def test_a_layer_can_take_any_weights_of_the_network_that_it_replaces():
             u, s, v = torch.linalg.svd(rows[0], full_matrices=False)
             kept = torch.cat([u * s, torch.zeros(1, count), v.t()])
             target.bias.zero_()
-        layer.weight.copy_(kept)
+        layer.weight.copy_(kept.t())
         entry.logits.fill_(50.0)
         entry.strength.fill_(1.0)
     plain.eval()
@@ -183,6 +183,21 @@ def test_weights_of_the_first_task_begin_as_large_as_those_that_they_replace():
 # ---------------------------------------------------------------------- tasks
 
 
+def test_the_layers_clear_the_gradients_that_the_core_clears():
+    given = model()
+    learn(given, 4)
+    begin(given, 1)
+    given(images(), 1).square().sum().backward()
+    gradients = [layer.weight.grad.clone() for layer in given.layers.values()]
+    given.protect()
+    for layer, gradient in zip(given.layers.values(), gradients, strict=True):
+        free = free_factors(layer.tasks["4"].probability()[None])
+        left, right = gradient[:, : layer.inputs].t(), gradient[:, layer.inputs :]
+        expected = protect_factors(left, right, free)
+        assert torch.equal(layer.weight.grad, torch.cat([expected[0].t(), expected[1]], dim=1))
+        assert gradient[~free].abs().max() > 0 and 0 < int(free.sum()) < len(free)
+
+
 def test_factors_in_use_never_move_and_the_others_do():
     given = model()
     learn(given, 4)
@@ -192,8 +207,8 @@ def test_factors_in_use_never_move_and_the_others_do():
     assert all(0 < int(mask.sum()) < len(mask) for mask in used)
     learn(given, 1)
     for layer, mask, old in zip(layers, used, before, strict=True):
-        assert torch.equal(layer.weight[:, mask], old[:, mask])
-        assert not torch.equal(layer.weight[:, ~mask], old[:, ~mask])
+        assert torch.equal(layer.weight[mask], old[mask])
+        assert not torch.equal(layer.weight[~mask], old[~mask])
 
 
 @torch.no_grad()
@@ -209,7 +224,8 @@ def test_old_tasks_answer_with_the_same_bits_even_after_a_training_that_diverged
         learn(given, 7)
         begin(given, 9)
     for layer in given.layers.values():
-        layer.weight[:, layer._free] = torch.nan
+        free = torch.ones(layer.factors, dtype=torch.bool).index_fill_(0, layer._used, False)
+        layer.weight[free] = torch.nan
     given.finish()
     given.eval()
     after = [given(images(n), label) for label in (4, 1) for n in (4, 40)]
