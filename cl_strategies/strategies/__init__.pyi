@@ -18,10 +18,11 @@ from .foster import FOSTER as FOSTER
 from .gdumb import GDumb as GDumb
 from .gpm import GPM as GPM
 from .halrp import HALRP as HALRP
+from .ibp_wf import IBPWF as IBPWF
 from .icarl import ICaRL as ICaRL
-from .iru import IRU as IRU
 from .imm_mean import IMMMean as IMMMean
 from .imm_mode import IMMMode as IMMMode
+from .iru import IRU as IRU
 from .joint import Joint as Joint
 from .l2 import L2 as L2
 from .lifequant import LifeQuant as LifeQuant

@@ -37,7 +37,7 @@ class TaskModel(TaskNetwork):
     :raises UserError: if the network cannot be divided, with the reason.
     """
 
-    transient_attributes = ("_place",)  # of a checkpoint
+    transient_attributes: ClassVar[tuple[str, ...]] = ("_place",)  # of a checkpoint
 
     def __init__(self, network: nn.Module, /) -> None:
         super().__init__(network)

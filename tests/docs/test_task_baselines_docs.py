@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
-NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "bmkp", "iru"]
+NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "bmkp", "iru", "ibp-wf"]
 FAMILIES = {
     "batch-ensemble": "task_layers",
     "gpm": "projection",
     "wsn": "subnetworks",
     "bmkp": "projection",
     "iru": "low_rank",
+    "ibp-wf": "bayesian",
 }
 
 

@@ -25,17 +25,12 @@ from cl_strategies.plugins import (
     SCPPlugin,
     SIPlugin,
 )
-from cl_strategies.strategies import (
-    BMKP,
-    HALRP,
-    IRU,
-    WSN,
-    BatchEnsemble,
-    PerTaskBatchNorm,
-    SingleTask,
-)
+from cl_strategies.registry import registry
+from cl_strategies.strategies import SingleTask
+from cl_strategies.strategies.templates.task_model import TaskModelStrategy
 
-TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, BMKP, IRU)
+KINDS: list[Any] = [entry.load() for entry in registry("strategies")]
+TASK_MODELS = [kind for kind in KINDS if issubclass(kind, TaskModelStrategy)]
 
 GUARDS: dict[str, Callable[[], Any]] = {
     "EWCPlugin": lambda: EWCPlugin(strength=1.0),

@@ -15,7 +15,7 @@ from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.registry import registry
 
 NEW = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
-NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn", "bmkp", "iru"]
+NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn", "bmkp", "iru", "ibp-wf"]
 COMPARED = ["naive", "single-task", "joint", "l2", "ewc", "halrp", *NEW]
 
 #: Small versions of the registered models.
@@ -135,7 +135,7 @@ def test_old_tasks_answer_with_the_same_bits_after_later_ones(name, model):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", COMPARED)
+@pytest.mark.parametrize("name", [*COMPARED, "ibp-wf"])
 def test_method_trains_on_every_model(name, model):
     size = 32 if model in ("lenet", "small-alexnet", "reduced-resnet18") else 8
     benchmark = split_digits(n_experiences=2, scenario="task", fraction=0.05)

@@ -43,6 +43,19 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     entry(
+        "ibp-wf",
+        "IBPWF",
+        "Weights of shared factors, selected per task under an Indian buffet process.",
+        paper="Mehta et al., Continual learning using a Bayesian nonparametric dictionary of "
+        "weight factors, AISTATS 2021",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
         "wsn",
         "WSN",
         "A subnetwork per task, selected by scores; weights in use are frozen.",

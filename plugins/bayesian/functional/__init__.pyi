@@ -1,3 +1,13 @@
 from .coreset import k_center_order as k_center_order
 from .gaussian import gaussian_kl as gaussian_kl
 from .gaussian import gaussian_linear_moments as gaussian_linear_moments
+from .indian_buffet import concrete_log_density as concrete_log_density
+from .indian_buffet import concrete_log_ratio as concrete_log_ratio
+from .indian_buffet import kumaraswamy_beta_kl as kumaraswamy_beta_kl
+from .indian_buffet import kumaraswamy_kl as kumaraswamy_kl
+from .indian_buffet import kumaraswamy_quantile as kumaraswamy_quantile
+from .indian_buffet import stick_breaking as stick_breaking
+from .weight_factors import expected_selection as expected_selection
+from .weight_factors import factored_weight as factored_weight
+from .weight_factors import free_factors as free_factors
+from .weight_factors import protect_factors as protect_factors

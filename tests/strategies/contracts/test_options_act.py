@@ -62,6 +62,7 @@ BESIDE_OWN: dict[str, dict[str, Options]] = {
     },
     "halrp": {"threshold": {"threshold": 0.01}, "gamma": {"pruning": "percentile"}},
     "vcl": {"coreset_size": {"coreset": "random", "coreset_size": 10}},
+    "ibp-wf": {"max_factors": {"max_factors": 12}},
     # Until classes are far apart, every sample is within the margin, whatever it is.
     "podnet": {"margin": {"margin": -2.0}},
 }

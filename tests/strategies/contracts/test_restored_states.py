@@ -15,10 +15,12 @@ from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
-from cl_strategies.strategies import BMKP, HALRP, IRU, WSN, BatchEnsemble, Naive, PerTaskBatchNorm
+from cl_strategies.strategies import HALRP, Naive
+from cl_strategies.strategies.templates.task_model import TaskModelStrategy
 
-TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, BMKP, IRU)
 NAMES = [entry.name for entry in registry("strategies")]
+KINDS: list[Any] = [entry.load() for entry in registry("strategies")]
+TASK_MODELS = [kind for kind in KINDS if issubclass(kind, TaskModelStrategy)]
 
 #: Small memories, and updates often enough for experiences of a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
