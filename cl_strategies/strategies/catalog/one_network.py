@@ -92,6 +92,8 @@ ENTRIES: tuple[Entry, ...] = (
         "Train on each experience as it comes, with dropout on inputs and hidden layers.",
         paper="Goodfellow et al., An empirical investigation of catastrophic forgetting in "
         "gradient-based neural networks, ICLR 2014",
+    ),
+    entry(
         "vcl",
         "VCL",
         "Gaussian weights; the posterior of a task is the prior of the next.",
