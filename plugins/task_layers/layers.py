@@ -132,12 +132,16 @@ class TaskLayer(nn.Module):
         changed in place.
         """
         if not self.switch.cached:
-            return entry.weight(self.weight)
+            return self.weight_of(entry)
         parts = (self.weight, *entry.sources())
         key = (self.switch.task, *((id(t), t.data_ptr(), t._version) for t in parts))
         if self._cache is None or self._cache[0] != key:
-            self._cache = (key, entry.weight(self.weight))
+            self._cache = (key, self.weight_of(entry))
         return self._cache[1]
+
+    def weight_of(self, entry: TaskEntry) -> Tensor:
+        """Compute the weights of the task."""
+        return entry.weight(self.weight)
 
     def train(self, mode: bool = True) -> TaskLayer:
         """Set the mode as for any module, and drop the weights that were kept."""
