@@ -151,7 +151,7 @@ class APDModel(DecomposedModel):
                 alone = int((assigned == group).sum()) == 1
                 entry.group = None if alone else str(group)
                 kept = before if alone else own.masked_fill(components[group] != 0, 0.0)
-                entry.residual = SparseTensor(kept)
+                entry.put(SparseTensor(kept))
                 if not alone and entry.group not in layer.components:
                     layer.components[str(group)] = SparseTensor(components[group])
             layer.components.eval()

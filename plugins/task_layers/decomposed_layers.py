@@ -54,12 +54,17 @@ class Decomposed(TaskEntry):
     def store(self, threshold: float) -> None:
         """Keep the entries of the residual that evaluation uses, and nothing of the others."""
         if self.residual is not None and not self.stored:
-            self.residual = SparseTensor(hard_threshold(self.residual.detach(), threshold))
+            self.put(SparseTensor(hard_threshold(self.residual.detach(), threshold)))
 
     def restore(self) -> None:
         """Let the residual learn again."""
         if self.stored:
-            self.residual = nn.Parameter(self.residual.dense())
+            self.put(nn.Parameter(self.residual.dense()))
+
+    def put(self, residual: nn.Parameter | SparseTensor) -> None:
+        """Replace the residual, in whichever form."""
+        del self.residual  # what was a parameter takes no module, and the other way round
+        self.residual = residual
 
     def sources(self) -> tuple[Tensor, ...]:
         """Return the mask, and what the residual consists of."""

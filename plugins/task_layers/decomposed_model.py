@@ -141,7 +141,7 @@ class DecomposedModel(TaskModel):
             count = saved["kept"][name]
             entry.restore()
             if count is not None:
-                entry.residual = SparseTensor.empty(layer.weight, count)
+                entry.put(SparseTensor.empty(layer.weight, count))
         group = saved["groups"].get(name)
         if group is not None:
             entry.group = group[0]
@@ -177,8 +177,8 @@ class APDFixedModel(DecomposedModel):
         *,
         tau: Annotated[
             bool,
-            Doc("Give every task a sparse residual, too, which is what ``l1`` and ``start`` are for."),
-        ] = False,
+            Doc("Give every task a sparse residual, too; without, it has a mask alone."),
+        ] = True,
         **options: Any,
     ) -> None:
         super().__init__(network, **options)

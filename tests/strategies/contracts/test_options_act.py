@@ -50,6 +50,11 @@ BESIDE_OWN: dict[str, dict[str, Options]] = {
         "fisher_samples": {"fisher": "empirical", "strength": 0.01},  # of few: large, diverges
     },
     "bic": {"held_out": {"held_out": 0.5}},
+    # Nothing is grouped before the fifth task by default, nor two tasks in two groups.
+    "apd": {
+        name: {"consolidate_every": 2, "groups": 1}
+        for name in ("consolidate_every", "groups", "spread")
+    },
     "alasso": {"eps": {"eps": 0.1}, "eps_prime": {"eps_prime": 0.1}},
     "cim": {
         "artefact_interval": {"artefact_interval": 1},
