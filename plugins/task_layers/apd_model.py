@@ -1,4 +1,4 @@
-"""APD: shared weights and residuals that go on learning, as long as old tasks keep their weights."""
+"""APD: shared weights and residuals go on learning, and old tasks keep their weights."""
 
 from __future__ import annotations
 

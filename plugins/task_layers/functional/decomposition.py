@@ -1,5 +1,5 @@
-"""Additive decomposition of the weights of tasks (Yoon, Kim, Yang, Hwang, "Scalable and Order-robust
-Continual Learning with Additive Parameter Decomposition", ICLR 2020).
+"""Additive decomposition of the weights of tasks (Yoon, Kim, Yang, Hwang, "Scalable and
+Order-robust Continual Learning with Additive Parameter Decomposition", ICLR 2020).
 
 Weights of a task are shared ones, masked by output unit, plus a sparse residual of the task alone:
 ``sigma * sigmoid(v) + tau`` in the paper's letters.
@@ -24,8 +24,8 @@ def decomposed_weight(shared: Tensor, mask_logits: Tensor, residual: Tensor) -> 
     :param residual: of the shape of the result, or broadcastable to it; tau in the paper.
     :returns: of the shape of ``shared``, behind the tasks if there are any.
 
-    >>> shared = torch.tensor([[2.0, 4.0], [6.0, 8.0]])
-    >>> decomposed_weight(shared, torch.tensor([0.0, -100.0]), torch.tensor([[0.0, 1.0], [0.0, 3.0]]))
+    >>> shared, residual = torch.tensor([[[2.0, 4.0], [6.0, 8.0]], [[0.0, 1.0], [0.0, 3.0]]])
+    >>> decomposed_weight(shared, torch.tensor([0.0, -100.0]), residual)
     tensor([[1., 3.],
             [0., 3.]])
     """
@@ -45,7 +45,7 @@ def decomposition_penalty(
     drift: float = 100.0,
     weight_decay: float = 1e-4,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute what one layer adds to the loss of a task (Eq. 4, and the decay of the authors' code).
+    """Compute what a layer adds to the loss of a task (Eq. 4, and decay as in the authors' code).
 
     The old residuals and the shared weights have gradients: both go on learning, as long as the
     weights that old tasks compute with stay. Old masks and the weights to hold have none, and the

@@ -144,7 +144,7 @@ def test_groups_are_found_and_the_global_generator_alone_seeds_them():
     first = group_residuals(residuals, 2)
     assert first.tolist() in ([0, 1] * 3, [1, 0] * 3)
     after = torch.rand(1)
-    np.random.seed(3)  # noqa: NPY002 - what k-means would take from NumPy
+    np.random.seed(3)
     torch.manual_seed(5)
     assert torch.equal(group_residuals(residuals, 2), first) and torch.rand(1) == after
 
