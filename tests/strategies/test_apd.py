@@ -260,11 +260,11 @@ def test_training_with_fixed_weights_is_that_of_such_a_loop_too(float64):
 
 
 def test_grouping_stores_what_residuals_have_in_common_once(split):
-    alone, grouped = (
-        learner(l1=5e-3, consolidate_every=every, groups=1, spread=0.05) for every in (0, 4)
-    )
-    for strategy in (alone, grouped):
-        strategy.train(split.train_stream)
+    both = []
+    for every in (0, 4):
+        both.append(learner(l1=5e-3, consolidate_every=every, groups=1, spread=0.05))
+        both[-1].train(split.train_stream)
+    alone, grouped = both
     layers = grouped.model.layers.values()
     for layer, single in zip(layers, alone.model.layers.values(), strict=True):
         (component,) = layer.components.values()
