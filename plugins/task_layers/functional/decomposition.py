@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cl_strategies.errors import UserError
 
@@ -70,16 +71,18 @@ def decomposition_penalty(
             f"old_mask_logits, old_residuals and old_weights are of {sorted(counts)} tasks: give "
             "one of each for every earlier task"
         )
-    size = residual.abs().sum()
+    size = torch.linalg.vector_norm(residual, 1)
     squares = residual.square().sum() + mask_logits.square().sum()
     moved = shared.new_zeros(())
-    if len(old_residuals):
-        kept = _stacked(old_residuals)
-        now = decomposed_weight(shared, _stacked(old_mask_logits).detach(), kept)
-        size = size + kept.abs().sum()
-        moved = (now - _stacked(old_weights).detach()).square().sum()
-    else:
+    if not len(old_residuals):
         squares = squares + shared.square().sum()
+    rest = (1,) * (shared.dim() - 1)
+    # Task by task, in as few passes over large tensors as there can be: this is done at each step.
+    for logits, old, held in zip(old_mask_logits, old_residuals, old_weights, strict=True):
+        mask = torch.sigmoid(logits.detach()).reshape(-1, *rest)
+        now = torch.addcmul(old, shared, mask)
+        moved = moved + functional.mse_loss(now, held.detach(), reduction="sum")
+        size = size + torch.linalg.vector_norm(old, 1)
     return l1 * size, drift / 2 * moved, weight_decay / 2 * squares
 
 
