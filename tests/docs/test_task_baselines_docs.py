@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
-NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
+NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "apd", "apd-fixed"]
 FAMILIES = {
     "batch-ensemble": "task_layers",
     "gpm": "projection",
     "wsn": "subnetworks",
+    "apd": "task_layers",
+    "apd-fixed": "task_layers",
 }
 
 

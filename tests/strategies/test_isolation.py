@@ -25,9 +25,17 @@ from cl_strategies.plugins import (
     SCPPlugin,
     SIPlugin,
 )
-from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, SingleTask
+from cl_strategies.strategies import (
+    APD,
+    HALRP,
+    WSN,
+    APDFixed,
+    BatchEnsemble,
+    PerTaskBatchNorm,
+    SingleTask,
+)
 
-TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
+TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, APDFixed)
 
 GUARDS: dict[str, Callable[[], Any]] = {
     "EWCPlugin": lambda: EWCPlugin(strength=1.0),
@@ -72,7 +80,7 @@ def test_what_guards_earlier_tasks_is_refused_when_the_strategy_is_made(
         build(kind, [GUARDS[guard]()])
 
 
-@pytest.mark.parametrize("kind", TASK_MODELS)
+@pytest.mark.parametrize("kind", [*TASK_MODELS, APD])
 def test_a_plugin_of_ones_own_may_differentiate_after_the_training(kind: Any) -> None:
     class Gradients(SupervisedPlugin):
         """The squared gradients that an estimate of importances would take."""
@@ -98,7 +106,7 @@ def test_a_plugin_of_ones_own_may_differentiate_after_the_training(kind: Any) ->
     assert not any(p.requires_grad for p in strategy.model.parameters())
 
 
-@pytest.mark.parametrize("kind", [*TASK_MODELS, SingleTask])
+@pytest.mark.parametrize("kind", [*TASK_MODELS, APD, SingleTask])
 def test_plugins_that_guard_nothing_are_welcome(kind: Any) -> None:
     benchmark = split_digits(n_experiences=2, scenario="task", fraction=0.1)
     build(kind, ["scheduler"]).train(benchmark.train_stream)

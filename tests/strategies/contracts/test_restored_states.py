@@ -15,9 +15,17 @@ from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
-from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, Naive, PerTaskBatchNorm
+from cl_strategies.strategies import (
+    APD,
+    HALRP,
+    WSN,
+    APDFixed,
+    BatchEnsemble,
+    Naive,
+    PerTaskBatchNorm,
+)
 
-TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
+TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, APD, APDFixed)
 NAMES = [entry.name for entry in registry("strategies")]
 
 #: Small memories, and updates often enough for experiences of a few steps.
