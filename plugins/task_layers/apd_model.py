@@ -40,8 +40,11 @@ class APDModel(DecomposedModel):
         drift: Annotated[
             float,
             Ge(0),
-            Doc("Weight of half the squared change of the weights of old tasks, lambda_2."),
-            Equation("Eq. 4"),
+            Doc(
+                "Weight of half the squared change of the weights of old tasks, lambda_2. Plain "
+                "SGD diverges unless its rate is below 2 / (drift * (1 + tasks / 4))."
+            ),
+            Equation("section 3.1"),
         ] = 100.0,
         consolidate_every: Annotated[
             int,
@@ -62,7 +65,7 @@ class APDModel(DecomposedModel):
                 "Largest difference between residuals of a group that become one, beta, in units "
                 "of the weights."
             ),
-            Equation("Eq. 5"),
+            Equation("section 3.2"),
         ] = 1e-2,
         **options: Any,
     ) -> None:
@@ -105,7 +108,7 @@ class APDModel(DecomposedModel):
         return held
 
     def penalty(self, held: Held) -> Tensor:
-        """Return sparsity, drift and decay (Eq. 4)."""
+        """Return sparsity, drift and decay (section 3.1)."""
         total = torch.zeros(())
         task = self.current
         for name, entry in (self.entries(task) if task is not None else {}).items():

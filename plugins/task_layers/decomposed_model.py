@@ -56,7 +56,7 @@ class DecomposedModel(TaskModel):
                 "Weight of the absolute values of residuals, lambda_1; residuals up to it count "
                 "as zero in evaluation."
             ),
-            Equation("Eq. 4"),
+            Equation("section 3.1"),
         ] = 4e-4,
         weight_decay: Annotated[
             float,

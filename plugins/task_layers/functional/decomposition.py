@@ -17,7 +17,7 @@ from cl_strategies.errors import UserError
 
 
 def decomposed_weight(shared: Tensor, mask_logits: Tensor, residual: Tensor) -> Tensor:
-    """Compute the weights of a task, ``shared * sigmoid(mask_logits) + residual`` (Eq. 2).
+    """Compute the weights of a task, ``shared * sigmoid(mask_logits) + residual`` (section 3.1).
 
     :param shared: ``(J, I)`` or ``(J, I, kh, kw)``, sigma in the paper.
     :param mask_logits: ``(..., J)``, one number per output unit, v in the paper; in front of J
@@ -46,7 +46,7 @@ def decomposition_penalty(
     drift: float = 100.0,
     weight_decay: float = 1e-4,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute what a layer adds to the loss of a task (Eq. 4, and decay as in the authors' code).
+    """Compute what a layer adds to the loss of a task (section 3.1; decay is of the authors' code).
 
     The old residuals and the shared weights have gradients: both go on learning, as long as the
     weights that old tasks compute with stay. Old masks and the weights to hold have none, and the
@@ -98,7 +98,7 @@ def hard_threshold(residual: Tensor, threshold: float) -> Tensor:
 def consolidate(
     residuals: Tensor | Sequence[Tensor], groups: Tensor, *, spread: float = 1e-2
 ) -> tuple[Tensor, Tensor]:
-    """Take what the residuals of a group have in common out of them (Eq. 5).
+    """Take what the residuals of a group have in common out of them (section 3.2).
 
     An entry is common where its values within the group differ by at most ``spread``: the
     component of the group holds their mean there, and zero elsewhere. The decomposition is exact:

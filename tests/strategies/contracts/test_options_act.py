@@ -21,7 +21,7 @@ from cl_strategies.registry import registry
 
 #: Methods whose options take more than a few seconds in all.
 SLOW = [
-    *("halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
+    *("apd", "halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
     *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp"),
 ]
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
@@ -38,7 +38,10 @@ SMALL: dict[str, Any] = {
     "importance_samples": 16,
 }
 #: The same for one method.
-SMALL_OWN: dict[str, Options] = {"halrp": {"max_growth": 10.0}}
+SMALL_OWN: dict[str, Options] = {
+    "halrp": {"max_growth": 10.0},
+    "apd": {"drift": 1.0},  # of more, this rate of SGD diverges
+}
 #: What an option of any method acts together with, by its name.
 BESIDE: dict[str, Options] = {
     "balance_lr": {"balance_epochs": 1},
