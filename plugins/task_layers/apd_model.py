@@ -9,6 +9,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.task_layers.decomposed_model import DecomposedModel, Held
 from cl_strategies.plugins.task_layers.functional.decomposition import (
     consolidate,
@@ -166,11 +167,30 @@ def group_residuals(residuals: Tensor, groups: int) -> Tensor:
     :param residuals: ``(T, ...)``.
     :param groups: how many groups; fewer if fewer tensors differ.
     :returns: ``(T,)``, the group of each, from 0 on.
+    :raises UserError: for values that are not finite.
     """
     from sklearn.cluster import KMeans
 
     seed = int(torch.randint(2**31 - 1, ()))
-    points = residuals.detach().flatten(1).double().cpu()
+    points = residuals.detach().flatten(1)
     distinct = len(torch.unique(points, dim=0))
     means = KMeans(min(groups, distinct), n_init=10, random_state=seed)
-    return torch.as_tensor(means.fit_predict(points.numpy()), device=residuals.device).long()
+    found = means.fit_predict(_with_equal_distances(points).numpy())
+    return torch.as_tensor(found, device=residuals.device).long()
+
+
+def _with_equal_distances(points: Tensor) -> Tensor:
+    """Return ``(T, T)`` points with the distances of ``(T, P)`` ones, which may be millions wide.
+
+    :raises UserError: for values that are not finite.
+    """
+    gram = torch.zeros(len(points), len(points), dtype=torch.float64)
+    for part in points.split(2**20, dim=1):
+        centered = part.cpu().double()
+        centered = centered - centered.mean(0)
+        gram += centered @ centered.T
+    if not bool(gram.isfinite().all()):
+        raise UserError("the residuals of a layer are not finite: the training diverged")
+    values, vectors = torch.linalg.eigh(gram)
+    coordinates: Tensor = vectors * values.clamp(min=0).sqrt()
+    return coordinates

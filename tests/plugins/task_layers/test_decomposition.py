@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.task_layers.apd_model import group_residuals
@@ -153,6 +154,27 @@ def test_groups_are_found_and_the_global_generator_alone_seeds_them():
 def test_there_are_no_more_groups_than_residuals_that_differ():
     residuals = torch.zeros(4, 3, 2)
     assert group_residuals(residuals, 3).tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 5])
+def test_groups_are_those_of_k_means_on_whole_residuals(groups):
+    residuals = draw(3, 40, 5)[torch.arange(9) % 3] + 0.01 * draw(9, 40, 5, seed=1)
+    whole = KMeans(groups, n_init=10, random_state=0).fit(residuals.flatten(1).numpy())
+    torch.manual_seed(0)
+    found = group_residuals(residuals, groups)
+    assert len(found.unique()) == groups
+    means = torch.stack([residuals[found == group].mean(0) for group in range(groups)])
+    assert (residuals - means[found]).square().sum().item() <= 1.001 * whole.inertia_
+    if groups == 3:
+        same = found[:, None] == found
+        assert torch.equal(same, torch.arange(9)[:, None] % 3 == torch.arange(9) % 3)
+
+
+def test_residuals_that_are_not_finite_are_refused():
+    residuals = draw(4, 3, 2)
+    residuals[1, 0, 0] = torch.nan
+    with pytest.raises(UserError, match="not finite: the training diverged"):
+        group_residuals(residuals, 2)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
