@@ -2,6 +2,8 @@ from .aanets import AANets as AANets
 from .agem import AGEM as AGEM
 from .alasso import ALASSO as ALASSO
 from .alignq import AlignQ as AlignQ
+from .apd import APD as APD
+from .apd_fixed import APDFixed as APDFixed
 from .batch_ensemble import BatchEnsemble as BatchEnsemble
 from .batch_norm import PerTaskBatchNorm as PerTaskBatchNorm
 from .bic import BiC as BiC

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
-NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "bmkp", "iru", "ibp-wf"]
+NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "bmkp", "iru", "ibp-wf", "apd", "apd-fixed"]
 FAMILIES = {
     "batch-ensemble": "task_layers",
     "gpm": "projection",
@@ -15,6 +15,8 @@ FAMILIES = {
     "bmkp": "projection",
     "iru": "low_rank",
     "ibp-wf": "bayesian",
+    "apd": "task_layers",
+    "apd-fixed": "task_layers",
 }
 
 

@@ -75,7 +75,7 @@ def test_what_guards_earlier_tasks_is_refused_when_the_strategy_is_made(
         build(kind, [GUARDS[guard]()])
 
 
-@pytest.mark.parametrize("kind", TASK_MODELS)
+@pytest.mark.parametrize("kind", [*TASK_MODELS, APD])
 def test_a_plugin_of_ones_own_may_differentiate_after_the_training(kind: Any) -> None:
     class Gradients(SupervisedPlugin):
         """The squared gradients that an estimate of importances would take."""
@@ -101,7 +101,7 @@ def test_a_plugin_of_ones_own_may_differentiate_after_the_training(kind: Any) ->
     assert not any(p.requires_grad for p in strategy.model.parameters())
 
 
-@pytest.mark.parametrize("kind", [*TASK_MODELS, SingleTask])
+@pytest.mark.parametrize("kind", [*TASK_MODELS, APD, SingleTask])
 def test_plugins_that_guard_nothing_are_welcome(kind: Any) -> None:
     benchmark = split_digits(n_experiences=2, scenario="task", fraction=0.1)
     build(kind, ["scheduler"]).train(benchmark.train_stream)

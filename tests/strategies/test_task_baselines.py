@@ -15,8 +15,8 @@ from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.registry import registry
 
 NEW = ["batch-norm", "batch-ensemble", "gpm", "wsn"]
-NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn", "bmkp", "iru", "ibp-wf"]
-COMPARED = ["naive", "single-task", "joint", "l2", "ewc", "halrp", *NEW]
+NEVER_FORGET = ["batch-norm", "batch-ensemble", "wsn", "bmkp", "iru", "ibp-wf", "apd-fixed"]
+COMPARED = ["naive", "single-task", "joint", "l2", "ewc", "halrp", "apd", "apd-fixed", *NEW]
 
 #: Small versions of the registered models.
 MODELS = {

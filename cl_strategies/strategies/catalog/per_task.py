@@ -56,6 +56,32 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     entry(
+        "apd",
+        "APD",
+        "Shared weights that all tasks train; a mask and a sparse residual per task.",
+        paper="Yoon et al., Scalable and order-robust continual learning with additive parameter "
+        "decomposition, ICLR 2020",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
+        "apd-fixed",
+        "APDFixed",
+        "Frozen weights of the first task, and a mask of their outputs per task.",
+        paper="Yoon et al., ICLR 2020; APDfix in Li et al., Hessian Aware Low-Rank Perturbation "
+        "for Order-Robust Continual Learning",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "Linear or Conv2d layers",
+            "a multi-head model",
+        ),
+    ),
+    entry(
         "wsn",
         "WSN",
         "A subnetwork per task, selected by scores; weights in use are frozen.",

@@ -38,6 +38,9 @@ class TaskModelStrategy(Strategy):
     #: The network divided into tasks, which takes the options that it declares.
     model_class: ClassVar[type[TaskModel]]
 
+    #: True for a method that goes on training what earlier tasks use.
+    can_forget: ClassVar[bool] = False
+
     model: TaskModel
     wraps_model = True
     needs_whole_experiences = "learns a task in one experience and freezes what belongs to it"
@@ -57,9 +60,11 @@ class TaskModelStrategy(Strategy):
             )
         self._options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
         super().__init__(model=divided, optimizer=optimizer, **options)
-        refuse_guards(
-            self.plugins, f"with {divided.method} nothing that an earlier task uses ever changes"
-        )
+        if not self.can_forget:
+            refuse_guards(
+                self.plugins,
+                f"with {divided.method} nothing that an earlier task uses ever changes",
+            )
         self.make_optimizer()  # between tasks it holds nothing
 
     @classmethod

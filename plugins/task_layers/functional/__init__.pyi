@@ -1,2 +1,6 @@
+from .decomposition import consolidate as consolidate
+from .decomposition import decomposed_weight as decomposed_weight
+from .decomposition import decomposition_penalty as decomposition_penalty
+from .decomposition import hard_threshold as hard_threshold
 from .ensemble import fast_linear as fast_linear
 from .ensemble import fast_weight as fast_weight

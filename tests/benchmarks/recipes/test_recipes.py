@@ -29,9 +29,7 @@ BASELINES = {
     *("single-task", "joint", "l2", "ewc", "batch-norm", "batch-ensemble", "gpm", "wsn", "halrp"),
 }
 #: Methods that papers compare with and that are not offered here, by the names they would have.
-ELSEWHERE = {"apd", "apd-fixed", "clr", "prd"} | {
-    *("zeroq", "zaq", "qimera", "intraq", "without standard space"),
-}
+ELSEWHERE = {"clr", "prd", "zeroq", "zaq", "qimera", "intraq", "without standard space"}
 
 
 def numbers(cells: tuple[str, ...]) -> tuple[float, ...]:

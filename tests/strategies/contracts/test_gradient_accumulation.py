@@ -42,6 +42,7 @@ WITHIN_BATCHES = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 20, "sample_size": 16},
     "alasso": {"c": 50.0},
+    "apd": {"drift": 1.0},  # of more, this rate of SGD diverges
     "ewc": {"strength": 1000.0},
     "halrp": {"l1": 1e-3, "l2": 1e-2},
     "lwf": {"alpha": 3.0},

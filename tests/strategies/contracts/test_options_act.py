@@ -21,7 +21,7 @@ from cl_strategies.registry import registry
 
 #: Methods whose options take more than a few seconds in all.
 SLOW = [
-    *("halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
+    *("apd", "halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
     *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp"),
 ]
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
@@ -38,7 +38,10 @@ SMALL: dict[str, Any] = {
     "importance_samples": 16,
 }
 #: The same for one method.
-SMALL_OWN: dict[str, Options] = {"halrp": {"max_growth": 10.0}}
+SMALL_OWN: dict[str, Options] = {
+    "halrp": {"max_growth": 10.0},
+    "apd": {"drift": 1.0},  # of more, this rate of SGD diverges
+}
 #: What an option of any method acts together with, by its name.
 BESIDE: dict[str, Options] = {
     "balance_lr": {"balance_epochs": 1},
@@ -50,6 +53,11 @@ BESIDE_OWN: dict[str, dict[str, Options]] = {
         "fisher_samples": {"fisher": "empirical", "strength": 0.01},  # of few: large, diverges
     },
     "bic": {"held_out": {"held_out": 0.5}},
+    # Nothing is grouped before the fifth task by default, nor two tasks in two groups.
+    "apd": {
+        name: {"consolidate_every": 2, "groups": 1}
+        for name in ("consolidate_every", "groups", "spread")
+    },
     "alasso": {"eps": {"eps": 0.1}, "eps_prime": {"eps_prime": 0.1}},
     "cim": {
         "artefact_interval": {"artefact_interval": 1},
