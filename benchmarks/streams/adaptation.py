@@ -130,7 +130,7 @@ def _adaptation_stream(
     """Make a stream of the source, which is the first of ``domains``, and of the targets."""
     (train, test), *targets = domains
     classes = range(len(class_names))
-    shares = {"fraction": options["fraction"], "validation": options["validation"]}
+    shares: dict[str, Any] = {"fraction": options["fraction"], "validation": options["validation"]}
     benchmark = build_benchmark(
         [train] * len(targets),
         [images for _, images in targets],

@@ -45,7 +45,7 @@ def annealed_rate(
     :param progress: share of the training that is over, in [0, 1].
     :raises UserError: if ``progress`` is out of range.
     """
-    return rate / (1 + alpha * _share(progress)) ** beta
+    return float(rate / (1 + alpha * _share(progress)) ** beta)
 
 
 def reverse_gradient(x: Tensor, weight: float) -> Tensor:

@@ -79,7 +79,8 @@ class _Updated(TaskLayer):
         """Give ``task`` these columns, and what else it has at the beginning."""
         earlier: list[Any] = [entry for name, entry in self.tasks.items() if name != task]
         selector = initial_selector(sum(entry.rank for entry in earlier), left.shape[1])
-        bias = next(iter(self.tasks.values()), self).bias
+        first: Any = next(iter(self.tasks.values()), self)
+        bias = first.bias
         if bias is not None and self.trains_bias:
             bias = torch.zeros_like(bias, requires_grad=True)
         self.tasks[task] = RankUpdate(left, right, selector.to(left), bias)

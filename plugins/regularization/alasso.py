@@ -108,8 +108,9 @@ class ALASSOSurrogate(QuadraticSurrogate):
         if self.estimate == "accumulated":
             return si_importance(path, theta, center, old, xi=self.xi)
         previous = self._previous(state, theta)
-        settings = {"xi": self.xi, "monotone": self.monotone, **self.decoupled}
-        return alasso_importance(path, theta, center, previous, old, **settings)
+        return alasso_importance(
+            path, theta, center, previous, old, xi=self.xi, monotone=self.monotone, **self.decoupled
+        )
 
     @staticmethod
     def _previous(state: Mapping[str, Tensor], theta: Tensor) -> Tensor:
