@@ -38,7 +38,10 @@ SMALL: dict[str, Any] = {
     "importance_samples": 16,
 }
 #: The same for one method.
-SMALL_OWN: dict[str, Options] = {"halrp": {"max_growth": 10.0}}
+SMALL_OWN: dict[str, Options] = {
+    "halrp": {"max_growth": 10.0},
+    "vcl": {"train_samples": 2, "test_samples": 4},
+}
 #: What an option of any method acts together with, by its name.
 BESIDE: dict[str, Options] = {
     "balance_lr": {"balance_epochs": 1},
