@@ -41,6 +41,7 @@ SMALL: dict[str, Any] = {
 SMALL_OWN: dict[str, Options] = {
     "halrp": {"max_growth": 10.0},
     "apd": {"drift": 1.0},  # of more, this rate of SGD diverges
+    "vcl": {"train_samples": 2, "test_samples": 4},
 }
 #: What an option of any method acts together with, by its name.
 BESIDE: dict[str, Options] = {
