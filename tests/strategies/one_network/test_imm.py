@@ -9,6 +9,7 @@ import pytest
 import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.models import IncrementalClassifier
+from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
 from cl_strategies.benchmarks import build_benchmark, permuted_digits, split_digits
@@ -17,6 +18,8 @@ from cl_strategies.experiment.state.capture import capture_state, restore_state,
 from cl_strategies.models.heads import GrowingClassifier, SingleHeadModel
 from cl_strategies.plugins import (
     AccuracyMatrix,
+    IMMMeanPlugin,
+    IMMModePlugin,
     LeanEvaluationPlugin,
     QuantizationPlugin,
     ResidentDataPlugin,
@@ -269,6 +272,22 @@ def test_a_quantized_network_is_merged_packed_and_exported(tmp_path: Any) -> Non
     plain = learner(IMMMean, network())
     plain.train(benchmark.train_stream)
     assert export_onnx(plain.merged_model().eval(), tmp_path / "m.onnx", input_shape=(1, 4, 4))
+
+
+@pytest.mark.parametrize(("kind", "plugin"), [(IMMMean, IMMMeanPlugin), (IMMMode, IMMModePlugin)])
+def test_the_plugin_does_the_same_in_a_strategy_of_avalanche(kind: Any, plugin: Any) -> None:
+    found = []
+    for strategy_kind, plugins in ((kind, []), (SupervisedTemplate, [plugin()])):
+        seen, benchmark = Seen(), stream()
+        options = {} if strategy_kind is kind else {"criterion": nn.CrossEntropyLoss()}
+        strategy = learner(strategy_kind, network(), [*plugins, seen], **options)
+        torch.manual_seed(1)
+        strategy.train(benchmark.train_stream)
+        strategy.eval(benchmark.test_stream)
+        found.append((seen.evaluated[-1], copied(strategy.model)))
+    (evaluated, own), (theirs, their_own) = found
+    assert same(evaluated, theirs) and same(own, their_own)
+    assert not same(evaluated, own)
 
 
 def average_accuracy(kind: Any, benchmark: Any, seed: int, **options: Any) -> float:
