@@ -22,21 +22,21 @@ from cl_strategies.validation.hyperparameters import hyperparameters
 
 
 class Reprogramming(nn.Module):
-    """What a task stores for one convolution: a kernel per output channel.
+    """What a task stores for one convolution: a kernel per output channel, ``(J, k, k)``.
 
     :param weight: of the convolution, ``(J, I, kh, kw)``.
-    :param size: of the kernels.
+    :param size: of the kernels, ``k``.
     """
 
     bias = None  # that of the convolution is shared
 
     def __init__(self, weight: Tensor, size: int) -> None:
         super().__init__()
-        self.kernels = nn.Parameter(identity_kernels(len(weight), size).to(weight))
+        self.kernels = nn.Parameter(identity_kernels(len(weight), size)[:, 0].to(weight))
 
     def forward(self, features: Tensor) -> Tensor:
         """:param features: ``(N, J, h, w)``. :returns: ``(N, J, h, w)``."""
-        return reprogram(features, self.kernels)
+        return reprogram(features, self.kernels[:, None])
 
 
 class ReprogrammedConv2d(TaskConv2d):

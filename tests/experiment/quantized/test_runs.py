@@ -41,10 +41,11 @@ LIFELONG = ["naive", "ewc", "si", "mas", "rwalk", "scp", "pfr"]
 
 
 def tables(name: str = "naive", **quantization: Any) -> dict[str, Any]:
+    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
     return {
         "benchmark": {"name": "split-digits", "n_experiences": 3, "fraction": 0.2},
         "strategy": {"name": name, **OPTIONS.get(name, {})},
-        "model": {"hidden": [16, 16]},
+        "model": {"hidden": [16, 16], **({"name": "wide-lenet"} if convolutional else {})},
         "train": {"batch_size": 16},
         "quantization": quantization,
     }

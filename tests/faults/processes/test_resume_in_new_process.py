@@ -37,6 +37,7 @@ OPTIONS = {
 
 
 def tables(name):
+    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
     return {
         "benchmark": {
             "name": "split-digits",
@@ -46,7 +47,7 @@ def tables(name):
         },
         "strategy": {"name": name, **OPTIONS.get(name, {})},
         "train": {"epochs": 1},
-        "model": {"hidden": [16]},
+        "model": {"name": "wide-lenet", "hidden": [16, 8]} if convolutional else {"hidden": [16]},
     }
 
 

@@ -32,6 +32,7 @@ NAMES = [e.name for e in registry("strategies") if e.name == "agem" or not SAMPL
 WITHIN_BATCHES = {
     "pfr": "its predictor normalizes batches",
     "batch-norm": "it normalizes batches",
+    "prd": "it contrasts the samples of a mini-batch",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
 }
 #: Strong enough to matter within a few steps.
@@ -143,6 +144,8 @@ def registered(name: str, passes: int, scale: float | None = None, **options: An
         )
         .double()
     )
+    if "a convolution larger than 1 x 1" in entry.needs:
+        model.backbone.insert(0, nn.Conv2d(1, 1, 3, padding=1).double())
     model.backbone.insert(0, Double())
     strategy = in_steps(entry.load(), passes, scale)(
         model=model,

@@ -13,11 +13,12 @@ from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
+from cl_strategies.models.backbones.lenet import wide_lenet
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
-from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, Naive, PerTaskBatchNorm
+from cl_strategies.strategies import CLR, HALRP, WSN, BatchEnsemble, Naive, PerTaskBatchNorm
 
-TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
+TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm, CLR)
 NAMES = [entry.name for entry in registry("strategies")]
 
 #: Small memories, and updates often enough for experiences of a few steps.
@@ -41,8 +42,13 @@ def stream(scenario: str = "task") -> Any:
 
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
     info = benchmark.info
-    model = mlp(
-        input_shape=info.input_shape, n_classes=info.n_classes, scenario=info.scenario, hidden=[16]
+    needs = next((e.needs for e in registry("strategies") if e.load() is kind), ())
+    convolutional = "a convolution larger than 1 x 1" in needs
+    model = (wide_lenet if convolutional else mlp)(
+        input_shape=info.input_shape,
+        n_classes=info.n_classes,
+        scenario=info.scenario,
+        hidden=[16, 8] if convolutional else [16],
     )
     return kind(
         model=model,
