@@ -13,11 +13,11 @@ from torch.optim import Optimizer
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.experience import mini_batch_task_labels
+from cl_strategies.plugins.contrastive.conversion import prototype_network
 from cl_strategies.plugins.contrastive.network import (
     Embedding,
     MultiPrototypeNetwork,
     PrototypeNetwork,
-    prototype_network,
 )
 from cl_strategies.plugins.contrastive.relations import PrototypeRelations
 from cl_strategies.strategies.templates.base import Strategy

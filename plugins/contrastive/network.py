@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import torch
-from annotated_types import Ge
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
-from typing_extensions import Doc
 
-from cl_strategies.models.heads import MultiHeadModel
-from cl_strategies.plugins.classes.class_order import ABSENT, ArrivalOrder, classes_of
+from cl_strategies.plugins.classes.class_order import ABSENT, classes_of
 from cl_strategies.plugins.classes.experience import task_labels_of
-from cl_strategies.plugins.contrastive.functional import prototype_scores
-from cl_strategies.plugins.incremental.classifiers import Classifier
-from cl_strategies.plugins.incremental.network import split_head
-from cl_strategies.plugins.task_layers.conversion import find_head, put
-from cl_strategies.validation.hyperparameters import hyperparameters
+from cl_strategies.plugins.contrastive.prototypes import Prototypes
 
 #: Name of the only set of prototypes of a network without task labels.
 _ALL = "all"
@@ -38,35 +30,6 @@ class Embedding:
 
     features: Tensor
     projected: Tensor
-
-
-class Prototypes(Classifier):
-    """A prototype per class, in the order in which the classes came.
-
-    :param n_features: size of the features.
-    :ivar arrival: which class each row stands for.
-    :ivar groups: how many classes came in each experience that brought some.
-    """
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__(n_features, bias=False)
-        self.arrival = ArrivalOrder()
-        self.groups: list[int] = []
-
-    def bound(self) -> float:
-        """Lengths of prototypes do not count; this is that of PyTorch's linear layers."""
-        return 1 / math.sqrt(self.n_features)
-
-    def add(self, classes: Sequence[int]) -> None:
-        """Make room for the classes that are not there yet."""
-        new = self.arrival.add(classes)
-        if new:
-            self.grow(len(new))
-            self.groups.append(len(new))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """:param features: ``(N, d)``. :returns: scores in the order of arrival, ``(N, C)``."""
-        return prototype_scores(features.to(self.new), self.weight)
 
 
 class PrototypeNetwork(DynamicModule):
@@ -239,51 +202,3 @@ class MultiPrototypeNetwork(PrototypeNetwork, MultiTaskModule):
             mine = (task_labels == task).to(x.device)
             merged[mine, : output.shape[1]] = output[mine].to(merged)
         return merged
-
-
-class _Features(nn.Module):
-    """Stands where the heads were, and hands the features on."""
-
-    def forward(self, x: Tensor, task_labels: Any = None) -> Tensor:
-        return x
-
-
-@hyperparameters
-def prototype_network(
-    model: nn.Module,
-    /,
-    *,
-    projection_hidden: Annotated[
-        int, Ge(1), Doc("Units of the two hidden layers of the projection.")
-    ] = 512,
-    projection_size: Annotated[
-        int, Ge(1), Doc("Size of the vectors that are contrasted, outputs of the projection.")
-    ] = 128,
-) -> PrototypeNetwork:
-    """Put prototypes in the place of the classifier of ``model``, which is changed.
-
-    :param model: with a multi-head classifier, whose prototypes are then per task, or with a
-        linear classifier on top.
-    :raises UserError: if it has neither.
-    """
-    weight = next(model.parameters(), torch.empty(0))
-    several = isinstance(model, MultiTaskModule)
-    if isinstance(model, MultiHeadModel):
-        backbone, size = model.backbone, model.head.in_features
-    elif several:
-        head = find_head(model, "PRD")
-        name = next(name for name, module in model.named_modules() if module is head)
-        backbone, size = model, int(head.in_features)  # type: ignore[arg-type]
-        put(model, name, _Features())
-    else:
-        backbone, size = split_head(model)
-    projection = nn.Sequential(
-        nn.Linear(size, projection_hidden),
-        nn.ReLU(),
-        nn.Linear(projection_hidden, projection_hidden),
-        nn.ReLU(),
-        nn.Linear(projection_hidden, projection_size),
-    )
-    kind = MultiPrototypeNetwork if several else PrototypeNetwork
-    network = kind(backbone, size, projection.to(weight))
-    return network.train(model.training)
