@@ -21,8 +21,8 @@ Augmentation = Annotated[
         'How a view differs from its sample: ``"noise"`` adds Gaussian noise of a tenth of the '
         'deviation of the values; ``"shift"`` also moves the image by up to an eighth of its '
         'side; ``"color"`` moves and flips it and changes its colors; ``"auto"`` is ``"color"`` '
-        'for images of three channels, ``"shift"`` for other images and ``"noise"`` for all else; '
-        '``"none"`` only trains on the samples as they come.'
+        'for images of three channels and ``"noise"`` for all else; ``"none"`` leaves both views '
+        "as the sample is."
     ),
 ]
 
@@ -39,7 +39,7 @@ def view(samples: Tensor, augmentation: str) -> Tensor:
     image = samples.ndim == 4
     kind = augmentation
     if kind == "auto":
-        kind = "color" if image and samples.shape[1] == 3 else "shift"
+        kind = "color" if image and samples.shape[1] == 3 else "noise"
     if kind == "none":
         return samples
     if kind == "color" and image:
