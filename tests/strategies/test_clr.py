@@ -62,8 +62,8 @@ def means(kind, benchmark, lr):
 
 
 def test_reprogramming_beats_fine_tuning_over_three_seeds(split):
-    """Fine-tuning at a rate that suits whole weights; it is worse at that of kernels."""
-    assert means(CLR, split, 0.02) > means(Naive, split, 0.005) + 0.08
+    """Fine-tuning at the best of the rates 0.002, 0.005 and 0.02."""
+    assert means(CLR, split, 0.02) > means(Naive, split, 0.002) + 0.03
 
 
 # ---------------------------------------------------------------------- what stays
