@@ -134,7 +134,8 @@ class PrototypeNetwork(DynamicModule):
     @contextmanager
     def watching(self) -> Iterator[list[Embedding]]:
         """Within, each forward pass appends what it computed to the list."""
-        self._watched = seen = []
+        seen: list[Embedding] = []
+        self._watched = seen
         try:
             yield seen
         finally:
