@@ -14,6 +14,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.models.heads import MultiHeadModel
 from cl_strategies.plugins.task_layers.functional import identity_kernels, reprogram
 from cl_strategies.plugins.task_layers.reprogramming import ReprogrammedConv2d, ReprogrammingModel
+from cl_strategies.registry import registry
 
 VECTORS = np.load(Path(__file__).parents[2] / "golden" / "rows" / "clr.npz")
 
@@ -134,6 +135,38 @@ def test_a_new_task_begins_with_the_features_of_the_base_bit_by_bit():
     model.adaptation(experience(1))
     model.eval()
     assert torch.equal(features(model, x, 1), base)
+
+
+#: Small versions of the registered convolutional models.
+MODELS = {
+    "cnn": {"channels": [4, 6], "hidden": 16},
+    "wide-lenet": {"channels": [4, 6], "hidden": [24, 16]},
+    "lenet": {},
+    "small-alexnet": {},
+    "reduced-resnet18": {"width": 2},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_convolutional_model_begins_a_task_as_its_base_and_learns_it(name):
+    make = registry("models")[name].load()
+    given = make(input_shape=(3, 32, 32), n_classes=3, scenario="task", **MODELS[name])
+    model, x = ReprogrammingModel(given), torch.randn(6, 3, 32, 32)
+    seen = []
+    given.head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    for label in (0, 1):
+        begin(model, label)
+        model.eval()
+        model(x, label)
+        if label:
+            model(x, 0)
+            assert torch.equal(seen[-1], seen[-2])
+        model.train()
+        F.cross_entropy(model(x, label), torch.arange(6) % 3).backward()
+        assert all(p.grad is not None for p in model.parameters_of(model.current))
+        model.finish()
+    large = [m for m in model.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
+    assert len(large) == len(model.entries(model.tasks[1])) > 0
 
 
 def test_a_given_base_is_what_the_first_task_begins_with_and_stays():
