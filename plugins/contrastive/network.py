@@ -38,15 +38,15 @@ class PrototypeNetwork(DynamicModule):
     Logits are the scores of :func:`~cl_strategies.plugins.contrastive.functional.prototype_scores`
     by class id, so that the largest is that of the nearest prototype.
 
-    :param network: maps samples to features ``(N, d)``; a ``MultiTaskModule`` is given a task
+    :param backbone: maps samples to features ``(N, d)``; a ``MultiTaskModule`` is given a task
         label, which must not matter to it.
     :param n_features: their size ``d``.
     :param projection: from features to the vectors that are contrasted.
     """
 
-    def __init__(self, network: nn.Module, n_features: int, projection: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, n_features: int, projection: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.backbone = backbone
         self.n_features = n_features
         self.projection = projection
         self.prototypes = nn.ModuleDict()
@@ -103,8 +103,8 @@ class PrototypeNetwork(DynamicModule):
 
     def features(self, x: Tensor) -> Tensor:
         """:param x: ``(N, ...)``. :returns: ``(N, d)``."""
-        several = isinstance(self.network, MultiTaskModule)
-        features: Tensor = self.network(x, 0) if several else self.network(x)
+        several = isinstance(self.backbone, MultiTaskModule)
+        features: Tensor = self.backbone(x, 0) if several else self.backbone(x)
         return features.flatten(1)
 
     def scores(self, features: Tensor, task: int) -> Tensor:

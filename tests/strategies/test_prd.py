@@ -284,7 +284,7 @@ def test_training_equals_a_plain_loop_written_from_the_equations(scenario):
     strategy.train(benchmark.train_stream)
     kept = trained_by_hand((features, projection), record, scenario == "task", 0.02)
     for found, expected in (
-        (mine.network, features),
+        (mine.backbone, features),
         (mine.projection, projection),
     ):
         for a, b in zip(found.parameters(), expected.parameters(), strict=True):
