@@ -34,9 +34,12 @@ def supervised_contrastive_loss(
     :raises UserError: for fewer than two views, no sample, or as many labels as there are samples
         not.
 
-    >>> z = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
-    >>> supervised_contrastive_loss(z, torch.tensor([3])).item()
-    0.0
+    >>> z = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    >>> loss = supervised_contrastive_loss(
+    ...     z, torch.tensor([0, 1]), temperature=1.0, base_temperature=1.0
+    ... )
+    >>> round(loss.item(), 4)  # log(1 + 2 / e)
+    0.5514
     """
     if views.ndim != 3 or views.shape[1] < 2 or not len(views) or labels.shape != views.shape[:1]:
         raise UserError(
