@@ -9,6 +9,7 @@ from .batch_norm import PerTaskBatchNorm as PerTaskBatchNorm
 from .bic import BiC as BiC
 from .bmkp import BMKP as BMKP
 from .cim import CIM as CIM
+from .clr import CLR as CLR
 from .compressed_replay import CompressedReplay as CompressedReplay
 from .cumulative import Cumulative as Cumulative
 from .dann import DANN as DANN
@@ -36,6 +37,7 @@ from .mrdc import MRDC as MRDC
 from .naive import Naive as Naive
 from .pfr import PFR as PFR
 from .podnet import PODNet as PODNet
+from .prd import PRD as PRD
 from .replay import Replay as Replay
 from .rwalk import RWalk as RWalk
 from .scp import SCP as SCP

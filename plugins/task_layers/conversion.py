@@ -87,7 +87,8 @@ def divide(
 def put(network: nn.Module, name: str, module: nn.Module) -> None:
     """Replace the submodule of this name by ``module``."""
     path, _, attribute = name.rpartition(".")
-    setattr(network.get_submodule(path), attribute, module)
+    # Not setattr(), which Avalanche's as_multitask() hands on to the network inside.
+    network.get_submodule(path).add_module(attribute, module)
 
 
 def find_parts(network: nn.Module, method: str) -> NetworkParts:

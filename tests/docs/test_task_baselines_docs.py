@@ -9,6 +9,8 @@ import pytest
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
 NAMES = ["batch-norm", "batch-ensemble", "gpm", "wsn", "bmkp", "iru", "ibp-wf", "apd", "apd-fixed"]
 FAMILIES = {
+    "clr": "task_layers",
+    "prd": "contrastive",
     "batch-ensemble": "task_layers",
     "gpm": "projection",
     "wsn": "subnetworks",
@@ -20,7 +22,7 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "clr", "prd"])
 def test_the_example_runs(name, capsys):
     page = (PAGES / f"{name}.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)

@@ -107,6 +107,19 @@ ENTRIES: tuple[Entry, ...] = (
         ),
     ),
     entry(
+        "clr",
+        "CLR",
+        "A frozen convolutional base; a small kernel per channel and task.",
+        paper="Ge et al., CLR: Channel-wise lightweight reprogramming for continual learning, "
+        "ICCV 2023",
+        scenarios=("task",),
+        needs=(
+            "task labels",
+            "a convolution larger than 1 x 1",
+            "a multi-head model",
+        ),
+    ),
+    entry(
         "iru",
         "IRU",
         "Low-rank weights that grow by some rank per task; a selector per task.",
@@ -116,6 +129,18 @@ ENTRIES: tuple[Entry, ...] = (
             "task labels",
             "Linear or Conv2d layers",
             "a multi-head model",
+        ),
+    ),
+    entry(
+        "prd",
+        "PRD",
+        "Contrasted views; prototypes whose relations to samples are distilled.",
+        paper="Asadi et al., Prototype-sample relation distillation: towards replay-free continual "
+        "learning, ICML 2023",
+        scenarios=("task", "class", "domain"),
+        needs=(
+            "a copy of the model",
+            "a linear classifier, or one per task, on features",
         ),
     ),
 )

@@ -28,8 +28,9 @@ HALRP = {
 BASELINES = {
     *("single-task", "joint", "l2", "ewc", "batch-norm", "batch-ensemble", "gpm", "wsn", "halrp"),
 }
+#: Rows of the paper's tables that the reduced recipe leaves out.
 #: Methods that papers compare with and that are not offered here, by the names they would have.
-ELSEWHERE = {"clr", "prd", "zeroq", "zaq", "qimera", "intraq", "without standard space"}
+ELSEWHERE = {"zeroq", "zaq", "qimera", "intraq", "without standard space"}
 
 
 def numbers(cells: tuple[str, ...]) -> tuple[float, ...]:
@@ -58,7 +59,6 @@ def test_a_recipe_of_the_paper_has_its_orders_its_baselines_and_its_numbers(name
     offered = {entry.name for entry in registry("strategies")} & table.values.keys()
     assert {row["name"] for row in suite.strategies} == BASELINES | offered
     assert numbers(table.values["halrp"]) == HALRP[name]
-    assert table.values.keys() >= BASELINES
     assert table.values.keys() >= {"apd", "apd-fixed", "bmkp", "clr", "prd"}
 
 

@@ -41,11 +41,12 @@ def tables(name):
     stream = {"name": "split-digits", "n_experiences": 3}
     if "target" in entry.fixed:  # of a domain without labels
         stream = {"name": "adaptation-digits", "targets": "inverted-photo-noisy"}
+    convolutional = "a convolution larger than 1 x 1" in entry.needs
     return {
         "benchmark": {**stream, "fraction": 0.2, "scenario": entry.scenarios[0]},
         "strategy": {"name": name, **OPTIONS.get(name, {})},
         "train": {"epochs": 1},
-        "model": {"hidden": [16]},
+        "model": {"name": "wide-lenet", "hidden": [16, 8]} if convolutional else {"hidden": [16]},
     }
 
 

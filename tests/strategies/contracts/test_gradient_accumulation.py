@@ -34,6 +34,7 @@ WITHIN_BATCHES = {
     "batch-norm": "it normalizes batches",
     "dann": "its strength follows the number of mini-batches",
     "dsan": "it compares the classes within a mini-batch",
+    "prd": "it contrasts the samples of a mini-batch",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
     "sgd-dropout": "it draws masks for a mini-batch at a time",
     "vcl": "it draws noise for each mini-batch, layer by layer",
@@ -156,6 +157,8 @@ def registered(name: str, passes: int, scale: float | None = None, **options: An
         )
         .double()
     )
+    if "a convolution larger than 1 x 1" in entry.needs:
+        model.backbone.insert(0, nn.Conv2d(1, 1, 3, padding=1).double())
     model.backbone.insert(0, Double())
     strategy = in_steps(entry.load(), passes, scale)(
         model=model,

@@ -22,7 +22,7 @@ from cl_strategies.registry import registry
 #: Methods whose options take more than a few seconds in all.
 SLOW = [
     *("apd", "halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
-    *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp"),
+    *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp", "prd"),
 ]
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in ENTRIES]

@@ -13,6 +13,7 @@ from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
+from cl_strategies.models.backbones.lenet import wide_lenet
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
 from cl_strategies.strategies import HALRP, Naive
@@ -51,8 +52,13 @@ def target(name: str, shape: Any) -> dict[str, Any]:
 
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
     info = benchmark.info
-    model = mlp(
-        input_shape=info.input_shape, n_classes=info.n_classes, scenario=info.scenario, hidden=[16]
+    needs = next((e.needs for e in registry("strategies") if e.load() is kind), ())
+    convolutional = "a convolution larger than 1 x 1" in needs
+    model = (wide_lenet if convolutional else mlp)(
+        input_shape=info.input_shape,
+        n_classes=info.n_classes,
+        scenario=info.scenario,
+        hidden=[16, 8] if convolutional else [16],
     )
     return kind(
         model=model,

@@ -57,11 +57,14 @@ def target(name: str, shape: Any) -> dict[str, Any]:
 
 
 def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
-    model = registry("models")["mlp"].load()(
+    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
+    kind, sizes = ("wide-lenet", {"channels": [3, 4]}) if convolutional else ("mlp", {})
+    model = registry("models")[kind].load()(
         input_shape=info.input_shape,
         n_classes=info.n_classes,
         scenario=info.scenario,
-        hidden=[16],
+        hidden=[16, 8] if convolutional else [16],
+        **sizes,
     )
     template = {"train_mb_size": 16, "train_epochs": 1, "eval_mb_size": 64, **template}
     return registry("strategies")[name].load()(

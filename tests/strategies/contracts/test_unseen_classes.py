@@ -50,11 +50,12 @@ def target(name: str, shape: Any) -> dict[str, Any]:
 
 
 def build(name: str, info: Any, *, head: str = "auto", **template: Any) -> Any:
-    model = registry("models")["mlp"].load()(
+    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
+    model = registry("models")["wide-lenet" if convolutional else "mlp"].load()(
         input_shape=info.input_shape,
         n_classes=info.n_classes,
         scenario=info.scenario,
-        hidden=[16],
+        hidden=[16, 8] if convolutional else [16],
         head=head,
     )
     options = {"mem_bytes": 5_000} if "mem_bytes" in registry("strategies")[name].defaults() else {}

@@ -1,0 +1,1 @@
+"""Contrasted views of samples, and prototypes of classes."""
