@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
+import small
 import torch
 
 from cl_strategies.errors import UserError
@@ -19,17 +20,6 @@ from cl_strategies.experiment.state.checkpoint import load_checkpoint
 from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer, quantized_layers
 from cl_strategies.registry import registry
 
-#: Small memories, and updates often enough for experiences of a few steps.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "agem": {"patterns_per_experience": 20, "sample_size": 16},
-    "cim": {"masks": "centre", "mem_bytes": 5_000},
-    "compressed-replay": {"mem_bytes": 5_000},
-    "dark-er": {"mem_size": 31},
-    "gdumb": {"mem_size": 31},
-    "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
-    "replay": {"mem_size": 31},
-    "rwalk": {"delta_t": 2},
-}
 NAMES = [entry.name for entry in registry("strategies") if not quantizes_itself(entry.name)]
 #: These train any quantized model. Others may put layers of their own in the place of the
 #: network's, and then name the layer that they cannot handle.
@@ -41,11 +31,14 @@ LIFELONG = ["naive", "ewc", "si", "mas", "rwalk", "scp", "pfr"]
 
 
 def tables(name: str = "naive", **quantization: Any) -> dict[str, Any]:
-    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
+    network = small.network(name)
+    if network["name"] == "mlp":
+        network["hidden"] = [16, 16]  # a layer that is neither the first nor the last
     return {
         "benchmark": {"name": "split-digits", "n_experiences": 3, "fraction": 0.2},
-        "strategy": {"name": name, **OPTIONS.get(name, {})},
-        "model": {"hidden": [16, 16], **({"name": "wide-lenet"} if convolutional else {})},
+        "strategy": {"name": name, **small.OPTIONS.get(name, {})},
+        "model": small.network(name)
+        | ({"hidden": [16, 16]} if "hidden" in small.network(name) else {}),
         "train": {"batch_size": 16},
         "quantization": quantization,
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.models import MTSimpleMLP, SimpleMLP, as_multitask
@@ -24,26 +25,6 @@ NAMES = {
     for scenario in ("class", "task")
 }
 FEW = ["naive", "ewc", "gdumb", "dark-er", "alasso", "single-task"]
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "agem": {"patterns_per_experience": 20, "sample_size": 16},
-    "cim": {"masks": "centre", "mem_bytes": 5_000},
-    "compressed-replay": {"mem_bytes": 5_000},
-    "icarl": {"mem_bytes": 5_000},
-    "lucir": {"mem_bytes": 5_000, "balance_epochs": 1},
-    "wa": {"mem_bytes": 5_000},
-    "bic": {"mem_bytes": 5_000},
-    "podnet": {"mem_bytes": 5_000, "balance_epochs": 1},
-    "der-expandable": {"mem_bytes": 5_000},
-    "foster": {"mem_bytes": 5_000},
-    "aanets": {"mem_bytes": 5_000},
-    "mnemonics": {"mem_bytes": 5_000},
-    "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
-    "dark-er": {"mem_size": 31},
-    "gdumb": {"mem_size": 31},
-    "replay": {"mem_size": 31},
-    "rwalk": {"delta_t": 2},
-}
 
 #: Classes in a shuffled order, so that a growing head does not grow evenly.
 STREAM = {"n_experiences": 3, "fraction": 0.2, "class_order": 5}
@@ -67,31 +48,16 @@ def optimizer(kind: str, model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-2)
 
 
-def target(name: str, shape: Any) -> dict[str, Any]:
-    """Images of a domain without labels, for a strategy that takes some."""
-    if "target" not in registry("strategies")[name].fixed:
-        return {}
-    generator = torch.Generator().manual_seed(0)
-    return {"target": torch.rand(24, *shape, generator=generator)}
-
-
 def build(name: str, info: Any, *, optim: str = "adam", head: str = "auto", **more: Any) -> Any:
     seed(7)
-    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
-    model = registry("models")["wide-lenet" if convolutional else "mlp"].load()(
-        input_shape=info.input_shape,
-        n_classes=info.n_classes,
-        scenario=info.scenario,
-        hidden=[16, 8] if convolutional else [16],
-        head=head,
-    )
+    model = small.model(name, info, head=head)
     return registry("strategies")[name].load()(
         model=model,
         optimizer=optimizer(optim, model),
         train_mb_size=16,
         train_epochs=1,
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**OPTIONS.get(name, {}), **target(name, info.input_shape), **more},
+        **small.options(name, info.input_shape, **more),
     )
 
 

@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+import small
 
 from cl_strategies.experiment.sweep.executors import _context
 from cl_strategies.registry import registry
@@ -14,39 +15,17 @@ from cl_strategies.registry import registry
 STOPPED = str(Path(__file__).with_name("stopped.py"))
 NAMES = [entry.name for entry in registry("strategies")]
 
-#: Small memories, and updates often enough for experiences of a few steps.
-OPTIONS = {
-    "agem": {"patterns_per_experience": 20, "sample_size": 16},
-    "cim": {"masks": "centre", "mem_bytes": 5_000},
-    "compressed-replay": {"mem_bytes": 5_000},
-    "icarl": {"mem_bytes": 5_000},
-    "lucir": {"mem_bytes": 5_000, "balance_epochs": 1},
-    "wa": {"mem_bytes": 5_000},
-    "bic": {"mem_bytes": 5_000},
-    "podnet": {"mem_bytes": 5_000, "balance_epochs": 1},
-    "der-expandable": {"mem_bytes": 5_000},
-    "foster": {"mem_bytes": 5_000},
-    "aanets": {"mem_bytes": 5_000},
-    "mnemonics": {"mem_bytes": 5_000},
-    "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
-    "dark-er": {"mem_size": 31},
-    "gdumb": {"mem_size": 31},
-    "replay": {"mem_size": 31},
-    "rwalk": {"delta_t": 2},
-}
-
 
 def tables(name):
     entry = registry("strategies")[name]
     stream = {"name": "split-digits", "n_experiences": 3}
     if "target" in entry.fixed:  # of a domain without labels
         stream = {"name": "adaptation-digits", "targets": "inverted-photo-noisy"}
-    convolutional = "a convolution larger than 1 x 1" in entry.needs
     return {
         "benchmark": {**stream, "fraction": 0.2, "scenario": entry.scenarios[0]},
-        "strategy": {"name": name, **OPTIONS.get(name, {})},
+        "strategy": {"name": name, **small.OPTIONS.get(name, {})},
         "train": {"epochs": 1},
-        "model": {"name": "wide-lenet", "hidden": [16, 8]} if convolutional else {"hidden": [16]},
+        "model": small.network(name),
     }
 
 

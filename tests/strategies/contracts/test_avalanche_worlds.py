@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import small
 import torch
 from avalanche.benchmarks import (
     benchmark_from_datasets,
@@ -33,14 +34,11 @@ from cl_strategies.registry import registry
 
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
 
-#: Short trainings; 5,000 bytes are a few images of 3 x 8 x 8.
+#: Beside the small ones; the images are of 3 x 8 x 8.
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 8, "sample_size": 8},
-    "cim": {"artifact_interval": 1},
-    "lucir": {"balance_epochs": 1},
-    "podnet": {"balance_epochs": 1},
-    "mrdc": {"tolerance": 1e9, "classes": 4},
-    "rwalk": {"delta_t": 2},
+    "cim": {"masks": "bilevel", "artifact_interval": 1},
+    "mrdc": {"classes": 4},
 }
 
 
@@ -65,17 +63,8 @@ def network(scenario: str, head: str = "auto") -> nn.Module:
     return SingleHeadModel(backbone, GrowingClassifier(8) if head == "growing" else nn.Linear(8, 4))
 
 
-def target(name: str, shape: Any) -> dict[str, Any]:
-    """Images of a domain without labels, for a strategy that takes some."""
-    if "target" not in registry("strategies")[name].fixed:
-        return {}
-    generator = torch.Generator().manual_seed(0)
-    return {"target": torch.rand(24, *shape, generator=generator)}
-
-
 def build(name: str, model: nn.Module, **template: Any) -> Any:
-    options = {"mem_bytes": 5_000} if has_option(name, "mem_bytes") else {}
-    options |= {**OPTIONS.get(name, {}), **target(name, (3, 8, 8))}
+    options = small.options(name, (3, 8, 8), **OPTIONS.get(name, {}))
     settings = {"train_mb_size": 8, "evaluator": None, **options}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     return ENTRIES[name].load()(model=model, optimizer=optimizer, **{**settings, **template})

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+import small
 import torch
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training.plugins import EarlyStoppingPlugin, EvaluationPlugin, SupervisedPlugin
@@ -13,8 +14,6 @@ from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
-from cl_strategies.models.backbones.lenet import wide_lenet
-from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.registry import registry
 from cl_strategies.strategies import HALRP, Naive
 from cl_strategies.strategies.templates.task_model import TaskModelStrategy
@@ -23,43 +22,16 @@ NAMES = [entry.name for entry in registry("strategies")]
 KINDS: list[Any] = [entry.load() for entry in registry("strategies")]
 TASK_MODELS = [kind for kind in KINDS if issubclass(kind, TaskModelStrategy)]
 
-#: Small memories, and updates often enough for experiences of a few steps.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "agem": {"patterns_per_experience": 20, "sample_size": 16},
-    "cim": {"masks": "centre"},
-    "dark-er": {"mem_size": 31},
-    "gdumb": {"mem_size": 31},
-    "halrp": {"warmup_epochs": 2},
-    "lucir": {"balance_epochs": 1},
-    "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
-    "podnet": {"balance_epochs": 1},
-    "replay": {"mem_size": 31},
-    "rwalk": {"delta_t": 2},
-}
+OPTIONS = {"halrp": {"warmup_epochs": 2}}
 
 
 def stream(scenario: str = "task") -> Any:
     return split_digits(n_experiences=3, scenario=scenario, fraction=0.2)
 
 
-def target(name: str, shape: Any) -> dict[str, Any]:
-    """Images of a domain without labels, for a strategy that takes some."""
-    if "target" not in registry("strategies")[name].fixed:
-        return {}
-    generator = torch.Generator().manual_seed(0)
-    return {"target": torch.rand(24, *shape, generator=generator)}
-
-
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
-    info = benchmark.info
-    needs = next((e.needs for e in registry("strategies") if e.load() is kind), ())
-    convolutional = "a convolution larger than 1 x 1" in needs
-    model = (wide_lenet if convolutional else mlp)(
-        input_shape=info.input_shape,
-        n_classes=info.n_classes,
-        scenario=info.scenario,
-        hidden=[16, 8] if convolutional else [16],
-    )
+    name = next(e.name for e in registry("strategies") if e.load() is kind)
+    model = small.model(name, benchmark.info)
     return kind(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
@@ -110,7 +82,7 @@ def test_early_stopping_ends_with_the_best_state(name: str) -> None:
     stopping = EarlyStoppingPlugin(1, "test_stream", "Top1_Acc_Stream", mode="min")
     watch = AtTheStop(stopping)
     plugins = [Evaluate(benchmark), stopping, watch]
-    options = {**OPTIONS.get(name, {}), **target(name, benchmark.info.input_shape)}
+    options = small.options(name, benchmark.info.input_shape, **OPTIONS.get(name, {}))
     strategy = build(entry.load(), benchmark, plugins, **options)
     if getattr(strategy, "trains_jointly", False):
         strategy.train(list(benchmark.train_stream))

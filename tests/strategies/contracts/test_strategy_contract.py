@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small
 import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EvaluationPlugin
@@ -21,51 +22,14 @@ PAGES = Path(__file__).parents[3] / "docs" / "methods"
 NAMES = [entry.name for entry in registry("strategies")]
 SCENARIO = {entry.name: entry.scenarios[0] for entry in registry("strategies")}
 
-#: Small memories, and updates often enough for experiences of a few steps.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "agem": {"patterns_per_experience": 20, "sample_size": 16},
-    "cim": {"masks": "centre", "mem_bytes": 5_000},
-    "compressed-replay": {"mem_bytes": 5_000},
-    "icarl": {"mem_bytes": 5_000},
-    "lucir": {"mem_bytes": 5_000, "balance_epochs": 1},
-    "wa": {"mem_bytes": 5_000},
-    "bic": {"mem_bytes": 5_000},
-    "podnet": {"mem_bytes": 5_000, "balance_epochs": 1},
-    "der-expandable": {"mem_bytes": 5_000},
-    "foster": {"mem_bytes": 5_000},
-    "aanets": {"mem_bytes": 5_000},
-    "mnemonics": {"mem_bytes": 5_000},
-    "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
-    "dark-er": {"mem_size": 31},
-    "gdumb": {"mem_size": 31},
-    "replay": {"mem_size": 31},
-    "rwalk": {"delta_t": 2},
-}
-
 
 def stream(scenario: str = "class", **options: Any) -> Any:
     factory = registry("benchmarks")["split-digits"].load()
     return factory(**{"n_experiences": 3, "scenario": scenario, "fraction": 0.2, **options})
 
 
-def target(name: str, shape: Any) -> dict[str, Any]:
-    """Images of a domain without labels, for a strategy that takes some."""
-    if "target" not in registry("strategies")[name].fixed:
-        return {}
-    generator = torch.Generator().manual_seed(0)
-    return {"target": torch.rand(24, *shape, generator=generator)}
-
-
 def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
-    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
-    kind, sizes = ("wide-lenet", {"channels": [3, 4]}) if convolutional else ("mlp", {})
-    model = registry("models")[kind].load()(
-        input_shape=info.input_shape,
-        n_classes=info.n_classes,
-        scenario=info.scenario,
-        hidden=[16, 8] if convolutional else [16],
-        **sizes,
-    )
+    model = small.model(name, info)
     template = {"train_mb_size": 16, "train_epochs": 1, "eval_mb_size": 64, **template}
     return registry("strategies")[name].load()(
         model=model,
@@ -74,7 +38,7 @@ def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
         device="cpu",
         plugins=plugins,
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**OPTIONS.get(name, {}), **target(name, info.input_shape), **template},
+        **small.options(name, info.input_shape, **template),
     )
 
 

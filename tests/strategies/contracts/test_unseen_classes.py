@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import small
 import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.models import MultiTaskModule
@@ -25,14 +26,8 @@ from cl_strategies.registry import registry
 from cl_strategies.strategies import Naive
 
 CASES = [(e.name, s) for e in registry("strategies") for s in e.scenarios if s != "domain"]
-OPTIONS: dict[str, dict[str, Any]] = {
-    "agem": {"patterns_per_experience": 20, "sample_size": 16},
-    "cim": {"masks": "centre", "mem_bytes": 5_000},
-    "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
-    "rwalk": {"delta_t": 2},
-    # Near the prior from the start, whose divergence is otherwise most of the loss.
-    "vcl": {"initial_log_variance": -3.0, "prior_variance": 0.05},
-}
+# Near the prior from the start, whose divergence is otherwise most of the loss.
+OPTIONS = {"vcl": {"initial_log_variance": -3.0, "prior_variance": 0.05}}
 
 
 def stream(scenario: str = "class") -> Any:
@@ -41,31 +36,15 @@ def stream(scenario: str = "class") -> Any:
     return factory(n_experiences=5, scenario=scenario, fraction=0.3, order=[3, 0, 4, 1, 2])
 
 
-def target(name: str, shape: Any) -> dict[str, Any]:
-    """Images of a domain without labels, for a strategy that takes some."""
-    if "target" not in registry("strategies")[name].fixed:
-        return {}
-    generator = torch.Generator().manual_seed(0)
-    return {"target": torch.rand(24, *shape, generator=generator)}
-
-
 def build(name: str, info: Any, *, head: str = "auto", **template: Any) -> Any:
-    convolutional = "a convolution larger than 1 x 1" in registry("strategies")[name].needs
-    model = registry("models")["wide-lenet" if convolutional else "mlp"].load()(
-        input_shape=info.input_shape,
-        n_classes=info.n_classes,
-        scenario=info.scenario,
-        hidden=[16, 8] if convolutional else [16],
-        head=head,
-    )
-    options = {"mem_bytes": 5_000} if "mem_bytes" in registry("strategies")[name].defaults() else {}
+    model = small.model(name, info, head=head)
     return registry("strategies")[name].load()(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
         train_mb_size=64,
         device="cpu",
         evaluator=EvaluationPlugin(loggers=[]),
-        **{**options, **OPTIONS.get(name, {}), **target(name, info.input_shape), **template},
+        **small.options(name, info.input_shape, **{**OPTIONS.get(name, {}), **template}),
     )
 
 
