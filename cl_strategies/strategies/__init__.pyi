@@ -16,6 +16,7 @@ from .gdumb import GDumb as GDumb
 from .gpm import GPM as GPM
 from .halrp import HALRP as HALRP
 from .icarl import ICaRL as ICaRL
+from .intraq import IntraQ as IntraQ
 from .joint import Joint as Joint
 from .l2 import L2 as L2
 from .lifequant import LifeQuant as LifeQuant
@@ -27,6 +28,7 @@ from .mrdc import MRDC as MRDC
 from .naive import Naive as Naive
 from .pfr import PFR as PFR
 from .podnet import PODNet as PODNet
+from .qimera import Qimera as Qimera
 from .replay import Replay as Replay
 from .rwalk import RWalk as RWalk
 from .scp import SCP as SCP
@@ -35,3 +37,5 @@ from .single_task import SingleTask as SingleTask
 from .templates.base import Strategy as Strategy
 from .wa import WA as WA
 from .wsn import WSN as WSN
+from .zaq import ZAQ as ZAQ
+from .zeroq import ZeroQ as ZeroQ

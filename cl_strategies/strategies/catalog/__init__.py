@@ -4,6 +4,7 @@ from cl_strategies.registry import Entry
 from cl_strategies.strategies.catalog import (
     baselines,
     class_incremental,
+    data_free,
     low_bit,
     one_network,
     per_task,
@@ -18,4 +19,5 @@ ENTRIES: tuple[Entry, ...] = (
     *per_task.ENTRIES,
     *class_incremental.ENTRIES,
     *low_bit.ENTRIES,
+    *data_free.ENTRIES,
 )
