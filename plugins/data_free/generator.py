@@ -13,7 +13,7 @@ from cl_strategies.plugins.data_free.descent import step
 from cl_strategies.plugins.data_free.trained import Drawn
 
 #: Channels below and above the last enlargement.
-WIDTHS = (64, 32)
+WIDTHS = (32, 16)
 #: Slope of the activation for negative values, as in the authors' generators.
 SLOPE = 0.2
 

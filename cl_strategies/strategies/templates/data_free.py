@@ -46,7 +46,7 @@ class DataFreeStrategy(Strategy):
         model: nn.Module,
         optimizer: Optimizer,
         example: Tensor | None = None,
-        images: Annotated[int, Ge(2), Doc("Images made at a time.")] = 64,
+        images: Annotated[int, Ge(2), Doc("Images made at a time.")] = 32,
         input_mean: Annotated[
             float, Doc("Mean of the values that the network takes; 0 for normalized images.")
         ] = 0.0,

@@ -43,6 +43,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gdumb": {"mem_size": 31},
     "replay": {"mem_size": 31},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
 
 #: Classes in a shuffled order, so that a growing head does not grow evenly.
@@ -67,13 +71,21 @@ def optimizer(kind: str, model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-2)
 
 
+def network(name: str) -> tuple[str, dict[str, Any]]:
+    """A small network that the strategy can have, with its options."""
+    if "BatchNorm layers" in registry("strategies")[name].needs:
+        return "small-resnet", {"channels": [4, 6], "stem_stride": 1}
+    return "mlp", {"hidden": [16]}
+
+
 def build(name: str, info: Any, *, optim: str = "adam", head: str = "auto", **more: Any) -> Any:
     seed(7)
-    model = registry("models")["mlp"].load()(
+    kind, options_of_it = network(name)
+    model = registry("models")[kind].load()(
         input_shape=info.input_shape,
         n_classes=info.n_classes,
         scenario=info.scenario,
-        hidden=[16],
+        **options_of_it,
         head=head,
     )
     return registry("strategies")[name].load()(

@@ -33,7 +33,17 @@ OPTIONS = {
     "gdumb": {"mem_size": 31},
     "replay": {"mem_size": 31},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
+
+
+def network(name):
+    if "BatchNorm layers" in registry("strategies")[name].needs:
+        return {"name": "small-resnet", "channels": [4, 6], "stem_stride": 1}
+    return {"hidden": [16]}
 
 
 def tables(name):
@@ -46,7 +56,7 @@ def tables(name):
         },
         "strategy": {"name": name, **OPTIONS.get(name, {})},
         "train": {"epochs": 1},
-        "model": {"hidden": [16]},
+        "model": network(name),
     }
 
 

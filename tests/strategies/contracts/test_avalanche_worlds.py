@@ -41,6 +41,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "podnet": {"balance_epochs": 1},
     "mrdc": {"tolerance": 1e9, "classes": 4},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
 
 

@@ -34,6 +34,9 @@ WITHIN_BATCHES = {
     "batch-norm": "it normalizes batches",
     "alignq": "it keeps the correlations between the samples of a mini-batch",
 }
+#: Methods whose networks normalize batches; they train as naive does.
+NORMALIZING = [e.name for e in registry("strategies") if "BatchNorm layers" in e.needs]
+NAMES = [name for name in NAMES if name not in NORMALIZING]
 #: Strong enough to matter within a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 20, "sample_size": 16},

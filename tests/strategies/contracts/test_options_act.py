@@ -22,6 +22,7 @@ from cl_strategies.registry import registry
 #: Methods whose options take more than a few seconds in all.
 SLOW = [
     *("halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
+    *("zeroq", "zaq", "qimera", "intraq"),
     *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp"),
 ]
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
@@ -36,6 +37,11 @@ SMALL: dict[str, Any] = {
     "sample_size": 16,
     "samples": 16,
     "importance_samples": 16,
+    "images": 8,
+    "iterations": 3,
+    "warmup": 3,
+    "image_iterations": 3,
+    "batches": 3,
 }
 #: The same for one method.
 SMALL_OWN: dict[str, Options] = {"halrp": {"max_growth": 10.0}}

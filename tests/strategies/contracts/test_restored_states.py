@@ -14,8 +14,10 @@ from torch import nn
 from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.mlp import mlp
+from cl_strategies.models.backbones.small_resnet import small_resnet
 from cl_strategies.registry import registry
 from cl_strategies.strategies import HALRP, WSN, BatchEnsemble, Naive, PerTaskBatchNorm
+from cl_strategies.strategies.templates.data_free import DataFreeStrategy
 
 TASK_MODELS = (HALRP, WSN, BatchEnsemble, PerTaskBatchNorm)
 NAMES = [entry.name for entry in registry("strategies")]
@@ -32,6 +34,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "podnet": {"balance_epochs": 1},
     "replay": {"mem_size": 31},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
 
 
@@ -41,9 +47,11 @@ def stream(scenario: str = "task") -> Any:
 
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
     info = benchmark.info
-    model = mlp(
-        input_shape=info.input_shape, n_classes=info.n_classes, scenario=info.scenario, hidden=[16]
-    )
+    shape: dict[str, Any] = {"input_shape": info.input_shape, "scenario": info.scenario}
+    if issubclass(kind, DataFreeStrategy):  # which need a BatchNorm
+        model = small_resnet(n_classes=info.n_classes, channels=[4, 6], stem_stride=1, **shape)
+    else:
+        model = mlp(n_classes=info.n_classes, hidden=[16], **shape)
     return kind(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),

@@ -40,6 +40,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gdumb": {"mem_size": 31},
     "replay": {"mem_size": 31},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
 
 
@@ -48,12 +52,20 @@ def stream(scenario: str = "class", **options: Any) -> Any:
     return factory(**{"n_experiences": 3, "scenario": scenario, "fraction": 0.2, **options})
 
 
+def network(name: str) -> tuple[str, dict[str, Any]]:
+    """A small network that the strategy can have, with its options."""
+    if "BatchNorm layers" in registry("strategies")[name].needs:
+        return "small-resnet", {"channels": [4, 6], "stem_stride": 1}
+    return "mlp", {"hidden": [16]}
+
+
 def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
-    model = registry("models")["mlp"].load()(
+    kind, options_of_it = network(name)
+    model = registry("models")[kind].load()(
         input_shape=info.input_shape,
         n_classes=info.n_classes,
         scenario=info.scenario,
-        hidden=[16],
+        **options_of_it,
     )
     template = {"train_mb_size": 16, "train_epochs": 1, "eval_mb_size": 64, **template}
     return registry("strategies")[name].load()(

@@ -41,6 +41,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "halrp": {"train_epochs": 2},
     "replay": {"mem_size": 31},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
 
 STEM, STAGE = (4, 1, 3, 3), (6, 4, 3, 3)

@@ -30,6 +30,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cim": {"masks": "centre", "mem_bytes": 5_000},
     "mrdc": {"mem_bytes": 5_000, "tolerance": 1e9},
     "rwalk": {"delta_t": 2},
+    "zeroq": {"iterations": 3},
+    "zaq": {"iterations": 1, "student_steps": 2, "images": 8},
+    "qimera": {"iterations": 2, "warmup": 2, "images": 8},
+    "intraq": {"image_iterations": 2, "batches": 2, "iterations": 2, "images": 8},
 }
 
 
@@ -39,12 +43,20 @@ def stream(scenario: str = "class") -> Any:
     return factory(n_experiences=5, scenario=scenario, fraction=0.3, order=[3, 0, 4, 1, 2])
 
 
+def network(name: str) -> tuple[str, dict[str, Any]]:
+    """A small network that the strategy can have, with its options."""
+    if "BatchNorm layers" in registry("strategies")[name].needs:
+        return "small-resnet", {"channels": [4, 6], "stem_stride": 1}
+    return "mlp", {"hidden": [16]}
+
+
 def build(name: str, info: Any, *, head: str = "auto", **template: Any) -> Any:
-    model = registry("models")["mlp"].load()(
+    kind, options_of_it = network(name)
+    model = registry("models")[kind].load()(
         input_shape=info.input_shape,
         n_classes=info.n_classes,
         scenario=info.scenario,
-        hidden=[16],
+        **options_of_it,
         head=head,
     )
     options = {"mem_bytes": 5_000} if "mem_bytes" in registry("strategies")[name].defaults() else {}
