@@ -81,6 +81,7 @@ from .streams.rotated import rotated_digits as rotated_digits
 from .streams.split import split_digits as split_digits
 from .streams.split import split_fashion_mnist as split_fashion_mnist
 from .streams.svhn import split_svhn as split_svhn
+from .streams.task_streams import task_cifar10_100 as task_cifar10_100
 from .streams.task_streams import (
     task_digits as task_digits,
 )
@@ -90,3 +91,4 @@ from .streams.task_streams import (
 from .streams.task_streams import (
     task_tiny_imagenet as task_tiny_imagenet,
 )
+from .streams.task_streams import task_tiny_imagenet_224 as task_tiny_imagenet_224

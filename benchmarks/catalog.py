@@ -7,6 +7,7 @@ _SAME_CLASSES = ("task", "domain")
 _LIFEQUANT = (
     "Chen et al., Overcoming forgetting catastrophe in quantization-aware training, ICCV 2023"
 )
+_PARK = "Park et al., Continual learning by asymmetric loss approximation, ICCV 2019"
 _ADDITIVE = "Yoon et al., Scalable and Order-robust Continual Learning (APD), ICLR 2020"
 
 ENTRIES: tuple[Entry, ...] = (
@@ -131,6 +132,18 @@ ENTRIES: tuple[Entry, ...] = (
         factory=_HERE + "task_tiny_imagenet",
         summary="Tiny ImageNet (64x64 color), 20 or 40 tasks with heads of their own",
         paper="Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015",
+    ),
+    Entry(
+        name="task-cifar10-100",
+        factory=_HERE + "task_cifar10_100",
+        summary="CIFAR-10, then CIFAR-100 (32x32 color), 30 tasks of 3 classes",
+        paper=_PARK,
+    ),
+    Entry(
+        name="task-tiny-imagenet-224",
+        factory=_HERE + "task_tiny_imagenet_224",
+        summary="Tiny ImageNet (enlarged to 224x224 color), 30 tasks of 6 classes",
+        paper=_PARK,
     ),
     Entry(
         name="photo-digits",

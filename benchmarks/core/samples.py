@@ -95,6 +95,20 @@ class FileSamples:
         return LabeledFiles([self.paths[row] for row in rows], labels.tolist())
 
 
+class ShiftedSamples:
+    """The samples of ``source`` with larger class ids.
+
+    :param by: what is added to each.
+    """
+
+    def __init__(self, source: Samples, by: int) -> None:
+        self.source = source
+        self.labels = source.labels + by
+
+    def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
+        return self.source.dataset(rows, labels)
+
+
 class DatasetSamples:
     """Any data set with ``targets``, an Avalanche data set with its transforms included."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
-import numpy as np
 from annotated_types import Ge
 from typing_extensions import Doc
 
@@ -26,7 +25,7 @@ from cl_strategies.benchmarks.core.options import (
     SplitOptions,
     StreamOptions,
 )
-from cl_strategies.benchmarks.core.samples import TensorSamples
+from cl_strategies.benchmarks.core.samples import ShiftedSamples, TensorSamples
 from cl_strategies.benchmarks.core.selection import partition, permutation
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
@@ -162,7 +161,7 @@ def split_cifar10_100(
     size = len(first.class_names)
     later = permutation("class_order", class_order, len(second.class_names))
     shifted = [size + label for label in later]
-    shift = [_Shifted(part, size) for part in (second.train, second.test)]
+    shift = [ShiftedSamples(part, size) for part in (second.train, second.test)]
     tasks = [tuple(range(size)), *partition(shifted, n_experiences - 1)]
     return build_benchmark(
         [first.train] + [shift[0]] * (n_experiences - 1),
@@ -209,17 +208,6 @@ def split_tiny_imagenet(
         ),
         **options,
     )
-
-
-class _Shifted:
-    """The samples of ``source`` with larger class ids."""
-
-    def __init__(self, source: Any, by: int) -> None:
-        self.source = source
-        self.labels = source.labels + by
-
-    def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
-        return self.source.dataset(rows, labels)
 
 
 def _mnist(data_root: DataRoot, normalize: bool) -> LoadedDataset:

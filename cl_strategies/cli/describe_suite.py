@@ -14,7 +14,9 @@ _OWN_LINES = ("strategies",)
 
 def describe_suite(suite: Suite) -> str:
     """Return the runs of ``suite`` and the numbers that papers print for them, as text."""
-    lines = [f"{suite.name} (recipe)", f"  {len(suite.configs())} runs"]
+    lines = [f"{suite.name} (recipe)"]
+    lines += [f"  {suite.title}"] if suite.title else []
+    lines.append(f"  {len(suite.configs())} runs")
     lines.append(f"  seeds: {', '.join(map(str, suite.seeds))}")
     if suite.orders:
         lines.append(f"  task orders: {', '.join(map(str, suite.orders))}")
@@ -32,6 +34,7 @@ def to_dict(suite: Suite) -> dict[str, Any]:
     return {
         "kind": "recipes",
         "name": suite.name,
+        "title": suite.title,
         "runs": len(suite.configs()),
         "seeds": list(suite.seeds),
         "orders": list(suite.orders),

@@ -4,6 +4,7 @@ from .backbones.cifar_resnet import resnet20 as resnet20
 from .backbones.cifar_resnet import resnet56 as resnet56
 from .backbones.convnets import cnn as cnn
 from .backbones.convnets import lenet as lenet
+from .backbones.dropout_cnn import dropout_cnn as dropout_cnn
 from .backbones.lenet import omniglot_lenet as omniglot_lenet
 from .backbones.lenet import wide_lenet as wide_lenet
 from .backbones.mlp import mlp as mlp

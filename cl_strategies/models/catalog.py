@@ -5,6 +5,7 @@ from cl_strategies.registry import Entry
 #: What the engine supplies to every model.
 FIXED = frozenset({"input_shape", "n_classes", "scenario"})
 _HALRP = "Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning, F.2"
+_PARK = "Park et al., Continual learning by asymmetric loss approximation, ICCV 2019, supplement"
 _HE = "He et al., Deep residual learning for image recognition, CVPR 2016"
 _SANDLER = "Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, CVPR 2018"
 
@@ -19,6 +20,13 @@ ENTRIES: tuple[Entry, ...] = (
         name="cnn",
         factory="cl_strategies.models:cnn",
         summary="3x3 convolutions with max-pooling, then one hidden layer.",
+        fixed=FIXED,
+    ),
+    Entry(
+        name="dropout-cnn",
+        factory="cl_strategies.models:dropout_cnn",
+        summary="3x3 convolutions with max-pooling and dropout, then one hidden layer.",
+        paper=_PARK,
         fixed=FIXED,
     ),
     Entry(

@@ -107,6 +107,17 @@ _ALL = (
         source="Riemer et al. 2019, Sec. 4 (LA)",
     ),
     Metric(
+        name="accuracy_spread",
+        title="Spread over tasks",
+        unit="fraction",
+        bounds=(0.0, 0.5),
+        higher_is_better=False,
+        meaning="Standard deviation of the final accuracies of the tasks of one run: small where "
+        "no task is given up for another.",
+        formula="standard deviation over i of A[T, i]",
+        source="Park et al. 2019, Fig. 6",
+    ),
+    Metric(
         name="train_seconds",
         title="Training time",
         unit="seconds",

@@ -270,6 +270,14 @@ class LearningAccuracy(MatrixMetric):
 
 
 @hyperparameters
+class AccuracySpread(MatrixMetric):
+    """Log :func:`~cl_strategies.plugins.metrics.functional.accuracy_spread`."""
+
+    def __init__(self, *, matrix: Annotated[AccuracyMatrix, _READ]) -> None:
+        super().__init__(matrix=matrix, function=functional.accuracy_spread, name="Accuracy_Spread")
+
+
+@hyperparameters
 def cl_metrics(*, stream: Stream = "test", weighted: Weighted = False) -> list[PluginMetric[Any]]:
     """Return one accuracy matrix and every metric of this module that reads it.
 
@@ -286,6 +294,7 @@ def cl_metrics(*, stream: Stream = "test", weighted: Weighted = False) -> list[P
         Forgetting(matrix=matrix),
         AverageIncrementalAccuracy(matrix=matrix, weighted=weighted),
         LearningAccuracy(matrix=matrix),
+        AccuracySpread(matrix=matrix),
     ]
 
 

@@ -121,6 +121,20 @@ def learning_accuracy(accuracies: Any) -> float:
     return float(np.diagonal(matrix).mean()) if columns >= rows else float("nan")
 
 
+def accuracy_spread(accuracies: Any) -> float:
+    """Compute the standard deviation of the last row over the trained experiences.
+
+    Park et al., "Continual Learning by Asymmetric Loss Approximation with Single-Side
+    Overestimation", ICCV 2019, Fig. 6: small where no task is given up for another. The tasks are
+    all there are, so that the divisor is their number.
+
+    :param accuracies: accuracy matrix (T, N).
+    :raises UserError: see :func:`average_accuracy`.
+    """
+    matrix = as_matrix(accuracies)
+    return float(matrix[-1, : matrix.shape[0]].std())
+
+
 def order_disparity(performance: Any) -> tuple[Matrix, float, float]:
     """Compute how much a task's final accuracy depends on the order of the tasks.
 

@@ -4,19 +4,19 @@ Single-Side Overestimation", ICCV 2019)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge
 from torch import Tensor
 from typing_extensions import Doc
 
-from cl_strategies.plugins.regularization.functional import alasso_importance
+from cl_strategies.plugins.regularization.functional import alasso_importance, si_importance
 from cl_strategies.plugins.regularization.options import Damping, Strength
 from cl_strategies.plugins.regularization.plugin import SurrogatePlugin
 from cl_strategies.plugins.regularization.surrogate import QuadraticSurrogate
 from cl_strategies.validation.hyperparameters import hyperparameters
-from cl_strategies.validation.parameter import Alias, Equation
+from cl_strategies.validation.parameter import Alias, Equation, Since
 
 BELOW, ABOVE = 1, 2
 
@@ -69,6 +69,16 @@ class ALASSOSurrogate(QuadraticSurrogate):
             ),
             Equation("Eq. 7"),
         ] = True,
+        estimate: Annotated[
+            Literal["exact", "accumulated"],
+            Since("0.2"),
+            Doc(
+                '``"exact"``: importances that make the seen side exact; ``"accumulated"``: those '
+                "of SI, the ablation without exact importances, where ``c_prime``, ``a_prime``, "
+                "``eps_prime`` and ``monotone`` have nothing to act on."
+            ),
+            Equation("section 5.2"),
+        ] = "exact",
         **options: Any,
     ) -> None:
         super().__init__(strength=strength, **options)
@@ -76,6 +86,7 @@ class ALASSOSurrogate(QuadraticSurrogate):
         self.decoupled = {"c": c_prime, "a": a_prime, "eps": eps_prime}
         self.xi = xi
         self.monotone = monotone
+        self.estimate = estimate
 
     def sides(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         observed, unobserved = state["importance"], state["unobserved"]
@@ -87,19 +98,18 @@ class ALASSOSurrogate(QuadraticSurrogate):
         )
 
     def consolidate(self, state: Mapping[str, Tensor], theta: Tensor) -> dict[str, Tensor]:
-        importance = alasso_importance(
-            state["path"],
-            theta,
-            state["center"],
-            self._previous(state, theta),
-            state["importance"],
-            xi=self.xi,
-            monotone=self.monotone,
-            **self.decoupled,
-        )
+        importance = self._importance(state, theta)
         below, above = theta <= state["center"], theta >= state["center"]
         unobserved = below.byte() * BELOW + above.byte() * ABOVE
         return {"importance": importance, "unobserved": unobserved}
+
+    def _importance(self, state: Mapping[str, Tensor], theta: Tensor) -> Tensor:
+        path, center, old = state["path"], state["center"], state["importance"]
+        if self.estimate == "accumulated":
+            return si_importance(path, theta, center, old, xi=self.xi)
+        previous = self._previous(state, theta)
+        settings = {"xi": self.xi, "monotone": self.monotone, **self.decoupled}
+        return alasso_importance(path, theta, center, previous, old, **settings)
 
     @staticmethod
     def _previous(state: Mapping[str, Tensor], theta: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cl_strategies.plugins.metrics.functional import average_accuracy
+from cl_strategies.plugins.metrics.functional import accuracy_spread, average_accuracy
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.tables import mean_and_std
 
@@ -17,7 +18,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Average accuracy on the tasks seen so far, after each task.
+    """A number about the tasks seen so far, after each task.
 
     :param mean: over the runs (T,); NaN where it was not measured.
     :param std: sample standard deviation (T,); NaN with fewer than two runs.
@@ -34,10 +35,17 @@ class Curve:
 
 def seen_accuracy(group: Group) -> Curve:
     """Return the curve of ``group``; empty if none of its runs finished."""
+    return _after_each_task(group, average_accuracy)
+
+
+def seen_spread(group: Group) -> Curve:
+    """Return the same of the spread of accuracies over the tasks seen so far."""
+    return _after_each_task(group, accuracy_spread)
+
+
+def _after_each_task(group: Group, metric: Callable[[Array], float]) -> Curve:
     matrices = group.matrices
-    points = [
-        [average_accuracy(matrix[: t + 1]) for matrix in matrices] for t in range(matrices.shape[1])
-    ]
+    points = [[metric(matrix[: t + 1]) for matrix in matrices] for t in range(matrices.shape[1])]
     pairs = [mean_and_std([p for p in point if not math.isnan(p)]) for point in points]
     return Curve(
         mean=np.array([mean for mean, _ in pairs]), std=np.array([std for _, std in pairs])

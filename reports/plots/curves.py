@@ -1,9 +1,9 @@
-"""Average accuracy over the tasks, with a band for the seeds."""
+"""What is known of the tasks seen so far, over the tasks, with a band for the seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,14 +27,23 @@ _CROWD = 10
 """With more curves than this their bands would hide each other."""
 
 
-def curves_svg(groups: Sequence[Group], styles: Mapping[str, Style], key: str) -> str:
+def curves_svg(
+    groups: Sequence[Group],
+    styles: Mapping[str, Style],
+    key: str,
+    *,
+    curve_of: Callable[[Group], Curve] = seen_accuracy,
+    label: str = "accuracy on tasks seen so far (%)",
+) -> str:
     """Curves of all strategies on one benchmark; ``""`` if no run finished.
 
     :param groups: the strategies on one benchmark.
     :param styles: label of a strategy -> its style.
     :param key: prefix of the SVG's ids.
+    :param curve_of: what is drawn.
+    :param label: what it is, for the axis.
     """
-    drawn = {group.strategy: seen_accuracy(group) for group in groups if group.finished}
+    drawn = {group.strategy: curve_of(group) for group in groups if group.finished}
     drawn = {name: curve for name, curve in drawn.items() if np.isfinite(curve.mean[-1:]).all()}
     if not drawn:
         return ""
@@ -45,6 +54,7 @@ def curves_svg(groups: Sequence[Group], styles: Mapping[str, Style], key: str) -
         axes = new_axes(_WIDTH, height, (0.5, right, 0.45, 0.12))
         tasks = max(len(curve.mean) for curve in drawn.values())
         _set_limits(axes, list(drawn.values()), tasks)
+        axes.set_ylabel(label)
         for name, curve in drawn.items():
             _draw(axes, curve, styles[name], 0.14 if len(drawn) <= _CROWD else 0.05)
         ends = {n: (len(c.mean), 100 * float(c.mean[-1])) for n, c in drawn.items()}
@@ -64,7 +74,6 @@ def _set_limits(axes: Axes, curves: Sequence[Curve], tasks: int) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.grid(False, axis="x")
     axes.set_xlabel("tasks trained")
-    axes.set_ylabel("accuracy on tasks seen so far (%)")
 
 
 def _draw(axes: Axes, curve: Curve, style: Style, band: float) -> None:

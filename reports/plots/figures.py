@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cl_strategies.reports.analysis.curves import Array, mean_matrix
+from cl_strategies.reports.analysis.curves import Array, mean_matrix, seen_spread
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
@@ -52,6 +52,28 @@ def curve_figures(
                 caption=benchmark,
             )
         )
+    return [figure for figure in figures if figure.svg]
+
+
+def spread_figures(
+    groups: Sequence[Group], rows: Sequence[SummaryRow], styles: Styles
+) -> list[Figure]:
+    """Return one figure with the spread over the tasks for each benchmark."""
+    figures = []
+    for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
+        ends = _in_words(rows_of(rows, benchmark, "accuracy_spread"), "fraction")
+        svg = curves_svg(
+            here,
+            styles,
+            f"spread{k}",
+            curve_of=seen_spread,
+            label="spread over tasks seen so far (%)",
+        )
+        alt = (
+            f"Line chart of the standard deviation of the accuracies of the tasks seen so far on "
+            f"{benchmark}, after each task. After the last task: {ends}."
+        )
+        figures.append(Figure(svg=svg, alt=alt, caption=benchmark))
     return [figure for figure in figures if figure.svg]
 
 

@@ -49,6 +49,7 @@ def html_text(content: Content) -> str:
         rows=[row for row in rows if row.n],
         runs=collection.runs,
         curves=figures.curve_figures(groups, rows, styles),
+        spreads=figures.spread_figures(groups, rows, styles),
         matrices=matrices,
         scale=scale_svg("scale") if matrices else "",
         forgetting=figures.forgetting_figures(rows, styles),

@@ -104,6 +104,25 @@ def test_permuted_digits_are_forgotten_less_than_by_fine_tuning(strategy, c, mar
     assert gain.mean() > margin
 
 
+def test_the_ablation_without_exact_importances_has_those_of_si():
+    """With a symmetric surrogate nothing else is left of ALASSO."""
+    benchmark, train, _ = permuted_digits(0, 2)
+    weights = []
+    for method in (partial(ALASSO, a=1.0, eps=0.0, estimate="accumulated"), SI):
+        torch.manual_seed(0)
+        model = network(32)
+        strategy = method(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+            strength=3.0,
+            plugins=[Batches(0, train)],
+            evaluator=EvaluationPlugin(),
+        )
+        strategy.train(benchmark.train_stream)
+        weights.append(model[0].weight)
+    assert torch.equal(*weights)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("c", "ablation", "margin"), [(1.0, {"a": 1.0}, 0.01), (3.0, {"monotone": False}, 0.03)]

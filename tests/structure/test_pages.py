@@ -15,12 +15,21 @@ from cl_strategies.validation.hyperparameters import parameters_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SCRIPT = runpy.run_path(str(DOCS / "parameters.py"))
+COVERAGE = runpy.run_path(str(DOCS / "coverage.py"))
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
 def test_tables_are_up_to_date(page):
     text = page.read_text()
     assert SCRIPT["filled"](text) == text, "run: python docs/parameters.py"
+
+
+@pytest.mark.parametrize("page", COVERAGE["PAGES"].values(), ids=lambda path: path.stem)
+def test_the_tables_of_methods_and_recipes_are_up_to_date_and_have_no_empty_cell(page):
+    text = page.read_text()
+    assert COVERAGE["filled"](text) == text, "run: python docs/coverage.py"
+    table = COVERAGE["MARKS"].search(text)[0]
+    assert not re.search(r"\|\s*\|", table)
 
 
 def test_every_strategy_with_options_has_its_table():

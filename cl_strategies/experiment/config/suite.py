@@ -1,8 +1,8 @@
 """Many runs from one file: benchmarks x strategies x bit-widths or budgets x seeds x task orders.
 
 A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
-run, a table ``[suite]`` (``name``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``), and arrays
-``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with options, and may hold
+run, a table ``[suite]`` (``name``, ``title``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``), and
+arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with options, and may hold
 ``train``, ``model`` and ``quantization`` tables of its own; ``[benchmarks.strategies.NAME]`` says
 what one strategy needs on that benchmark. What is said later in this list beats what is said
 earlier: the file's tables, the benchmark, the strategy, the strategy on that benchmark, the command
@@ -51,7 +51,7 @@ from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown
 
 _TABLES = ("suite", *SHARED, "benchmarks", "strategies", "tuning", "published")
-_HEAD = ("name", "seeds", "orders", "bits", "mem_bytes")
+_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes")
 _RESERVED = (*SHARED, "strategies", "label")
 
 
@@ -59,6 +59,7 @@ _RESERVED = (*SHARED, "strategies", "label")
 class Suite:
     """A comparison.
 
+    :param title: what it compares, in one line: ``"PAPER, Table 1: ..."`` for a table of a paper.
     :param benchmarks: tables with at least a ``name``.
     :param strategies: likewise.
     :param seeds: one run each.
@@ -76,6 +77,7 @@ class Suite:
     """
 
     name: str = "comparison"
+    title: str = ""
     benchmarks: Sequence[Mapping[str, Any]]
     strategies: Sequence[Mapping[str, Any]]
     seeds: Sequence[int] = (0,)
@@ -90,6 +92,8 @@ class Suite:
     def __post_init__(self) -> None:
         where = "the suite" if self.source is None else str(self.source)
         check_name(self.name)
+        if not isinstance(self.title, str) or not self.title.isprintable():
+            raise UserError(f"suite.title is {shown(self.title)}: give one line of text")
         check_array("benchmarks", self.benchmarks, where)
         check_array("strategies", self.strategies, where)
         check_labels([label_of(row) for row in self.strategies], where)

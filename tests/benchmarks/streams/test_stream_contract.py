@@ -40,6 +40,8 @@ OURS = {
     "cifar100-superclass",
     "p-mnist",
     "omniglot-rotation",
+    "task-cifar10-100",
+    "task-tiny-imagenet-224",
 }
 FORMS = [(entry.name, form) for entry in registry("benchmarks") for form in entry.scenarios]
 

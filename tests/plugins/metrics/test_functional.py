@@ -11,6 +11,7 @@ import torch
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics.functional import (
+    accuracy_spread,
     average_accuracy,
     average_incremental_accuracy,
     backward_transfer,
@@ -61,6 +62,12 @@ def test_average_incremental_accuracy_averages_the_rows_over_seen_tasks() -> Non
 def test_average_incremental_accuracy_weights_by_size() -> None:
     rows = [0.8, (3 * 0.9 + 0.6) / 4, (3 * 0.3 + 0.7 + 2 * 0.5) / 6]
     assert average_incremental_accuracy(SEQUENTIAL, sizes=[3, 1, 2]) == pytest.approx(sum(rows) / 3)
+
+
+def test_accuracy_spread_is_the_standard_deviation_of_the_last_row() -> None:
+    assert accuracy_spread(SEQUENTIAL) == pytest.approx(math.sqrt(0.08 / 3))
+    assert accuracy_spread([[0.4]]) == 0.0
+    assert math.isnan(accuracy_spread([[0.4, None], [None, 0.5]]))
 
 
 def test_learning_accuracy_is_the_mean_of_the_diagonal() -> None:
