@@ -40,7 +40,7 @@ class ZAQ(DataFreeStrategy):
         student_steps: Annotated[
             int, Ge(1), Doc("Steps of the quantized network for each of the generator.")
         ] = 5,
-        lr: Annotated[float, Gt(0), Doc("Learning rate of the quantized network.")] = 0.1,
+        lr: Annotated[float, Gt(0), Doc("Learning rate of the quantized network.")] = 1e-4,
         generator_lr: Annotated[float, Gt(0), Doc("Learning rate of the generator.")] = 1e-3,
         latent: Annotated[int, Ge(1), Doc("Numbers that an image is generated from.")] = 64,
         alpha: Annotated[float, Ge(0), Doc("Weight of the relation maps.")] = 1.0,

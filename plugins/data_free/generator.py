@@ -91,12 +91,12 @@ def train_generator(
     :param warm: called when they are over, and before the first step of the network.
     """
     optimizer = torch.optim.Adam(generator.parameters(), lr=lr, betas=betas)
-    for iteration in range(warmup + iterations):
-        if iteration == warmup:
-            warm()
-        if iteration >= warmup:
-            for _ in range(student_steps):
-                with torch.no_grad():
-                    made = make()
-                tune(of_student(made))
+    for _ in range(warmup):
+        step(optimizer, of_generator(make()))
+    warm()
+    for _ in range(iterations):
+        for _ in range(student_steps):
+            with torch.no_grad():
+                made = make()
+            tune(of_student(made))
         step(optimizer, of_generator(make()))

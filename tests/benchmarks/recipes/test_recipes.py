@@ -30,7 +30,7 @@ BASELINES = {
 }
 #: Methods that papers compare with and that are not offered here, by the names they would have.
 ELSEWHERE = {"apd", "apd-fixed", "ibp-wf", "bmkp", "clr", "prd", "iru"} | {
-    *("qimera", "intraq", "without standard space"),
+    *("without standard space",),
 }
 
 

@@ -258,7 +258,7 @@ CLASSES = {0: list(range(10))}
 SCALE = {"mean": MEAN, "deviation": DEVIATION}
 
 
-def KEEP(network: Any, logits: Any, tasks: Any) -> Any:  # noqa: N802
+def KEEP(network: Any, logits: Any, tasks: Any) -> Any:
     return logits
 
 
