@@ -59,7 +59,7 @@ class IntraQ(DataFreeStrategy):
         ] = 0.02,
         upper: Annotated[float, Ge(0), Doc("Distance above which it costs.")] = 1.0,
         iterations: Annotated[int, Ge(0), Doc("Steps of the quantized network.")] = 100,
-        lr: Annotated[float, Gt(0), Doc("Learning rate of the quantized network.")] = 1e-3,
+        lr: Annotated[float, Gt(0), Doc("Learning rate of the quantized network.")] = 1e-4,
         temperature: Annotated[float, Gt(0), Doc("Temperature of the distillation.")] = 20.0,
         alpha: Annotated[float, Ge(0), Doc("Weight of the distillation.")] = 20.0,
         **template: Any,
@@ -105,8 +105,9 @@ class IntraQ(DataFreeStrategy):
                     inputs.take()
                     seen = cropped(images, self.smallest_crop) if torch.rand(()) < HALF else images
                     logits = trained.logits(seen, drawn.task)
+                    means, before = known.of(rows, features.latest)
                     close, far = class_distance_penalty(
-                        features.latest, *known.of(rows, features.latest), **self.limits
+                        features.latest, means, before, **self.limits
                     )
                     certain = target_probability_loss(logits, labels, targets)
                     return batch_statistics_loss(*inputs.take()) + certain + close + far

@@ -113,7 +113,8 @@ class DataFreeStrategy(Strategy):
 
     def eval(self, experiences: Any, **kwargs: Any) -> Any:
         """As Avalanche's, of :attr:`evaluated_model`."""
-        trained, self.model = self.model, self.evaluated_model
+        trained: nn.Module = self.model
+        self.model = self.evaluated_model
         try:
             return super().eval(experiences, **kwargs)
         finally:
