@@ -39,6 +39,7 @@ class DataFreeStrategy(Strategy):
     """
 
     parts: ClassVar[tuple[Callable[..., Any], ...]] = (BitWidths,)
+    model: nn.Module
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class DataFreeStrategy(Strategy):
 
     def eval(self, experiences: Any, **kwargs: Any) -> Any:
         """As Avalanche's, of :attr:`evaluated_model`."""
-        trained: nn.Module = self.model
+        trained = self.model
         self.model = self.evaluated_model
         try:
             return super().eval(experiences, **kwargs)
