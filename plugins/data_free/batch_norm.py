@@ -1,4 +1,4 @@
-"""Images with the statistics that a network's BatchNorm layers keep: the matcher of all methods."""
+"""Images with the statistics that BatchNorm layers keep: the matcher that methods share."""
 
 from __future__ import annotations
 
