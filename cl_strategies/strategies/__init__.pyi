@@ -25,6 +25,7 @@ from .ibp_wf import IBPWF as IBPWF
 from .icarl import ICaRL as ICaRL
 from .imm_mean import IMMMean as IMMMean
 from .imm_mode import IMMMode as IMMMode
+from .intraq import IntraQ as IntraQ
 from .iru import IRU as IRU
 from .joint import Joint as Joint
 from .l2 import L2 as L2
@@ -38,6 +39,7 @@ from .naive import Naive as Naive
 from .pfr import PFR as PFR
 from .podnet import PODNet as PODNet
 from .prd import PRD as PRD
+from .qimera import Qimera as Qimera
 from .replay import Replay as Replay
 from .rwalk import RWalk as RWalk
 from .scp import SCP as SCP
@@ -48,3 +50,5 @@ from .templates.base import Strategy as Strategy
 from .vcl import VCL as VCL
 from .wa import WA as WA
 from .wsn import WSN as WSN
+from .zaq import ZAQ as ZAQ
+from .zeroq import ZeroQ as ZeroQ

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,17 @@ def stage_names(backbone: nn.Module, x: Tensor) -> list[str]:
     :param x: some images.
     :returns: names, first to last; none for a network without feature maps.
     """
-    with torch.no_grad(), evaluating(backbone):
-        seen = calls(backbone, lambda: backbone(x))
-    name_of = {id(module): name for name, module in backbone.named_modules()}
+    return stages_called(backbone, lambda: backbone(x))
+
+
+def stages_called(network: nn.Module, run: Callable[[], Any]) -> list[str]:
+    """Find what :func:`stage_names` finds, in a network that is called with more than images.
+
+    :param run: calls the network on some images.
+    """
+    with torch.no_grad(), evaluating(network):
+        seen = calls(network, run)
+    name_of = {id(module): name for name, module in network.named_modules()}
     last: dict[tuple[int, ...], str] = {}
     for module, _, output in seen:
         if isinstance(output, Tensor) and output.ndim == 4 and output[0, 0].numel() > 1:

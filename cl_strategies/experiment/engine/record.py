@@ -61,7 +61,8 @@ def run_record(
 def _metrics(
     training: Training, matrix: np.ndarray, columns: dict[str, list[float]]
 ) -> dict[str, float | None]:
-    sizes = storage(training.strategy.model)
+    strategy = training.strategy
+    sizes = storage(getattr(strategy, "evaluated_model", strategy.model))
     return summarize(matrix, columns) | {name: _number(size) for name, size in sizes.items()}
 
 

@@ -5,6 +5,7 @@ from cl_strategies.strategies.catalog import (
     adaptation,
     baselines,
     class_incremental,
+    data_free,
     low_bit,
     one_network,
     per_task,
@@ -20,4 +21,5 @@ ENTRIES: tuple[Entry, ...] = (
     *class_incremental.ENTRIES,
     *low_bit.ENTRIES,
     *adaptation.ENTRIES,
+    *data_free.ENTRIES,
 )

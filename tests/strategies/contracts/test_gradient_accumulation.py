@@ -39,6 +39,9 @@ WITHIN_BATCHES = {
     "sgd-dropout": "it draws masks for a mini-batch at a time",
     "vcl": "it draws noise for each mini-batch, layer by layer",
 }
+#: Methods whose networks normalize batches; they train as naive does.
+NORMALIZING = [e.name for e in registry("strategies") if "BatchNorm layers" in e.needs]
+NAMES = [name for name in NAMES if name not in NORMALIZING]
 #: Strong enough to matter within a few steps.
 OPTIONS: dict[str, dict[str, Any]] = {
     "agem": {"patterns_per_experience": 20, "sample_size": 16},

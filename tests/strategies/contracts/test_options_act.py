@@ -23,6 +23,7 @@ from cl_strategies.registry import registry
 SLOW = [
     *("apd", "halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
     *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp", "prd"),
+    *("zeroq", "zaq", "qimera", "intraq"),
 ]
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in ENTRIES]
@@ -36,6 +37,11 @@ SMALL: dict[str, Any] = {
     "sample_size": 16,
     "samples": 16,
     "importance_samples": 16,
+    "images": 8,
+    "iterations": 3,
+    "warmup": 3,
+    "image_iterations": 3,
+    "batches": 3,
 }
 #: The same for one method.
 SMALL_OWN: dict[str, Options] = {

@@ -1,0 +1,1 @@
+"""Quantization of a trained network without data: ZeroQ, ZAQ, Qimera, IntraQ."""

@@ -1,0 +1,10 @@
+from .images import class_distance_penalty as class_distance_penalty
+from .images import target_probability_loss as target_probability_loss
+from .relation import relation_map_loss as relation_map_loss
+from .statistics import batch_statistics_loss as batch_statistics_loss
+from .statistics import sample_statistics_loss as sample_statistics_loss
+from .superposition import distillation_loss as distillation_loss
+from .superposition import generator_loss as generator_loss
+from .superposition import soft_cross_entropy as soft_cross_entropy
+from .superposition import superposed_embedding as superposed_embedding
+from .superposition import superposed_labels as superposed_labels
