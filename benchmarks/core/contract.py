@@ -30,6 +30,7 @@ class StreamInfo:
     :param class_order: the data set's class ids in the order in which they were cut into tasks
         (before the tasks were reordered), or ``None`` if every task has every class.
     :param class_names: names by data set id, where they are known.
+    :param has_target: whether each experience brings images of another domain, as ``unlabeled``.
     """
 
     name: str
@@ -40,6 +41,7 @@ class StreamInfo:
     task_classes: tuple[tuple[int, ...], ...]
     class_order: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
+    has_target: bool = False
 
     @property
     def n_experiences(self) -> int:

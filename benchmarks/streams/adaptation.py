@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from annotated_types import Ge, Le
@@ -148,6 +149,7 @@ def _adaptation_stream(
             images.labels, classes, fraction=options["fraction"], validation=0.0, where=name
         )
         experience.unlabeled = unlabeled_dataset(images, rows, experience.task_label, transforms)
+    benchmark.info = replace(benchmark.info, has_target=True)
     benchmark.source_stream = build_benchmark(
         [train], [test], name=name, scenario="domain", transforms=transforms, **shares
     ).test_stream

@@ -12,10 +12,10 @@ from cl_strategies.plugins.quantization.correlation import CorrelationOptions, C
 from cl_strategies.plugins.quantization.functional.admm import CorrelationForm
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme
-from cl_strategies.strategies.templates.adaptation import WHOLE, make_adaptation
+from cl_strategies.strategies.templates.adaptation import WHOLE, host_plugins
 from cl_strategies.strategies.templates.quantized import QuantizedStrategy
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
-from cl_strategies.validation.parameter import Equation, Since
+from cl_strategies.validation.parameter import Equation
 
 
 @hyperparameters(parts=(CorrelationOptions,))
@@ -35,24 +35,6 @@ def correlation_plugins(
     if correlation == "none":
         return ()
     return (CorrelationPlugin(form=correlation, **options),)
-
-
-@hyperparameters
-def host_plugins(
-    *,
-    host: Annotated[
-        str,
-        Doc(
-            "What is trained under the quantizer: ``naive``; or ``dann`` or ``dsan``, on a stream "
-            "with a target domain, with options behind a colon, such as "
-            '``"dsan:strength=0.3"``.'
-        ),
-        Since("0.2"),
-    ] = "naive",
-) -> tuple[SupervisedPlugin, ...]:
-    """Return the plugin of the host, if there is one."""
-    adaptation = make_adaptation(host)
-    return () if adaptation is None else (adaptation,)
 
 
 class AlignQ(QuantizedStrategy):

@@ -9,6 +9,7 @@ from avalanche.models import avalanche_forward
 from torch import Tensor
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.adaptation.features import Penultimate
 from cl_strategies.plugins.adaptation.functional import adaptation_weight, annealed_rate
 from cl_strategies.plugins.adaptation.target import TargetBatches, check_target, unlabeled_images
@@ -86,6 +87,18 @@ class AdaptationPlugin(LossTermPlugin):
     def weight(self) -> float:
         """The present weight of the adaptation, in [0, 1]."""
         return adaptation_weight(self.progress, gamma=self.gamma)
+
+    def check_stream(self, info: Any) -> None:
+        """Say before any training that a stream brings no images of a target domain.
+
+        :param info: the ``StreamInfo`` of the stream.
+        :raises UserError: if it brings none, and none were given.
+        """
+        if self.target is None and not info.has_target:
+            raise UserError(
+                f"{type(self).__name__} adapts to images of a target domain, and {info.name} "
+                "brings none: use a stream that does, such as adaptation-digits"
+            )
 
     def before_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         """:raises UserError: if there are no images of a target, or of another shape."""

@@ -64,6 +64,9 @@ def build_strategy(
     )
     for plugin in quantization:
         plugin.attach(strategy)
+    for plugin in strategy.plugins:
+        if hasattr(plugin, "check_stream"):  # for what a stream must bring
+            plugin.check_stream(info)
     return strategy
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from avalanche.core import SupervisedPlugin
+from typing_extensions import Doc
+
 from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.adaptation.plugin import AdaptationPlugin
 from cl_strategies.registry import Entry
+from cl_strategies.validation.hyperparameters import hyperparameters
+from cl_strategies.validation.parameter import Since
 
 #: Why parts of an experience cannot be learned one after the other.
 WHOLE = "lets the adaptation grow over the epochs of a whole experience"
@@ -34,3 +41,21 @@ def make_adaptation(host: str) -> AdaptationPlugin | None:
     entry = known[name]
     made: AdaptationPlugin = entry.load()(**entry.parse_options(settings))
     return made
+
+
+@hyperparameters
+def host_plugins(
+    *,
+    host: Annotated[
+        str,
+        Doc(
+            "What is trained: ``naive``; or ``dann`` or ``dsan``, on a stream with a target "
+            "domain, with options behind a colon, such as "
+            '``"dsan:strength=0.3"``.'
+        ),
+        Since("0.2"),
+    ] = "naive",
+) -> tuple[SupervisedPlugin, ...]:
+    """Return the plugin of the host, if there is one."""
+    adaptation = make_adaptation(host)
+    return () if adaptation is None else (adaptation,)

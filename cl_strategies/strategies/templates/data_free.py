@@ -17,6 +17,7 @@ from cl_strategies.plugins.data_free.student import quantized_copy
 from cl_strategies.plugins.data_free.trained import Trained
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.quantization.conversion.options import BitWidths
+from cl_strategies.strategies.templates.adaptation import WHOLE, host_plugins
 from cl_strategies.strategies.templates.base import Strategy
 from cl_strategies.validation.hyperparameters import build_part
 
@@ -38,7 +39,7 @@ class DataFreeStrategy(Strategy):
         option out of its range.
     """
 
-    parts: ClassVar[tuple[Callable[..., Any], ...]] = (BitWidths,)
+    parts: ClassVar[tuple[Callable[..., Any], ...]] = (BitWidths, host_plugins)
     model: nn.Module
 
     def __init__(
@@ -57,6 +58,8 @@ class DataFreeStrategy(Strategy):
         **template: Any,
     ) -> None:
         bits: BitWidths = build_part(BitWidths, template)
+        if host := build_part(host_plugins, template):
+            self.needs_whole_experiences = WHOLE  # type: ignore[misc]
         self.settings = {"example": example, **vars(bits)}
         self.images = images
         self.scale = {"mean": input_mean, "deviation": input_deviation}
@@ -64,7 +67,7 @@ class DataFreeStrategy(Strategy):
         quantized_copy(model, **self.settings)  # which says before any training why it cannot be
         self.quantized: nn.Module | None = None
         self._like: Tensor = torch.empty(0)
-        super().__init__(model=model, optimizer=optimizer, **template)
+        super().__init__(model=model, optimizer=optimizer, method=[*host], **template)
 
     def check_network(self, network: nn.Module) -> None:
         """:raises UserError: if the method can make no images for ``network``."""

@@ -30,8 +30,7 @@ BASELINES = {
 }
 #: Rows of the paper's tables that the reduced recipe leaves out.
 #: Methods that papers compare with and that are not offered here, by the names they would have.
-#: In AlignQ's tables these are networks that DSAN adapted first.
-ELSEWHERE = {"zeroq", "zaq", "qimera", "intraq", "without standard space"}
+ELSEWHERE = {"without standard space"}
 
 
 def numbers(cells: tuple[str, ...]) -> tuple[float, ...]:

@@ -14,6 +14,8 @@ from torch.utils.data import TensorDataset
 
 from cl_strategies.benchmarks import build_benchmark, load
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.sweep.preflight import check_configs
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins import CorrelationPlugin, DANNPlugin, DSANPlugin
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
@@ -267,3 +269,19 @@ def test_alignq_quantizes_them_and_keeps_the_correlations_of_both_domains(host, 
 def test_a_host_that_is_none_is_refused(host: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         AlignQ(model=network(), optimizer=torch.optim.SGD(network().parameters()), host=host)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [{"name": "dsan"}, {"name": "zeroq", "host": "dann"}, {"name": "alignq", "host": "dsan"}],
+)
+def test_a_stream_without_a_target_is_refused_before_any_training(strategy):
+    config = ExperimentConfig.from_dict(
+        {
+            "benchmark": {"name": "permuted-digits", "scenario": "domain"},
+            "strategy": strategy,
+            "model": {"name": "small-resnet", "stem_stride": 1},
+        }
+    )
+    with pytest.raises(UserError, match="permuted-digits brings none"):
+        check_configs([config])
