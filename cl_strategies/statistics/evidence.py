@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,14 +17,20 @@ TESTS = ("auto", SIGN_FLIP, T)
 
 
 def judged(
-    differences: Sequence[Floats], *, comparisons: int, alpha: float, test: str
+    differences: Sequence[Floats],
+    *,
+    comparisons: int,
+    alpha: float,
+    test: str,
+    resolution: float = 0.0,
 ) -> tuple[Floats, list[str]]:
     """Return for each list of differences a two-sided p and the test that gave it.
 
     ``"auto"``: the exact sign-flip test where it can reject after Holm with so many pairs, else
-    the t test, which assumes roughly normal differences. Differences that are all equal have no
-    t; their sign-flip p counts. Without two pairs p is ``NaN`` and the test ``"none"``.
+    the t test, which assumes roughly normal differences. Where all differences are 0 there is no
+    t; the sign-flip p of 1 counts. Without two pairs p is ``NaN`` and the test ``"none"``.
 
+    :param resolution: least step between scores, for differences that are all equal.
     :raises UserError: for a test that is not known.
     """
     if test not in TESTS:
@@ -34,11 +40,19 @@ def judged(
         rows = [row for row, d in enumerate(differences) if len(d) == n]
         flipped = test == SIGN_FLIP or (test == "auto" and pairs_suffice(n, comparisons, alpha))
         values = np.stack([differences[row] for row in rows])
-        by_t = np.full(len(rows), np.nan) if flipped else t_p(values)
+        by_t = np.full(len(rows), np.nan) if flipped else t_p(values, resolution)
         for row, value, d in zip(rows, by_t, values, strict=True):
             names[row] = SIGN_FLIP if np.isnan(value) else T
             p[row] = flip_p(d / n) if np.isnan(value) else value
     return p, names
+
+
+def resolution_of(scores: Iterable[Floats]) -> float:
+    """Return the least step between two of the scores that is no rounding; 0 without one."""
+    values = np.unique(np.concatenate(list(scores)))
+    steps = np.diff(values[~np.isnan(values)])
+    steps = steps[steps > 1e-9 * np.abs(steps).max(initial=0.0)]
+    return float(steps.min()) if len(steps) else 0.0
 
 
 def directions(differences: Sequence[Floats], p: Floats, alpha: float) -> tuple[Floats, Floats]:
@@ -50,7 +64,7 @@ def directions(differences: Sequence[Floats], p: Floats, alpha: float) -> tuple[
     """
     adjusted = holm_adjusted(p)
     signs = np.zeros(len(differences))
-    for row in np.flatnonzero(adjusted <= alpha):
+    for row in np.flatnonzero(adjusted <= alpha).tolist():
         low, high = t_interval(differences[row], 1 - alpha)
         signs[row] = float(low > 0) - float(high < 0)
     return signs, adjusted

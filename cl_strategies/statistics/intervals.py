@@ -13,8 +13,8 @@ from cl_strategies.errors import UserError
 from cl_strategies.validation.arrays import Floats, numbers
 from cl_strategies.validation.numbers import fraction
 
-#: Differences whose spread is below this share of their size differ by rounding only.
-ROUNDING = 1e-12
+#: Differences whose spread is below this share of their size, or this, differ by rounding only.
+ROUNDING, TINY = 1e-12, 1e-14
 
 
 def spread(values: Floats) -> Floats:
@@ -25,7 +25,7 @@ def spread(values: Floats) -> Floats:
     if values.shape[-1] < 2:
         return np.full(values.shape[:-1], np.nan)
     sd = np.asarray(values.std(axis=-1, ddof=1))
-    sd[sd <= ROUNDING * np.abs(values).max(axis=-1)] = 0.0
+    sd[sd <= np.maximum(ROUNDING * np.abs(values).max(axis=-1), TINY)] = 0.0
     return sd
 
 
@@ -53,12 +53,16 @@ def t_interval(values: Any, level: float = 0.95) -> tuple[Floats, Floats]:
     return np.asarray(mean - reach), np.asarray(mean + reach)
 
 
-def t_p(values: Floats) -> Floats:
+def t_p(values: Floats, resolution: float = 0.0) -> Floats:
     """Return the two-sided p of the t test of a mean of 0, along the last axis.
 
-    ``NaN`` where there is one value, or where all are equal: nothing to judge the mean by.
+    ``NaN`` where there is one value, or where all are 0, or equal: nothing to judge the mean by.
+
+    :param resolution: least step between scores. Values that are equal but not 0 may differ by
+        less than it: their standard deviation is taken to be that of rounding, step / sqrt 12.
     """
     n, sd = values.shape[-1], spread(values)
+    sd = np.where((sd == 0) & (values.mean(axis=-1) != 0), resolution / np.sqrt(12), sd)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = values.mean(axis=-1) / (sd / np.sqrt(n))
     p = 2 * stats.t.sf(np.abs(statistic), max(1, n - 1))

@@ -10,7 +10,7 @@ import numpy as np
 from cl_strategies.errors import UserError
 from cl_strategies.statistics.adjust import index_pairs, least_pairs
 from cl_strategies.statistics.cells import Scores, checked, complete_pairs
-from cl_strategies.statistics.evidence import directions, judged
+from cl_strategies.statistics.evidence import directions, judged, resolution_of
 
 BEST, TIED, BEHIND, UNKNOWN = "best", "cannot be told apart", "worse", "not compared"
 
@@ -80,7 +80,13 @@ def best(
         raise UserError("no two methods have a score on the same cell: compare runs of equal seeds")
     worst = np.where(np.isnan(means), np.inf, means).min(axis=1)
     lead = int(np.argmax(np.where(np.isinf(worst), -np.inf, worst)))
-    p, tests = judged(gains, comparisons=len(gains), alpha=alpha, test=test)
+    p, tests = judged(
+        gains,
+        comparisons=len(gains),
+        alpha=alpha,
+        test=test,
+        resolution=resolution_of(arrays.values()),
+    )
     signs, adjusted = directions(gains, p, alpha)
     words = {}
     by_other: dict[str, int] = {}

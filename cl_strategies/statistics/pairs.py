@@ -181,7 +181,11 @@ def _compare(
 def _welch(scores: tuple[Floats, Floats] | None) -> float | None:
     if scores is None or len(scores[0]) < 2 or not any(float(spread(side)) for side in scores):
         return None
-    return float(stats.ttest_ind(*scores, equal_var=False).pvalue)
+    (a, b), n = scores, len(scores[0])
+    test = stats.ttest_ind_from_stats(
+        a.mean(), float(spread(a)), n, b.mean(), float(spread(b)), n, equal_var=False
+    )
+    return float(test.pvalue)
 
 
 def _reason(name: str, n: int, scores: object) -> str:

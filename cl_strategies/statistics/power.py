@@ -171,5 +171,5 @@ def noether_seeds(gamma: float = 0.75, *, alpha: float = 0.05, beta: float = 0.0
     """
     if not 0.5 < gamma <= 1:
         raise UserError(f"gamma is {gamma}: give a probability above 0.5, up to 1")
-    z = stats.norm.ppf(1 - alpha) + stats.norm.ppf(1 - beta)
+    z = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf(1 - beta))
     return ceil((z / (sqrt(6) * (gamma - 0.5))) ** 2)

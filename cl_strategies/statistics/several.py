@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cl_strategies.errors import unknown_name
 from cl_strategies.statistics.adjust import index_pairs, least_pairs, pairs_suffice
 from cl_strategies.statistics.cells import Scores, checked, complete_pairs
-from cl_strategies.statistics.evidence import directions, judged
+from cl_strategies.statistics.evidence import directions, judged, resolution_of
 from cl_strategies.statistics.intervals import t_interval
 from cl_strategies.statistics.pairs import PairedComparison, paired
 from cl_strategies.statistics.power import seeds_needed
@@ -121,7 +121,8 @@ def compare_all(
     gains = [sign * (first - second) for first, second, _ in sides]
     m = len(names)
     needed = least_pairs(m, alpha)
-    p, tests = judged(gains, comparisons=m, alpha=alpha, test=test)
+    step = resolution_of(arrays.values())
+    p, tests = judged(gains, comparisons=m, alpha=alpha, test=test, resolution=step)
     signs, adjusted = directions(gains, p, alpha)
     rows = []
     for row, (a, b) in enumerate(names):
@@ -196,7 +197,7 @@ def _known(value: float) -> float | None:
 
 def _note(n: int, test: str, needed: int, m: int) -> str:
     if n < 2:
-        return f"{n} pairs: no spread to judge by"
+        return f"{n} complete pair{'s' * (n != 1)}: no spread to judge by"
     if test == "t":
         return (
             f"an exact test cannot decide with n = {n} and {m} comparisons, it takes {needed}: "

@@ -15,7 +15,7 @@ from cl_strategies.validation.arrays import Floats, numbers
 Interval = tuple[float, float]
 NEGATIVE = "estimate was negative"
 #: Draws of the mean squares behind the interval of a crossed design's share.
-DRAWS = 20_000
+DRAWS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def variance_components(scores: Any) -> VarianceComponents | None:
     se = float(means.std(ddof=1) / np.sqrt(orders))
     reach = float(stats.t.ppf(0.975, orders - 1)) * se
     return VarianceComponents(
-        nested=_nested(rows, sizes, means),
+        nested=nested(rows),
         crossed=None if table is None else _crossed(table),
         grand_mean=grand,
         se_mean_orders_random=se,
@@ -126,7 +126,10 @@ def by_order(scores: Any, ndim: int) -> list[Floats]:
     return [numbers(row, f"the scores of order {r}", ndim=ndim) for r, row in enumerate(scores)]
 
 
-def _nested(rows: list[Floats], sizes: Any, means: Floats) -> Nested:
+def nested(rows: list[Floats]) -> Nested:
+    """Return the components of at least two orders with at least two seeds of their own each."""
+    sizes = np.array([len(row) for row in rows])
+    means = np.array([row.mean() for row in rows])
     orders, total = len(rows), int(sizes.sum())
     overall = float((sizes * means).sum() / total)
     ms_order = float((sizes * (means - overall) ** 2).sum() / (orders - 1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cl_strategies.errors import UserError
-from cl_strategies.statistics.variance.components import Nested, by_order, variance_components
+from cl_strategies.statistics.variance.components import by_order, nested
 from cl_strategies.statistics.variance.noise_range import c4, range_constant
 from cl_strategies.statistics.variance.relabeling import disparity_p
 from cl_strategies.validation.arrays import Floats
@@ -89,7 +89,7 @@ def order_disparity(
         positive(range_constant_d2=range_constant_d2)
     p = np.stack([table.mean(axis=0) for table in tables])
     opd = np.ptp(p, axis=0)
-    found = {
+    found: dict[str, Any] = {
         "P": p,
         "opd": _per_task(opd),
         "mopd": float(opd.max()),
@@ -124,11 +124,8 @@ def _noise(tables: list[Floats], sizes: tuple[int, ...], opd: Floats, d2: float)
 
 
 def _tests(tables: list[Floats], sizes: tuple[int, ...], seed: int) -> dict[str, Any]:
-    parts: list[Nested] = []
-    for task in range(tables[0].shape[1]):
-        split = variance_components([table[:, task] for table in tables])
-        if split is not None:
-            parts.append(split.nested)
+    tasks = range(tables[0].shape[1])
+    parts = [nested([table[:, task] for table in tables]) for task in tasks]
     p, permutations = disparity_p(np.concatenate(tables), sizes, seed)
     return {
         "ms_order": tuple(part.MS_order for part in parts),

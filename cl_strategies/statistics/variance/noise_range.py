@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, lgamma, sqrt
 
 import numpy as np
-from scipy import integrate, stats
+from scipy import integrate, special
 
 from cl_strategies.validation.numbers import whole
 
@@ -18,9 +19,13 @@ def range_constant(n: int) -> float:
     :raises UserError: for n below 2.
     """
     whole(2, n=n)
+    return _range_constant(int(n))
 
+
+@lru_cache(maxsize=64)
+def _range_constant(n: int) -> float:
     def rest(x: float) -> float:
-        below = float(stats.norm.cdf(x))
+        below = float(special.ndtr(x))
         return 1 - below**n - (1 - below) ** n
 
     return float(2 * integrate.quad(rest, 0, np.inf, epsabs=1e-12, epsrel=1e-12)[0])
