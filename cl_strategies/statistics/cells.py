@@ -80,7 +80,7 @@ def complete_pairs(
     if units is None:
         return a, b, dropped
     groups: dict[Hashable, list[int]] = {}
-    for position, unit in enumerate(np.flatnonzero(kept)):
+    for position, unit in enumerate(np.flatnonzero(kept).tolist()):
         groups.setdefault(units[unit], []).append(position)
     means = [np.array([side[rows].mean() for rows in groups.values()]) for side in (a, b)]
     return means[0], means[1], dropped

@@ -62,11 +62,11 @@ def flip_p(terms: Floats, seed: int = 0) -> float:
         for _ in range(10):
             signs = generator.integers(0, 2, (DRAWS // 10, n), dtype=np.int8) * 2.0 - 1.0
             reached += int((np.abs(signs @ terms) >= bound).sum())
-        return (reached + 1) / (DRAWS + 1)
+        return float(reached + 1) / (DRAWS + 1)
     left, right = _sums(terms[: n // 2]), np.sort(_sums(terms[n // 2 :]))
     above = len(right) - np.searchsorted(right, bound - left, side="left")
     below = np.searchsorted(right, -bound - left, side="right")
-    return min(1.0, float((above + below).sum()) / 2**n)
+    return float(min(1.0, (above + below).sum() / 2**n))
 
 
 def _sums(terms: Floats) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from cl_strategies.errors import UserError
 from cl_strategies.validation.arrays import Floats, numbers
@@ -49,7 +49,7 @@ def t_interval(values: Any, level: float = 0.95) -> tuple[Floats, Floats]:
     mean, n = array.mean(axis=-1), array.shape[-1]
     if n < 2:
         return np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    reach = stats.t.ppf((1 + level) / 2, n - 1) * spread(array) / np.sqrt(n)
+    reach = special.stdtrit(n - 1, (1 + level) / 2) * spread(array) / np.sqrt(n)
     return np.asarray(mean - reach), np.asarray(mean + reach)
 
 
@@ -65,7 +65,7 @@ def t_p(values: Floats, resolution: float = 0.0) -> Floats:
     sd = np.where((sd == 0) & (values.mean(axis=-1) != 0), resolution / np.sqrt(12), sd)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = values.mean(axis=-1) / (sd / np.sqrt(n))
-    p = 2 * stats.t.sf(np.abs(statistic), max(1, n - 1))
+    p = 2 * special.stdtr(max(1, n - 1), -np.abs(statistic))
     return np.asarray(np.where(sd > 0, p, np.nan))
 
 
@@ -131,7 +131,7 @@ def interval_over_streams(
     if variance == 0:
         return StreamsInterval(mean=mean, interval=(mean, mean), df=np.inf, streams=streams)
     df = variance**2 / (parts**2 / np.array([len(d) - 1 for d in lists])).sum()
-    reach = stats.t.ppf((1 + level) / 2, df) * np.sqrt(variance)
+    reach = special.stdtrit(df, (1 + level) / 2) * np.sqrt(variance)
     return StreamsInterval(
         mean=mean, interval=(mean - reach, mean + reach), df=float(df), streams=streams
     )

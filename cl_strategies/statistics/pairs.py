@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from cl_strategies.errors import UserError
 from cl_strategies.statistics import effects
@@ -149,7 +149,7 @@ def _compare(
         "t_interval": (low, high) if n > 1 else None,
         "t_p": float(t_p(d)) if sd else None,
         "wilcoxon_p": wilcoxon_p(d, seed),
-        "sign_test_p": float(stats.binomtest(above, nonzero).pvalue) if nonzero else None,
+        "sign_test_p": _sign_test(above, nonzero) if nonzero else None,
         "welch_p": _welch(scores),
         "d_z": effects.d_z(d),
         "hedges_g_z": effects.hedges_g_z(d),
@@ -176,6 +176,10 @@ def _compare(
         reasons={name: _reason(name, n, scores) for name in values if values[name] is None},
         **values,
     )
+
+
+def _sign_test(above: int, n: int) -> float:
+    return min(1.0, 2 * float(special.bdtr(min(above, n - above), n, 0.5)))
 
 
 def _welch(scores: tuple[Floats, Floats] | None) -> float | None:

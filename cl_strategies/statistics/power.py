@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, inf, sqrt
 from typing import Any
 
-from scipy import stats
+from scipy import special, stats
 
 from cl_strategies.errors import UserError
 from cl_strategies.statistics.adjust import least_pairs
@@ -55,10 +55,11 @@ def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
     """
     whole(2, n=n)
     shift = abs(effect) * sqrt(n)
-    critical = stats.t.ppf(1 - alpha / 2, n - 1)
+    critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
     if shift > CERTAIN and shift > 5 * critical:
         return 1.0
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    between = special.nctdtr(n - 1, shift, critical) - special.nctdtr(n - 1, shift, -critical)
+    return 1.0 - float(between)
 
 
 def required_seeds(
@@ -92,18 +93,17 @@ def required_seeds(
             floor=floor,
             reason=reason,
         )
-    low, high = 1, 2
-    while t_power(size, high, level) < power:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if t_power(size, middle, level) >= power else (middle, high)
+    n = max(2, ceil(rough))
+    while n > 2 and t_power(size, n - 1, level) >= power:
+        n -= 1
+    while t_power(size, n, level) < power:
+        n += 1
     return RequiredSeeds(
         effect=float(effect),
-        n=high,
+        n=n,
         n_normal=max(1, ceil(rough - 1e-12)),
-        n_exact=max(high, floor),
-        power=t_power(size, high, level),
+        n_exact=max(n, floor),
+        power=t_power(size, n, level),
         floor=floor,
     )
 

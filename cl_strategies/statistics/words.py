@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from cl_strategies.errors import UserError
 from cl_strategies.statistics.intervals import spread
@@ -84,6 +84,6 @@ def correlated_t(differences: Any, *, rope: float = ROPE, correlation: float = 0
             p_rope=float(-rope <= mean <= rope),
             p_better=float(mean > rope),
         )
-    posterior = stats.t(n - 1, loc=mean, scale=scale)
-    worse, better = float(posterior.cdf(-rope)), float(posterior.sf(rope))
+    worse = float(special.stdtr(n - 1, (-rope - mean) / scale))
+    better = float(special.stdtr(n - 1, (mean - rope) / scale))
     return CorrelatedT(p_worse=worse, p_rope=max(0.0, 1 - worse - better), p_better=better)
