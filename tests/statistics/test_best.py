@@ -119,6 +119,19 @@ def test_failed_runs_do_not_take_the_others_with_them():
 def test_a_method_without_any_score_never_leads():
     found = best({"z": [np.nan] * 3, "a": [0.5, 0.6, 0.7], "b": [0.4, 0.55, 0.6]})
     assert found.leader == "a" and found.words["z"] == "not compared"
+    ahead = best({"z": [np.nan] * 3, "a": [0.5, 0.6, 0.7], "b": [0.1, 0.21, 0.3]})
+    assert ahead.words == {"z": "not compared", "a": "best", "b": "worse"} and ahead.m == 1
+
+
+def test_one_lucky_run_does_not_lead():
+    found = best(
+        {"z": [0.9] + [np.nan] * 4, "a": [0.5, 0.6, 0.7, 0.6, 0.5], "b": [0.1, 0.2, 0.3, 0.2, 0.2]}
+    )
+    assert found.leader == "a" and found.words["b"] == "worse" and not found.decided
+    apart = best(
+        {"a": [0.5, 0.6, np.nan, np.nan], "b": [np.nan, np.nan, np.nan, 0.2], "c": [0.4] * 4}
+    )
+    assert apart.leader == "a" and apart.words["b"] == "not compared"
 
 
 def test_claims_about_orders_count_orders():
@@ -130,6 +143,7 @@ def test_bad_input():
     for given, words in (
         ({"a": [1.0]}, "nothing to compare"),
         ({"a": [1.0, np.nan], "b": [np.nan, 1.0]}, "same cell"),
+        ({"a": [1.0, 2.0], "b": [np.nan, np.nan]}, "same cell"),
     ):
         with pytest.raises(UserError, match=words):
             best(given)
