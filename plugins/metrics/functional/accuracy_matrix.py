@@ -28,7 +28,7 @@ from cl_strategies.plugins.metrics.functional.matrix.forward import (
     forward_transfer,
     isolated_forward_transfer,
 )
-from cl_strategies.plugins.metrics.functional.matrix.inputs import Matrix, as_matrix
+from cl_strategies.plugins.metrics.functional.matrix.inputs import Matrix, as_matrix, as_row
 from cl_strategies.plugins.metrics.functional.matrix.references import (
     hat_ratio,
     intransigence,
@@ -69,11 +69,11 @@ def matrix_metrics(
     :param offline: accuracy of an offline model.
     :raises UserError: for something else; percentages are refused.
     """
-    matrix = as_matrix(accuracies)
-    gaps = np.full(matrix.shape[0], np.nan)
-    weights, weighted = sizes, sizes is not None
-    if weighted and 0 in np.asarray(sizes).tolist():
-        weights, weighted = None, False
+    whole = as_matrix(accuracies)
+    rows = whole.shape[0]
+    matrix, gaps = whole[:, :rows], np.full(rows, np.nan)
+    weights = None if sizes is None else as_row(sizes, whole.shape[1], "sizes")[:rows].tolist()
+    weighted = weights is not None and all(weights)
     start, alone, together, last, chance = (
         gaps if given is None else given
         for given in (initial, isolated, joint, joint_final, random)

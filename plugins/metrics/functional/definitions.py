@@ -38,8 +38,11 @@ class Definition:
 
 def _read() -> dict[str, Definition]:
     table = files(__package__).joinpath("definitions.csv").read_text(encoding="utf-8")
-    _, *rows = csv.reader(table.splitlines())
-    return {row[1]: Definition(*row[:-1], version=int(row[-1])) for row in rows}
+    found: dict[str, Definition] = {}
+    for row in csv.DictReader(table.splitlines()):
+        version = int(row.pop("version"))
+        found[row["key"]] = Definition(version=version, **row)
+    return found
 
 
 #: All metrics by key.

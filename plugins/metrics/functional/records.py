@@ -122,11 +122,11 @@ def records_to_metrics(
     divided = known and task_of_class is not None
     told = None if task_aware is None or not divided else np.asarray(task_aware)[seen]
     none = np.zeros(0, dtype=np.int64)
-    chosen = (y[seen], final) if divided else (none, none)
+    labels_seen, final_seen = (y[seen], final) if divided else (none, none)
     tasks = task_of_class if divided else none
-    confusion = task_confusion_errors(*chosen, tasks, task_aware=told)
+    confusion = task_confusion_errors(labels_seen, final_seen, tasks, task_aware=told)
     found |= {f"final_{key}": value for key, value in _shares(confusion, divided).items()}
-    found |= asdict(recency_shares(*chosen, tasks, last=len(rows) - 1))
+    found |= asdict(recency_shares(labels_seen, final_seen, tasks, last=len(rows) - 1))
     found["recency_bias_after_row"] = _recency_curve(y, experiences, rows, task_of_class)
     return found | _calibration(y, experiences, rows, confidence if known else None, bins)
 

@@ -169,8 +169,10 @@ def pareto_front(values: Any, higher_is_better: Any, margins: Any = 0.0) -> npt.
             f"each criterion; got shapes {table.shape} and {signs.shape}"
         )
     gain = (table[None] - table[:, None]) * signs  # of the second axis over the first
-    dominated = ((gain >= 0).all(axis=2) & (gain > np.asarray(margins)).any(axis=2)).any(axis=1)
-    return ~dominated & ~np.isnan(table).any(axis=1)
+    as_good = (gain >= 0).all(axis=2)
+    better = np.any(gain > np.asarray(margins), axis=2)
+    complete = ~np.isnan(table).any(axis=1)
+    return np.asarray(~(as_good & better).any(axis=1) & complete)
 
 
 def _at_most_1(ratios: Matrix) -> float:

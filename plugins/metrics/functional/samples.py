@@ -31,7 +31,7 @@ def as_classes(values: Any, name: str, length: int | None = None, *, gaps: bool 
         raise UserError(f"{name} must be a list of class indices, {lowest} or more")
     if length is not None and len(array) != length:
         raise UserError(f"{name} must have {length} entries, one for each sample; got {len(array)}")
-    return array.astype(np.int64)
+    return np.asarray(array, dtype=np.int64)
 
 
 def as_flags(values: Any, name: str, length: int | None = None) -> Flags:
@@ -47,7 +47,7 @@ def as_flags(values: Any, name: str, length: int | None = None) -> Flags:
         raise UserError(f"{name} must be a list of booleans")
     if length is not None and len(array) != length:
         raise UserError(f"{name} must have {length} entries, one for each sample; got {len(array)}")
-    return array.astype(np.bool_)
+    return np.asarray(array, dtype=np.bool_)
 
 
 def tasks_of(classes: Classes, task_of_class: Any, name: str) -> Classes:
@@ -66,7 +66,7 @@ def tasks_of(classes: Classes, task_of_class: Any, name: str) -> Classes:
     return table[classes]
 
 
-def _vector(values: Any) -> Any:
+def _vector(values: Any) -> npt.NDArray[Any] | None:
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
     try:

@@ -111,7 +111,7 @@ def _task_aware(values: Any, labels: Classes) -> Flags:
         len(values) > 0 and isinstance(values[0], bool)
     ):
         return as_flags(values, "task_aware", len(labels))
-    return as_classes(values, "task_aware", len(labels)) == labels
+    return np.asarray(as_classes(values, "task_aware", len(labels)) == labels)
 
 
 def _share(values: Flags) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics.functional.continual import as_trace
 from cl_strategies.plugins.metrics.functional.matrix.inputs import Matrix, as_matrix, as_vector
+from cl_strategies.plugins.metrics.functional.samples import Flags
 
 
 def windowed_forgetting(
@@ -100,7 +101,7 @@ def _largest_change(
     iterations: Sequence[int] | None,
     *,
     sign: int,
-) -> tuple[Matrix, Matrix]:
+) -> tuple[Matrix, Flags]:
     """Return the largest drop (sign 1) or gain (-1) of each column, and which columns are seen."""
     if hasattr(points, "detach"):
         points = points.detach().cpu().numpy()
@@ -113,7 +114,7 @@ def _largest_change(
     if window < 1:
         raise UserError(f"a window has 1 point or more; got {window}")
     missing = np.isnan(trace)
-    seen = ~missing.all(axis=0)
+    seen: Flags = np.asarray(~missing.all(axis=0))
     largest = np.where(seen, 0.0, np.nan)
     for gap in range(1, len(trace)):
         within = times[gap:] - times[:-gap] < window
@@ -136,5 +137,5 @@ def _times(iterations: Sequence[int] | None, points: int) -> Matrix:
     return times
 
 
-def _mean(largest: Matrix, seen: Matrix) -> float:
-    return float(largest[seen.astype(bool)].mean()) if seen.any() else float("nan")
+def _mean(largest: Matrix, seen: Flags) -> float:
+    return float(largest[seen].mean()) if seen.any() else float("nan")
