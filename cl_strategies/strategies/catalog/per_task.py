@@ -3,6 +3,8 @@
 from cl_strategies.registry import Entry
 from cl_strategies.strategies.catalog.entry import entry
 
+_PARTS_PER_TASK = ("task labels", "Linear or Conv2d layers", "a multi-head model")
+
 ENTRIES: tuple[Entry, ...] = (
     entry(
         "halrp",
@@ -10,11 +12,7 @@ ENTRIES: tuple[Entry, ...] = (
         "A frozen base network; scales and a low-rank residual per task.",
         paper="Li et al., Hessian Aware Low-Rank Perturbation for Order-Robust Continual Learning",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "batch-norm",
@@ -23,11 +21,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Ioffe and Szegedy, Batch normalization, ICML 2015; BN-Tuned in Wen et al., "
         "BatchEnsemble, ICLR 2020",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "batch-ensemble",
@@ -36,11 +30,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Wen et al., BatchEnsemble: an alternative approach to efficient ensemble and "
         "lifelong learning, ICLR 2020",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "ibp-wf",
@@ -49,11 +39,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Mehta et al., Continual learning using a Bayesian nonparametric dictionary of "
         "weight factors, AISTATS 2021",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "apd",
@@ -62,11 +48,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Yoon et al., Scalable and order-robust continual learning with additive parameter "
         "decomposition, ICLR 2020",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "apd-fixed",
@@ -75,11 +57,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Yoon et al., ICLR 2020; APDfix in Li et al., Hessian Aware Low-Rank Perturbation "
         "for Order-Robust Continual Learning",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "wsn",
@@ -87,11 +65,7 @@ ENTRIES: tuple[Entry, ...] = (
         "A subnetwork per task, selected by scores; weights in use are frozen.",
         paper="Kang et al., Forget-free continual learning with winning subnetworks, ICML 2022",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "bmkp",
@@ -100,11 +74,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper="Sun et al., Decoupling learning and remembering: a bilevel memory framework with "
         "knowledge projection for task-incremental learning, CVPR 2023",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "clr",
@@ -125,11 +95,7 @@ ENTRIES: tuple[Entry, ...] = (
         "Low-rank weights that grow by some rank per task; a selector per task.",
         paper="Hyder et al., Incremental task learning with incremental rank updates, ECCV 2022",
         scenarios=("task",),
-        needs=(
-            "task labels",
-            "Linear or Conv2d layers",
-            "a multi-head model",
-        ),
+        needs=_PARTS_PER_TASK,
     ),
     entry(
         "prd",
