@@ -54,7 +54,6 @@ class Training:
         device = resolve_device(config.run.device)
         self.benchmark = build_benchmark(config.benchmark)
         self.info = self.benchmark.info
-        self.data = TrainingData(self.benchmark)
         # Part of every published number: another spelling gives other initial weights.
         seed_everything(derive_seed(config.run.seed, "initialisation"))
         matrix = AccuracyMatrix()
@@ -72,6 +71,8 @@ class Training:
             every=config.run.evaluate_every,
             seed=config.run.seed,
         )
+        self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
+        self.data = TrainingData(self.benchmark, jointly=self.jointly)
         self.resumable = True
         with self._told():
             check_resumable(self.strategy)
@@ -130,9 +131,8 @@ class Training:
         total = len(self.data)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
-        joint = getattr(self.strategy, "trains_jointly", False)
-        for position in [total - 1] if joint and not start else range(start, total):
-            self._experience(position, [list(self.data.whole)] if joint else self.data.of(position))
+        for position in [total - 1] if self.jointly and not start else range(start, total):
+            self._experience(position, self.data.of(position))
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
         last = self.data.whole[total - 1].dataset

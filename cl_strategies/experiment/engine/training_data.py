@@ -12,24 +12,30 @@ class TrainingData:
     A row stands for a whole experience also on an online stream, whose experiences come in parts.
 
     :param benchmark: under the stream contract.
+    :param jointly: whether all of it is trained at once, which no parts are needed for.
     :ivar whole: the whole experiences, one for each row.
     """
 
-    def __init__(self, benchmark: Any) -> None:
-        self._benchmark = benchmark
-        self._in_parts = getattr(benchmark.info, "parts", None) is not None
-        self.whole = benchmark.whole_stream if self._in_parts else benchmark.train_stream
+    def __init__(self, benchmark: Any, *, jointly: bool) -> None:
+        in_parts = getattr(benchmark.info, "parts", None) is not None
+        self.whole = benchmark.whole_stream if in_parts else benchmark.train_stream
+        self._parts = benchmark.parts_of if in_parts and not jointly else None
+        self._jointly = jointly
 
     def __len__(self) -> int:
         return len(self.whole)
 
     def of(self, position: int) -> Iterable[Any]:
         """Return what is trained for the row ``position``, one after the other."""
-        if self._in_parts:
-            parts: Iterable[Any] = self._benchmark.parts_of(position)
+        if self._jointly:
+            return [list(self.whole)]
+        if self._parts is not None:
+            parts: Iterable[Any] = self._parts(position)
             return parts
         return [self.whole[position]]
 
     def seen(self, position: int) -> list[Any]:
-        """Return all that was trained for the rows up to ``position``."""
+        """Return all experiences, or parts of some, that were trained up to row ``position``."""
+        if self._jointly:
+            return list(self.whole)
         return [one for row in range(position + 1) for one in self.of(row)]
