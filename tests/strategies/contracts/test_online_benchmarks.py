@@ -12,12 +12,6 @@ from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.registry import registry
 
-SMALL = {"n_experiences": 2, "fraction": 0.05, "experience_size": 24}
-STREAMS: dict[str, dict[str, Any]] = {
-    "online-split-digits": SMALL,
-    "blurry-split-digits": SMALL,
-    "repetition-digits": {**SMALL, "slots": 6},
-}
 #: What fits a small network.
 OPTIONS: dict[str, dict[str, Any]] = {"cim": {"masks": "center"}}
 #: Strategies with one head that cannot learn parts, for reasons of their own.
@@ -25,13 +19,16 @@ REFUSED = {
     *("icarl", "lucir", "wa", "bic", "podnet", "der-expandable", "foster", "aanets", "mnemonics"),
     *("mrdc", "dann", "dsan", "single-task"),
 }
+ENTRIES = list(registry("strategies"))
+#: With heads per task where there can be some, and with one head on samples of mixed classes.
 CASES = [
-    (stream, entry.name, form)
-    for stream in STREAMS
-    for entry in registry("strategies")
-    for form in registry("benchmarks")[stream].scenarios
-    if form in entry.scenarios
+    *(
+        ("online-split-digits", one.name, "task" if "task" in one.scenarios else one.scenarios[0])
+        for one in ENTRIES
+    ),
+    *(("blurry-split-digits", one.name, "class") for one in ENTRIES if "class" in one.scenarios),
 ]
+SMALL = {"n_experiences": 2, "fraction": 0.05, "experience_size": 24}
 
 
 @pytest.mark.parametrize(("stream", "strategy", "scenario"), CASES)
@@ -40,7 +37,7 @@ def test_a_strategy_learns_a_stream_in_parts_or_is_refused_before_training(
 ):
     config = ExperimentConfig.from_dict(
         {
-            "benchmark": {"name": stream, "scenario": scenario, **STREAMS[stream]},
+            "benchmark": {"name": stream, "scenario": scenario, **SMALL},
             "strategy": {"name": strategy, **OPTIONS.get(strategy, {})},
             "model": {"hidden": [8]},
         }
