@@ -142,10 +142,10 @@ class OnlineBenchmark(StreamBenchmark):
     ) -> None:
         super().__init__(whole, test, info)
         self.whole_stream = EagerCLStream("whole", list(whole), self)
-        self.train_stream = PartStream(self, *cut)
+        self.train_stream = stream = PartStream(self, *cut)
+        self._starts = stream.starts
         self._streams |= {"train": self.train_stream, "whole": self.whole_stream}
 
     def parts_of(self, position: int) -> ExperienceStream:
         """Return the parts of the experience at ``position``, as a slice of the train stream."""
-        starts = self.train_stream.starts
-        return self.train_stream[starts[position] : starts[position + 1]]
+        return self.train_stream[self._starts[position] : self._starts[position + 1]]

@@ -141,7 +141,7 @@ def repeated(
         task_classes=tuple(map(tuple, timeline)),
         class_order=tuple(dict.fromkeys(label for few in classes for label in few)),
     )
-    return StreamBenchmark(*streams, info)
+    return StreamBenchmark(streams[0], streams[1], info)
 
 
 def slots_of_experiences(
@@ -170,11 +170,13 @@ def slots_of_experiences(
     for ahead in range(n_experiences, 0, -1):
         due = np.flatnonzero(left == ahead)  # a class with a slot in every one that is left
         free = np.flatnonzero((left > 0) & (left < ahead))
-        share = left[free] / left[free].sum() if free.size else None
-        others = drawn.choice(free, slots - due.size, replace=False, p=share) if free.size else []
-        chosen = np.sort(np.concatenate([due, np.asarray(others, dtype=np.int64)]))
+        chosen = due
+        if free.size:
+            share = left[free] / left[free].sum()
+            others = drawn.choice(free, slots - due.size, replace=False, p=share)
+            chosen = np.concatenate([due, others])
         left[chosen] -= 1
-        result.append(sorted(int(classes[index]) for index in chosen))
+        result.append(sorted(int(classes[index]) for index in chosen.tolist()))
     return result
 
 

@@ -129,7 +129,7 @@ def test_parts_are_those_of_avalanches_split_but_for_the_order_of_the_samples() 
 
 
 BREAKS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "fewer parts": (lambda b: setattr(b, "train_stream", b.train_stream[:3]), "train: 3 parts"),
+    "fewer parts": (lambda b: setattr(b, "train_stream", b.train_stream[:1]), "train: 1 parts"),
     "a sample twice": (lambda b: b.train_stream._rows[0].fill(0), "each of its samples once"),
     "no whole stream": (lambda b: delattr(b, "whole_stream"), "there is no whole_stream"),
 }
