@@ -18,6 +18,11 @@ from .streams.adaptation import (
 from .streams.adaptation import (
     adaptation_office_31 as adaptation_office_31,
 )
+from .streams.blurry import blurry_split_cifar10 as blurry_split_cifar10
+from .streams.blurry import blurry_split_cifar100 as blurry_split_cifar100
+from .streams.blurry import blurry_split_digits as blurry_split_digits
+from .streams.blurry import blurry_split_fashion_mnist as blurry_split_fashion_mnist
+from .streams.blurry import blurry_split_mnist as blurry_split_mnist
 from .streams.classic import (
     permuted_mnist as permuted_mnist,
 )
@@ -39,6 +44,14 @@ from .streams.classic import (
 from .streams.digit_domains import digit_domains as digit_domains
 from .streams.domains import imageclef as imageclef
 from .streams.domains import office_31 as office_31
+from .streams.online import online_permuted_digits as online_permuted_digits
+from .streams.online import online_permuted_fashion_mnist as online_permuted_fashion_mnist
+from .streams.online import online_permuted_mnist as online_permuted_mnist
+from .streams.online import online_split_cifar10 as online_split_cifar10
+from .streams.online import online_split_cifar100 as online_split_cifar100
+from .streams.online import online_split_digits as online_split_digits
+from .streams.online import online_split_fashion_mnist as online_split_fashion_mnist
+from .streams.online import online_split_mnist as online_split_mnist
 from .streams.papers.cifar100_tasks import (
     cifar100_split as cifar100_split,
 )
@@ -94,6 +107,11 @@ from .streams.photo_digits import (
 from .streams.photo_digits import (
     photo_fashion_mnist as photo_fashion_mnist,
 )
+from .streams.repetition import repetition_cifar10 as repetition_cifar10
+from .streams.repetition import repetition_cifar100 as repetition_cifar100
+from .streams.repetition import repetition_digits as repetition_digits
+from .streams.repetition import repetition_fashion_mnist as repetition_fashion_mnist
+from .streams.repetition import repetition_mnist as repetition_mnist
 from .streams.rotated import rotated_digits as rotated_digits
 from .streams.split import split_digits as split_digits
 from .streams.split import split_fashion_mnist as split_fashion_mnist

@@ -8,6 +8,11 @@ _LIFEQUANT = (
     "Chen et al., Overcoming forgetting catastrophe in quantization-aware training, ICCV 2023"
 )
 _PARK = "Park et al., Continual learning by asymmetric loss approximation, ICCV 2019"
+_BLURRY = (
+    "Koh et al., Online Continual Learning on Class Incremental Blurry Task Configuration with "
+    "Anytime Inference, ICLR 2022"
+)
+_REPETITION = "Hemati et al., Class-Incremental Learning with Repetition, CoLLAs 2023"
 _ADDITIVE = "Yoon et al., Scalable and Order-robust Continual Learning (APD), ICLR 2020"
 
 ENTRIES: tuple[Entry, ...] = (
@@ -235,5 +240,118 @@ ENTRIES: tuple[Entry, ...] = (
         summary="SVHN (32x32 color), 10 classes in 5 tasks",
         paper="Netzer et al., Reading digits in natural images with unsupervised feature "
         "learning, 2011",
+    ),
+    Entry(
+        name="online-split-digits",
+        factory=_HERE + "online_split_digits",
+        summary="scikit-learn digits (8x8), online: 5 tasks, in small parts",
+    ),
+    Entry(
+        name="online-permuted-digits",
+        factory=_HERE + "online_permuted_digits",
+        summary="scikit-learn digits (8x8), online: 10 tasks of permuted pixels, in small parts",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="online-split-fashion-mnist",
+        factory=_HERE + "online_split_fashion_mnist",
+        summary="Fashion-MNIST (28x28), online: 5 tasks, in small parts",
+    ),
+    Entry(
+        name="online-permuted-fashion-mnist",
+        factory=_HERE + "online_permuted_fashion_mnist",
+        summary="Fashion-MNIST (28x28), online: 10 tasks of permuted pixels, in small parts",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="online-split-mnist",
+        factory=_HERE + "online_split_mnist",
+        summary="MNIST (28x28), online: 5 tasks, in small parts",
+    ),
+    Entry(
+        name="online-permuted-mnist",
+        factory=_HERE + "online_permuted_mnist",
+        summary="MNIST (28x28), online: 10 tasks of permuted pixels, in small parts",
+        scenarios=_SAME_CLASSES,
+    ),
+    Entry(
+        name="online-split-cifar10",
+        factory=_HERE + "online_split_cifar10",
+        summary="CIFAR-10 (32x32 color), online: 5 tasks, in small parts",
+    ),
+    Entry(
+        name="online-split-cifar100",
+        factory=_HERE + "online_split_cifar100",
+        summary="CIFAR-100 (32x32 color), online: 10 tasks, in small parts",
+    ),
+    Entry(
+        name="blurry-split-digits",
+        factory=_HERE + "blurry_split_digits",
+        summary="scikit-learn digits (8x8), online: 5 tasks that overlap in time",
+        paper=_BLURRY,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="blurry-split-fashion-mnist",
+        factory=_HERE + "blurry_split_fashion_mnist",
+        summary="Fashion-MNIST (28x28), online: 5 tasks that overlap in time",
+        paper=_BLURRY,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="blurry-split-mnist",
+        factory=_HERE + "blurry_split_mnist",
+        summary="MNIST (28x28), online: 5 tasks that overlap in time",
+        paper=_BLURRY,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="blurry-split-cifar10",
+        factory=_HERE + "blurry_split_cifar10",
+        summary="CIFAR-10 (32x32 color), online: 5 tasks that overlap in time",
+        paper=_BLURRY,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="blurry-split-cifar100",
+        factory=_HERE + "blurry_split_cifar100",
+        summary="CIFAR-100 (32x32 color), online: 5 tasks that overlap in time",
+        paper=_BLURRY,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="repetition-digits",
+        factory=_HERE + "repetition_digits",
+        summary="scikit-learn digits (8x8), online: classes come back in 10 experiences",
+        paper=_REPETITION,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="repetition-fashion-mnist",
+        factory=_HERE + "repetition_fashion_mnist",
+        summary="Fashion-MNIST (28x28), online: classes come back in 10 experiences",
+        paper=_REPETITION,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="repetition-mnist",
+        factory=_HERE + "repetition_mnist",
+        summary="MNIST (28x28), online: classes come back in 10 experiences",
+        paper=_REPETITION,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="repetition-cifar10",
+        factory=_HERE + "repetition_cifar10",
+        summary="CIFAR-10 (32x32 color), online: classes come back in 10 experiences",
+        paper=_REPETITION,
+        scenarios=("class",),
+    ),
+    Entry(
+        name="repetition-cifar100",
+        factory=_HERE + "repetition_cifar100",
+        summary="CIFAR-100 (32x32 color), online: classes come back in 10 experiences",
+        paper=_REPETITION,
+        scenarios=("class",),
     ),
 )

@@ -31,6 +31,8 @@ from .metrics.prediction_metrics import ClassAccuracies as ClassAccuracies
 from .metrics.prediction_metrics import RecencyBias as RecencyBias
 from .metrics.prediction_metrics import TaskConfusionErrors as TaskConfusionErrors
 from .metrics.prediction_metrics import prediction_metrics as prediction_metrics
+from .metrics.prequential import PrequentialAccuracy as PrequentialAccuracy
+from .metrics.prequential import evaluate_then_train as evaluate_then_train
 from .metrics.resources import MethodStateBytes as MethodStateBytes
 from .metrics.resources import ParameterBytes as ParameterBytes
 from .metrics.resources import PeakMemory as PeakMemory

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from avalanche.models import MultiTaskModule
+
 from cl_strategies.plugins.projection.plugin import GPMPlugin
 from cl_strategies.strategies.templates.plugin_strategy import PluginStrategy
+
+_WHOLE = "with a head per task learns a task in one experience"
 
 
 class GPM(PluginStrategy):
@@ -23,3 +27,5 @@ class GPM(PluginStrategy):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.plugin.check_layers(self.model)  # before any training
+        if isinstance(self.model, MultiTaskModule):
+            self.needs_whole_experiences = _WHOLE  # type: ignore[misc]

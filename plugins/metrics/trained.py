@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def experiences_begun(strategy: TrainingStrategy, trained: int) -> list[int]:
     :param trained: number of experiences begun before.
     """
     if isinstance(strategy, JointTraining):
-        return [_logged_index(exp) for exp in strategy._experiences]
+        return [_logged_index(exp) for exp in _whole(strategy._experiences)]
     experience = strategy.experience
     if not isinstance(experience, OnlineCLExperience):
         return [experience.current_experience]
@@ -33,8 +34,16 @@ def experiences_begun(strategy: TrainingStrategy, trained: int) -> list[int]:
 def classes_begun(strategy: TrainingStrategy) -> list[set[int]]:
     """Return the classes of each experience that is trained now, also of a part of one."""
     if isinstance(strategy, JointTraining):
-        return [_classes(exp) for exp in strategy._experiences]
+        return [_classes(exp) for exp in _whole(strategy._experiences)]
     return [_classes(strategy.experience)]
+
+
+def _whole(experiences: Iterable[Any]) -> list[Any]:
+    """Return the experiences with the one that they are cut from in place of parts."""
+    origins = [getattr(experience, "origin_experience", None) for experience in experiences]
+    pairs = zip(origins, experiences, strict=True)
+    whole = [experience if origin is None else origin for origin, experience in pairs]
+    return list({id(experience): experience for experience in whole}.values())
 
 
 def _classes(experience: Any) -> set[int]:

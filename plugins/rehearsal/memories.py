@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from avalanche.benchmarks.scenarios.online import OnlineCLExperience
 from avalanche.training.storage_policy import (
     ClassBalancedBuffer,
     ExperienceBalancedBuffer,
@@ -51,7 +52,11 @@ class OrderedClassBalancedBuffer(ClassBalancedBuffer):
 
 
 class FullExperienceBalancedBuffer(ExperienceBalancedBuffer):
-    """An experience-balanced reservoir in which what one cannot fill goes to the others."""
+    """An experience-balanced reservoir in which what one cannot fill goes to the others.
+
+    The parts of an online stream's experience are one, and a stream whose boundaries are hidden is
+    one whole, of which the memory is a uniform sample.
+    """
 
     def __init__(self, max_size: int) -> None:
         super().__init__(max_size)
@@ -59,17 +64,27 @@ class FullExperienceBalancedBuffer(ExperienceBalancedBuffer):
 
     def post_adapt(self, agent: Any, exp: Any) -> None:
         seen = {*_classes(self), *labels_of(exp.dataset)[0]}
+        number = self._group_of(exp)
+        group = self.buffer_groups.setdefault(number, ReservoirSamplingBuffer(0))
+        self._num_exps = len(self.buffer_groups)
         stored = [len(group.buffer) for group in self.buffer_groups.values()]
-        numbers = range(self._num_exps + 1)
-        new = [0] * self._num_exps + [len(exp.dataset)]
-        quotas = _quotas(self.max_size, numbers, [*stored, 0], new)
-        group = ReservoirSamplingBuffer(quotas[self._num_exps])
+        new = [0] * self._num_exps
+        new[number] = len(exp.dataset)
+        quotas = _quotas(self.max_size, range(self._num_exps), stored, new)
+        group.max_size = quotas[number]
         group.update_from_dataset(exp.dataset)
-        self.buffer_groups[self._num_exps] = group
-        self._num_exps += 1
-        for number, group in self.buffer_groups.items():
-            group.resize(agent, quotas[number])
+        for other, group in self.buffer_groups.items():
+            group.resize(agent, quotas[other])
         self.coverage.check(seen, _classes(self), f"{self.max_size} samples")
+
+    def _group_of(self, exp: Any) -> int:
+        """Return the number of the group; where boundaries are hidden, all parts are in the last.
+
+        Groups of single parts would leave the last parts of a long stream without a place.
+        """
+        part = isinstance(exp, OnlineCLExperience)
+        goes_on = part and not (exp.access_task_boundaries and exp.is_first_subexp)
+        return max(0, self._num_exps - 1) if goes_on else self._num_exps
 
 
 class CoveringReservoir(ReservoirSamplingBuffer):

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
+from cl_strategies.experiment.engine.training_data import TrainingData
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
@@ -70,6 +71,8 @@ class Training:
             every=config.run.evaluate_every,
             seed=config.run.seed,
         )
+        self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
+        self.data = TrainingData(self.benchmark, jointly=self.jointly)
         self.resumable = True
         with self._told():
             check_resumable(self.strategy)
@@ -95,7 +98,7 @@ class Training:
         if self.directory.again and before != self.identity.to_dict():
             return False  # what was asked for is the run of now
         try:
-            self.log.restore(state.get("rows"), len(self.benchmark.train_stream))
+            self.log.restore(state.get("rows"), len(self.data))
         except FileNotFoundError:
             logger.warning(
                 "%s starts again from its first experience: %s is not there, and its checkpoint "
@@ -111,8 +114,8 @@ class Training:
         same = before == self.identity.to_dict()
         self.identity = continued(before, path, self.identity, logger.warning)
         try:
-            seen = self.benchmark.train_stream[: self.rows[-1]["experience"] + 1]
-            restore_state(self.strategy, state["strategy"], experiences_seen=list(seen))
+            seen = self.data.seen(self.rows[-1]["experience"])
+            restore_state(self.strategy, state["strategy"], experiences_seen=seen)
             self.environments = joined(state["environments"], self.environments[0])
             self.evaluation.resume(
                 self.rows,
@@ -125,27 +128,26 @@ class Training:
 
     def proceed(self, progress: Progress) -> None:
         """Train and evaluate what is left of the stream."""
-        total = len(self.benchmark.train_stream)
+        total = len(self.data)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
-        joint = getattr(self.strategy, "trains_jointly", False)
-        for position in [total - 1] if joint and not start else range(start, total):
-            data = self.benchmark.train_stream
-            self._experience(position, list(data) if joint else data[position])
+        for position in [total - 1] if self.jointly and not start else range(start, total):
+            self._experience(position, self.data.of(position))
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
-        last = self.benchmark.train_stream[total - 1].dataset
+        last = self.data.whole[total - 1].dataset
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
 
-    def _experience(self, position: int, data: Any) -> None:
+    def _experience(self, position: int, steps: Iterable[Any]) -> None:
         # Seeded anew, an experience draws the same numbers whether or not the run was
         # interrupted before it.
         seed_everything(derive_seed(self.config.run.seed, "experience", position))
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
-        self.strategy.train(data)
+        for step in steps:
+            self.strategy.train(step)
         trained = time.perf_counter()
         peak = memory.bytes()
         evaluated = self.evaluation.after(position)

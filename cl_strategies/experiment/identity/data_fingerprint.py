@@ -42,11 +42,12 @@ def fingerprint(benchmark: Any) -> str:
     """Return sixteen hexadecimal digits for the data of ``benchmark``; global generators are left
     alone.
 
-    :param benchmark: with ``train_stream`` and ``test_stream``.
+    :param benchmark: with ``train_stream`` and ``test_stream``. Of an online one the whole
+        experiences count: how they are cut is configuration.
     """
     found = hashlib.sha256()
-    for name in ("train", "test"):
-        stream = getattr(benchmark, f"{name}_stream")
+    whole = getattr(benchmark, "whole_stream", benchmark.train_stream)
+    for name, stream in (("train", whole), ("test", benchmark.test_stream)):
         each = max(_LEAST, _SAMPLES // max(1, len(stream)))
         # Sorted: repetitions differ in the order of the tasks, and have the same data.
         for digest in sorted(_digest(stream[i].dataset, each) for i in range(len(stream))):

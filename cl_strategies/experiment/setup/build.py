@@ -67,6 +67,7 @@ def build_strategy(
     for plugin in strategy.plugins:
         if hasattr(plugin, "check_stream"):  # for what a stream must bring
             plugin.check_stream(info)
+    _check_parts(config, strategy, info)
     return strategy
 
 
@@ -83,6 +84,15 @@ def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
         return torch.optim.SGD(parameters, lr=lr, momentum=train.momentum, weight_decay=decay)
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=lr, weight_decay=decay)
+
+
+def _check_parts(config: ExperimentConfig, strategy: Any, info: Any) -> None:
+    reason = getattr(strategy, "needs_whole_experiences", "")
+    if reason and getattr(info, "parts", None) is not None:
+        raise UserError(
+            f"{config.strategy.name} {reason}, and {info.name} brings each experience in parts, a "
+            "few samples at a time: use a stream of whole experiences"
+        )
 
 
 def _check_scenario(kind: str, name: str, info: Any) -> None:

@@ -138,7 +138,7 @@ def _decode_stateful(node: dict[str, Any], walker: Walker, live: Any) -> Any:
 
 def _is_train_experience(value: Any) -> bool:
     return isinstance(value, CLExperience) and (
-        getattr(value._origin_stream, "name", None) == "train"
+        getattr(value._origin_stream, "name", None) in ("train", "whole")  # whole: not cut to parts
     )
 
 

@@ -1,0 +1,56 @@
+"""Every registered strategy learns the registered streams in parts, or says why not before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cl_strategies.errors import UserError
+from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.engine.runner import run
+from cl_strategies.registry import registry
+
+#: What fits a small network.
+OPTIONS: dict[str, dict[str, Any]] = {"cim": {"masks": "center"}}
+#: Strategies with one head that cannot learn parts, for reasons of their own.
+REFUSED = {
+    *("icarl", "lucir", "wa", "bic", "podnet", "der-expandable", "foster", "aanets", "mnemonics"),
+    *("mrdc", "dann", "dsan", "single-task"),
+}
+ENTRIES = list(registry("strategies"))
+#: With heads per task where there can be some, and with one head on samples of mixed classes.
+CASES = [
+    *(
+        ("online-split-digits", one.name, "task" if "task" in one.scenarios else one.scenarios[0])
+        for one in ENTRIES
+    ),
+    *(("blurry-split-digits", one.name, "class") for one in ENTRIES if "class" in one.scenarios),
+]
+SMALL = {"n_experiences": 2, "fraction": 0.05, "experience_size": 24}
+
+
+@pytest.mark.parametrize(("stream", "strategy", "scenario"), CASES)
+def test_a_strategy_learns_a_stream_in_parts_or_is_refused_before_training(
+    tmp_path, stream, strategy, scenario
+):
+    config = ExperimentConfig.from_dict(
+        {
+            "benchmark": {"name": stream, "scenario": scenario, **SMALL},
+            "strategy": {"name": strategy, **OPTIONS.get(strategy, {})},
+            "model": {"hidden": [8]},
+        }
+    )
+    try:
+        record = run(config, tmp_path)
+    except UserError as error:
+        assert f"{strategy} " in str(error) and "in parts" in str(error)
+        assert not list(tmp_path.rglob("metrics.jsonl"))
+        refused = True
+    else:
+        assert record.status == "finished", record.error
+        assert np.isfinite(np.array(record.accuracy_matrix[-1], dtype=float)).all()
+        refused = False
+    per_task = {"task"} == set(registry("strategies")[strategy].scenarios)
+    assert refused == (strategy in REFUSED or per_task or (strategy, scenario) == ("gpm", "task"))
