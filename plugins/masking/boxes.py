@@ -140,7 +140,8 @@ def activation_maps(
         return extractors[task].maps(features[-1], y).cpu()
 
     with evaluating(strategy.model):
-        for x, y, *_, tasks in batches(view, strategy.eval_mb_size):
+        for x, y, *rest in batches(view, strategy.eval_mb_size):
+            tasks = rest[-1] if rest else torch.zeros_like(y)
             x, y = x.to(strategy.device), y.to(strategy.device)
             rows = [(tasks == task).nonzero()[:, 0] for task in tasks.unique()]
             parts = [maps_of(x[at], y[at], int(tasks[at[0]])) for at in rows]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import small
 import torch
 from avalanche.training import plugins as avalanche_plugins
 from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin, SupervisedPlugin
@@ -13,7 +15,6 @@ from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
 from cl_strategies.errors import UserError
-from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins import (
     ALASSOPlugin,
     CompressedReplayPlugin,
@@ -51,8 +52,12 @@ GUARDS: dict[str, Callable[[], Any]] = {
 }
 
 
+SHAPE = SimpleNamespace(input_shape=(1, 8, 8), n_classes=2, scenario="task")
+
+
 def build(kind: Any, plugins: list[Any], epochs: int = 2) -> Any:
-    model = mlp(input_shape=(1, 8, 8), n_classes=2, scenario="task", hidden=[16])
+    name = next(entry.name for entry in registry("strategies") if entry.load() is kind)
+    model = small.model(name, SHAPE)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     if plugins == ["scheduler"]:
         plugins = [LRSchedulerPlugin(torch.optim.lr_scheduler.StepLR(optimizer, 1))]
