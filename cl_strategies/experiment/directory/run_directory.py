@@ -26,8 +26,11 @@ FILES = (
     "metrics.jsonl",
     "checkpoint.pt",
     "exemplars.png",
+    "metrics.json",
     "result.json",
 )
+#: The folder in it whose files are of this run alone, and that of the streams of all runs.
+PREDICTIONS, STREAMS = "predictions", "streams"
 
 
 #: What a file system without locks answers.
@@ -56,6 +59,8 @@ class RunDirectory:
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.predictions = self.path / PREDICTIONS
+        self.streams = Path(out) / STREAMS
         self.lock = self.path / ".lock"
 
     @contextmanager
