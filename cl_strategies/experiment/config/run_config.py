@@ -154,8 +154,8 @@ class RunConfig:
         Ge(0),
         Le(2**30),
         Doc(
-            "Store what is predicted for every test sample, for metrics that are added later, in at "
-            "most so many bytes; 0 stores nothing. It changes no number, and is no part of the "
+            "Store what is predicted for every test sample, for metrics that are added later, in "
+            "so many bytes at most; 0 stores nothing. It changes no number, and is no part of the "
             "run's identity."
         ),
         Unit("bytes"),

@@ -1,8 +1,8 @@
 """The predictions of a run on the disk: a file for each row, within a limit of bytes.
 
-A checkpoint holds a *mark*: the files that it continues, with their SHA-256. A row is written before
-the checkpoint that counts it, whole or not at all, so that a process killed between the two leaves a
-file too many, which is removed when the run continues.
+A checkpoint holds a *mark*: the files that it continues, with their SHA-256. A row is written
+before the checkpoint that counts it, whole or not at all, so that a process killed between the two
+leaves a file too many, which is removed when the run continues.
 
 Room for the last row is kept free. What does not fit before it is stored without confidences, or as
 counts, or not at all.
@@ -18,9 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cl_strategies.experiment.directory.run_directory import check_no_link
 from cl_strategies.io.atomic import atomic_write, cannot_write
 from cl_strategies.io.bounded import read_regular
+from cl_strategies.io.links import check_no_link
 from cl_strategies.results.fields import Fields
 from cl_strategies.results.predictions.manifest import HOLDS, RowFile, parse_files
 from cl_strategies.results.predictions.row import (

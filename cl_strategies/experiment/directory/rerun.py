@@ -16,8 +16,9 @@ from pathlib import Path
 
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.prediction_log import remove
-from cl_strategies.experiment.directory.run_directory import FILES, RunDirectory, check_no_link
+from cl_strategies.experiment.directory.run_directory import FILES, RunDirectory
 from cl_strategies.io.atomic import cannot_write, temporary_prefix, write_text
+from cl_strategies.io.links import check_no_link
 from cl_strategies.results.record import RunRecord
 
 ASKED = "asked"

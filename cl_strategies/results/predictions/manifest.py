@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +12,12 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.io.bounded import read_regular
-from cl_strategies.results.checksum import sealed, unsealed
+from cl_strategies.results.checksum import checksum, sealed, unsealed
 from cl_strategies.results.fields import Fields
 from cl_strategies.results.json_text import decoded, json_lines
 
+#: The folder in that of a run, and that of the streams of all runs beside ``runs``.
+FOLDER, STREAMS = "predictions", "streams"
 FILE, SCHEMA = "run.json", 1
 REMEDY = "delete the folder, and do the run again with --rerun if its predictions are wanted"
 _NAME = re.compile(r"row_(init|[0-9]{3,6})\.npz")
@@ -53,7 +56,7 @@ class Manifest:
         or the task is told.
     :ivar limit: bytes that the rows may have together.
     :ivar files: the rows, the initial one first.
-    :ivar problem: why there is no more; ``""`` if there is everything, or only the limit in the way.
+    :ivar problem: why there is none; ``""`` if there are rows.
     """
 
     config_hash: str
@@ -66,6 +69,11 @@ class Manifest:
     limit: int
     files: Sequence[RowFile]
     problem: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the content."""
+        return checksum(json.loads(json.dumps(asdict(self))))
 
     def write(self, folder: Path) -> None:
         """:raises StorageError: if it cannot be written."""

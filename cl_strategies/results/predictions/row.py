@@ -22,7 +22,8 @@ class PredictionRow:
     """One row; the vectors over samples have the order of the stream.
 
     :ivar position: of the experience after whose training it was measured; -1 before any.
-    :ivar correct: right predictions by position of the test experience, -1 where not evaluated (T,).
+    :ivar correct: right predictions by position of the test experience (T,), -1 where not
+        evaluated.
     :ivar total: samples, likewise.
     :ivar stored: test experiences whose samples are in the vectors below (T,), by position.
     :ivar prediction: class predicted for each sample of those (m,).
