@@ -151,7 +151,8 @@ def _of_predictions(
         "class_accuracy": functional.class_accuracy(y, p),
         "experience_accuracy": predictions.accuracy[last],
     }
-    tasks, reasons = predictions.manifest.task_of_class, {}
+    tasks = predictions.manifest.task_of_class
+    reasons: dict[str, str] = {}
     if tasks is None:
         told = predictions.manifest.competing == "task"
         why = "the task of a sample is told" if told else "experiences share their classes"

@@ -180,9 +180,11 @@ class PredictionRecorder:
             self._fresh, self._kept = {}, {}
 
     def _ahead(self, position: int, strategy: Any) -> dict[int, Measured]:
-        """Evaluate an experience that was not trained yet."""
+        """Evaluate an experience that was not trained yet, and leave no trace of it."""
+        iterations = strategy.clock.total_iterations
         with isolated_rng():
             strategy.eval([self.benchmark.test_stream[position]])
+        strategy.clock.total_iterations = iterations
         if self.keeper is not None:
             self.keeper.latest = None
         size = len(self._labels[position])
