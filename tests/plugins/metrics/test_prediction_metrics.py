@@ -43,7 +43,7 @@ def benchmark(**options):
     return nc_benchmark(tensors(120, 0), tensors(90, 1), n_experiences=EXPERIENCES, **options)
 
 
-def strategy(*metrics, kind=Naive, evaluator=EvaluationPlugin, loggers=()):
+def strategy(*metrics, kind=Naive, evaluator=EvaluationPlugin, loggers=(), eval_mb_size=16):
     torch.manual_seed(0)
     model = nn.Linear(FEATURES, CLASSES)
     return kind(
@@ -52,7 +52,7 @@ def strategy(*metrics, kind=Naive, evaluator=EvaluationPlugin, loggers=()):
         criterion=nn.CrossEntropyLoss(),
         train_mb_size=10,
         train_epochs=2,
-        eval_mb_size=16,
+        eval_mb_size=eval_mb_size,
         evaluator=evaluator(*metrics, loggers=list(loggers)),
     )
 
@@ -126,7 +126,20 @@ def test_told_the_task_only_its_classes_compete():
     latest = predictions.latest
     np.testing.assert_array_equal(latest.predictions, latest.task_aware)
     np.testing.assert_array_equal(latest.predictions // 2, latest.labels // 2)
-    assert (latest.confidence >= 0.5).all()
+    assert (latest.confidence > 0.5 - 1e-6).all()
+
+
+def test_the_size_of_mini_batches_changes_nothing():
+    found = []
+    for size in (1, 7, 90):
+        streams, metrics = benchmark(), prediction_metrics()
+        naive = strategy(metrics, eval_mb_size=size)
+        naive.train(streams.train_stream[0])
+        naive.train(streams.train_stream[1])
+        naive.eval(streams.test_stream)
+        found.append({k: v for metric in metrics[1:] for k, v in metric.result().items()})
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], abs=1e-6)
 
 
 def test_nothing_is_logged_before_training_or_for_other_streams():

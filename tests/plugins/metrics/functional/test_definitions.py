@@ -20,7 +20,7 @@ def test_every_definition_is_complete_and_has_its_function(definition):
 
 def test_every_metric_of_a_matrix_is_defined_under_its_key():
     of_matrix = {key for key, d in f.DEFINITIONS.items() if d.group == "matrix"}
-    assert of_matrix - {"fwt_learning_curve"} == set(f.matrix_metrics([[0.5]]))
+    assert of_matrix - {"fwt_learning_curve", "opd"} == set(f.matrix_metrics([[0.5]]))
 
 
 def test_every_metric_of_predictions_is_defined():

@@ -10,20 +10,21 @@ import pytest
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics import functional as f
 from cl_strategies.plugins.metrics.functional.matrix.backward import FORGETTINGS
+from cl_strategies.plugins.metrics.functional.matrix.forward import ZERO_SHOT_GAPS
 
 T = 5
 RANDOM = np.random.default_rng(3).random((T, T))
 LOWER = np.where(np.tri(T, dtype=bool), RANDOM, np.nan)
 JOINT = np.where(np.arange(T)[:, None] == T - 1, RANDOM, np.nan)
-REFERENCES = {
-    "sizes": [10, 20, 30, 40, 50],
-    "initial": [0.1] * T,
-    "isolated": [0.9] * T,
-    "joint": [0.8] * T,
-    "joint_final": [0.8] * T,
-    "random": [0.1] * T,
-    "offline": 0.9,
-}
+REFERENCES = dict(
+    sizes=[10, 20, 30, 40, 50],
+    initial=[0.1] * T,
+    isolated=[0.9] * T,
+    joint=[0.8] * T,
+    joint_final=[0.8] * T,
+    random=[0.1] * T,
+    offline=0.9,
+)
 UPPER = {"fwt_next", "fwt_upper_raw", "fwt_upper_minus_baseline"}
 LAST_ROW_ONLY = {"acc", "acc_weighted", "accuracy_spread", "min_row_accuracy_final", "hat_ratio"}
 LAST_ROW_ONLY |= {"stability_final_old", "intransigence_last"}
@@ -145,7 +146,11 @@ def test_settings_without_zero_shot_accuracies_say_why(setting):
 def test_settings_with_forward_transfer():
     assert f.forward_transfer_gap("domain") is None
     assert f.forward_transfer_gap("task_shared_head") is None
-    assert "joint" in f.forward_transfer_gap("joint", isolated=True)
+
+
+def test_only_training_at_once_has_no_transfer_from_isolated_runs():
+    undefined = [name for name in ZERO_SHOT_GAPS if f.forward_transfer_gap(name, isolated=True)]
+    assert undefined == list(ZERO_SHOT_GAPS)[-1:]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics import functional as f
+from cl_strategies.plugins.metrics.functional.matrix.forward import ZERO_SHOT_GAPS
 
 T, PER = 3, 50
 GENERATOR = np.random.default_rng(11)
@@ -96,6 +97,21 @@ def test_samples_that_were_not_evaluated_leave_a_gap():
     found = f.records_to_metrics(LABELS, EXPERIENCE, rows, TASK_OF_CLASS, confidence=CONFIDENCE)
     for key in ("acc", "final_accuracy_pooled", "final_inter_task_error", "recency_bias", "ece"):
         assert math.isnan(found[key]), key
+
+
+def test_forward_transfer_is_undefined_where_unseen_classes_cannot_be_predicted():
+    found = f.records_to_metrics(LABELS, EXPERIENCE, ROWS, TASK_OF_CLASS, initial=[0.1] * T)
+    assert math.isnan(found["fwt_next"]) and math.isnan(found["fwt_upper_raw"])
+    shared = f.records_to_metrics(LABELS, EXPERIENCE, ROWS, initial=[0.1] * T, setting="domain")
+    assert math.isfinite(shared["fwt_next"])
+    joint = f.matrix_metrics(found["A"], isolated=[0.5] * T, setting=list(ZERO_SHOT_GAPS)[-1])
+    assert math.isnan(joint["fwt_isolated_all"]) and math.isfinite(joint["acc"])
+
+
+def test_one_shared_test_set_has_averages():
+    found = f.records_to_metrics([0, 1], [0, 0], [[0, 0], [0, 1], [1, 1]])
+    assert found["acc"] == found["acc_weighted"] == 0.5 and math.isnan(found["bwt"])
+    assert found["aia"] == pytest.approx(2 / 3) and math.isnan(found["intransigence_mean"])
 
 
 def test_experiences_not_trained_yet_do_not_count():
