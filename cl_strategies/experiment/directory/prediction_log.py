@@ -76,9 +76,8 @@ class PredictionLog:
             return
         self._files.pop(row.name, None)
         room = self.limit - sum(file.bytes for file in self._files.values()) - self._kept_free(row)
-        for kept, part in zip(
-            HOLDS, (row, row.without_confidence(), row.counts_only()), strict=True
-        ):
+        parts = zip(HOLDS, (row, row.without_confidence(), row.counts_only()), strict=True)
+        for kept, part in list(parts)[row.confidence is None :]:
             content = part.content()
             if len(content) <= room:
                 check_no_link(self.folder)

@@ -220,6 +220,7 @@ class PredictionRecorder:
             np.concatenate([none, *(getattr(part, name) for part in parts)])
             for name in ("labels", "predictions", "task_aware", "confidence")
         ]
+        known = bool(np.isfinite(joined[3]).all())  # not if an output is no number
         return PredictionRow(
             position,
             correct,
@@ -227,7 +228,7 @@ class PredictionRecorder:
             stored,
             joined[1].astype(np.int64),
             joined[2] == joined[0],
-            joined[3].astype(np.float16),
+            joined[3].astype(np.float16) if known else None,
         )
 
     def _manifest(self) -> Manifest:
