@@ -13,8 +13,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
-from cl_strategies.reports import write_report
-from cl_strategies.reports.derived.folder import add_metrics
+from cl_strategies.reports import add_metrics, write_report
 from cl_strategies.reports.derived.keys import KEYS, checked, definition
 from cl_strategies.results.checksum import sealed, unsealed
 from cl_strategies.results.predictions.reader import read_predictions
