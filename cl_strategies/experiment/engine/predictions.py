@@ -91,8 +91,9 @@ class PredictionRecorder:
             return
         self.log.restore(mark)
         trained = range(positions[-1] + 1)  # joint training has one row for all of them
-        stream = self.benchmark.train_stream
-        classes = [[k, sorted(stream[k].classes_in_this_experience)] for k in trained]
+        # Parts of an experience are one row.
+        whole = getattr(self.benchmark, "whole_stream", self.benchmark.train_stream)
+        classes = [[k, sorted(whole[k].classes_in_this_experience)] for k in trained]
         self.keeper.load_state_dict({"stream": "test", "order": [*trained], "classes": classes})
         if positions[-1] + 1 == len(self.order):
             self._take_back(self.log.last_row(self.stream, self.order))
@@ -256,7 +257,7 @@ class PredictionRecorder:
         if self.benchmark.info.scenario != "class":
             return None
         tasks = [-1] * self.benchmark.info.n_classes
-        for position, experience in enumerate(self.benchmark.train_stream):
+        for position, experience in enumerate(self.benchmark.test_stream):
             for label in experience.classes_in_this_experience:
                 if tasks[label] >= 0:
                     return None
