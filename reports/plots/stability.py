@@ -6,17 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
+
 from cl_strategies.plugins.metrics.functional import learning_accuracy, stability_final_old
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.tables import mean_and_std
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import MUTED, Style
 from cl_strategies.reports.plots.svg import (
+    POINTS,
+    Label,
     drawing_style,
     edged,
-    label_ends,
     new_axes,
     shorten,
+    spread,
     text_width,
     to_svg,
 )
@@ -80,7 +84,7 @@ def stability_svg(points: Sequence[Point], styles: Mapping[str, Style], key: str
         axes = new_axes(_WIDTH, height, (0.5, right, 0.45, 0.12))
         axes.set_xlim(*_limits([point.plasticity for point in points]))
         axes.set_ylim(*_limits([point.stability for point in points]))
-        axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.7, linestyle=":")
+        axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.7, linestyle="--")
         for point in points:
             (x, dx), (y, dy) = point.plasticity, point.stability
             style = styles[point.strategy]
@@ -96,9 +100,30 @@ def stability_svg(points: Sequence[Point], styles: Mapping[str, Style], key: str
             )
         axes.set_xlabel("accuracy just after training (%)")
         axes.set_ylabel("final accuracy on old experiences (%)")
-        ends = {p.strategy: (100 * p.plasticity[0], 100 * p.stability[0]) for p in points}
-        label_ends(axes, ends, styles, _LABEL)
+        _name(axes, points)
         return to_svg(axes, key, [styles[point.strategy] for point in points])
+
+
+def _name(axes: Axes, points: Sequence[Point]) -> None:
+    """Write names to the right of the axes, led to by dotted lines: whiskers are solid."""
+    low, high = axes.get_ylim()
+    height = axes.get_position().height * axes.figure.get_figheight() * POINTS
+    wanted = [100 * point.stability[0] for point in points]
+    places = spread(wanted, (_LABEL + 2.4) * (high - low) / height, low, high)
+    edge = axes.get_xlim()[1]
+    for point, place in zip(points, places, strict=True):
+        label = (1.035, (place - low) / (high - low))
+        axes.add_artist(Label(shorten(point.strategy), label, axes.transAxes, size=_LABEL))
+        axes.plot(
+            [100 * point.plasticity[0], edge],
+            [100 * point.stability[0], place],
+            color=MUTED,
+            linewidth=0.6,
+            linestyle=(0, (1, 2)),
+            zorder=1,
+            scalex=False,
+            scaley=False,
+        )
 
 
 def _limits(values: Sequence[tuple[float, float]]) -> tuple[float, float]:
