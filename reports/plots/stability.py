@@ -107,7 +107,7 @@ def stability_svg(points: Sequence[Point], styles: Mapping[str, Style], key: str
 def _name(axes: Axes, points: Sequence[Point]) -> None:
     """Write names to the right of the axes, led to by dotted lines: whiskers are solid."""
     low, high = axes.get_ylim()
-    height = axes.get_position().height * axes.figure.get_figheight() * POINTS
+    height = axes.get_window_extent().height * POINTS / axes.figure.dpi
     wanted = [100 * point.stability[0] for point in points]
     places = spread(wanted, (_LABEL + 2.4) * (high - low) / height, low, high)
     edge = axes.get_xlim()[1]

@@ -89,7 +89,7 @@ class PredictionRecorder:
         if self.keeper is None:
             self.begin()
             return
-        self.log.restore(mark)
+        self.log.restore(mark, positions)
         trained = range(positions[-1] + 1)  # joint training has one row for all of them
         # Parts of an experience are one row.
         whole = getattr(self.benchmark, "whole_stream", self.benchmark.train_stream)

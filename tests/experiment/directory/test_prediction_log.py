@@ -89,8 +89,9 @@ def test_a_run_continues_after_the_rows_of_its_checkpoint(tmp_path):
     mark = first.mark()
     first.add(row(1))
     (first.folder / ".row_002.npz.abcdefgh").write_bytes(b"half")
+    (first.folder / "row_003.npz").mkdir()
     second = log(tmp_path)
-    second.restore(mark)
+    second.restore(mark, [0])
     assert sorted(path.name for path in second.folder.iterdir()) == ["row_000.npz"]
     second.add(row(1))
     assert second.mark() == first.mark()
@@ -114,28 +115,41 @@ def test_damaged_rows_are_said_and_nothing_more_is_stored(tmp_path, caplog, dama
         }
         path.write_bytes(changed[damage])
     second = log(tmp_path)
-    second.restore(first.mark())
+    second.restore(first.mark(), [0])
     assert second.problem and "no predictions are stored" in caplog.text
     second.add(row(1))
     assert not second.files and not second.folder.exists()
     third = log(tmp_path)
-    third.restore(second.mark())
+    third.restore(second.mark(), [0])
     assert third.problem == second.problem
 
 
-@pytest.mark.parametrize("mark", [None, 3, {}, {"problem": "", "files": [3]}, {"files": {}}, "x"])
+@pytest.mark.parametrize("mark", [None, 3, {}, {"problem": ""}, {"problem": 3, "rows": 0}, "x"])
 def test_a_mark_of_any_shape_is_no_crash(tmp_path, mark):
     made = log(tmp_path)
-    made.restore(mark)
+    made.restore(mark, [0])
     assert made.problem and not made.files
 
 
-def test_a_mark_leads_to_no_other_folder(tmp_path):
-    (tmp_path / "row_000.npz").write_bytes(b"secret")
-    file = {"name": "../row_000.npz", "bytes": 6, "sha256": "", "holds": "all"}
+def test_rows_of_a_folder_elsewhere_are_not_continued(tmp_path):
+    first = log(tmp_path)
+    first.clear()
+    first.add(row(0))
+    first.folder.rename(tmp_path / "elsewhere")
+    first.folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        log(tmp_path).restore(first.mark(), [0])
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+
+
+def test_a_mark_has_the_same_size_after_many_rows(tmp_path):
     made = log(tmp_path)
-    made.restore({"problem": "", "files": [file]})
-    assert made.problem and (tmp_path / "row_000.npz").exists()
+    made.clear()
+    sizes = []
+    for position in range(T):
+        made.add(row(position))
+        sizes.append(len(str(made.mark())))
+    assert len({*sizes}) == 1
 
 
 def test_nothing_is_written_through_a_link(tmp_path):
