@@ -6,8 +6,9 @@ trained: nothing in other streams can say that (``forward_transfer_gap``).
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,19 +128,20 @@ class PredictionRecorder:
     def _active(self) -> bool:
         return self.keeper is not None and not self.log.problem
 
-    def before_training(self, strategy: Any) -> None:
-        """Store the row before any training, if ``strategy``, never trained, can measure it.
+    def before_training(self, build: Callable[[AccuracyMatrix], Any]) -> None:
+        """Store the row before any training, if the strategy can measure it.
 
-        :param strategy: as the run begins with; it is not used afterwards.
+        :param build: makes another strategy as the run begins with, with this metric.
         """
+        matrix = AccuracyMatrix()
         with isolated_rng():
             try:
                 with Boundary():
-                    strategy.eval(list(self.benchmark.test_stream))
+                    build(matrix).eval(list(self.benchmark.test_stream))
             except (Failure, UserError):  # what it says before training is not asked for
                 self._looks_ahead = False
                 return
-        matrix = next(m for m in strategy.evaluator.metrics if isinstance(m, AccuracyMatrix))
+        gc.collect()  # what it took is no memory of the training
         sizes = [len(labels) for labels in self._labels]
         found = {k: (round(value * sizes[k]), sizes[k]) for k, value in matrix.latest.items()}
         self.log.add(self._row(INITIAL, found, {}))
