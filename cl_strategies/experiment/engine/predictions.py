@@ -134,7 +134,8 @@ class PredictionRecorder:
         :param build: makes another strategy as the run begins with, with this metric.
         """
         matrix = AccuracyMatrix()
-        with isolated_rng():
+        with isolated_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are said when the run itself comes to that
             try:
                 with Boundary():
                     build(matrix).eval(list(self.benchmark.test_stream))
