@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.directory import rerun
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.state.checkpoint import load_checkpoint
@@ -205,3 +207,27 @@ def test_a_run_that_began_without_them_says_so(tmp_path):
 def test_bad_limits_are_refused(value):
     with pytest.raises(UserError, match=r"run\.predictions"):
         config(predictions=value)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_run_done_again_and_killed_while_it_takes_its_place_has_its_predictions(
+    tmp_path, monkeypatch, step
+):
+    run(config(predictions=2000), tmp_path)
+    real, left = rerun.os.replace, [step]
+
+    def deadly(source, target):
+        if "again" in str(source) and "again" not in str(target):  # into its place
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rerun.os, "replace", deadly)
+        with suppress(KeyboardInterrupt):
+            run(config(), tmp_path, rerun=True)
+    run(config(), tmp_path)
+    assert json.loads(files(tmp_path, config())["run.json"])["limit"] == 4194304
+    assert stored(tmp_path, config()).samples(2)
+    assert not list(tmp_path.glob("runs/*/again"))
