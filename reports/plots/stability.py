@@ -29,7 +29,7 @@ _WIDTH, _HEIGHT, _LABEL = 4.8, 3.3, 8.0
 
 
 @dataclass(frozen=True)
-class Point:
+class TradeOff:
     """Mean and standard deviation over runs, as fractions; NaN for the spread of a single run."""
 
     strategy: str
@@ -57,18 +57,18 @@ def stability_figures(groups: Sequence[Group], styles: Mapping[str, Style]) -> l
     return figures
 
 
-def points_of(groups: Sequence[Group]) -> list[Point]:
+def points_of(groups: Sequence[Group]) -> list[TradeOff]:
     """Return the points of strategies for which both are defined in every finished run."""
     points = []
     for group in groups:
         learned = [learning_accuracy(record.matrix) for record in group.finished]
         kept = [stability_final_old(record.matrix) for record in group.finished]
         if learned and not any(map(math.isnan, (*learned, *kept))):
-            points.append(Point(group.strategy, mean_and_std(learned), mean_and_std(kept)))
+            points.append(TradeOff(group.strategy, mean_and_std(learned), mean_and_std(kept)))
     return points
 
 
-def stability_svg(points: Sequence[Point], styles: Mapping[str, Style], key: str) -> str:
+def stability_svg(points: Sequence[TradeOff], styles: Mapping[str, Style], key: str) -> str:
     """Draw one point for each strategy, with crosses of one standard deviation.
 
     On the diagonal what was learned is kept whole.
@@ -104,7 +104,7 @@ def stability_svg(points: Sequence[Point], styles: Mapping[str, Style], key: str
         return to_svg(axes, key, [styles[point.strategy] for point in points])
 
 
-def _name(axes: Axes, points: Sequence[Point]) -> None:
+def _name(axes: Axes, points: Sequence[TradeOff]) -> None:
     """Write names to the right of the axes, led to by dotted lines: whiskers are solid."""
     low, high = axes.get_ylim()
     height = axes.get_window_extent().height * POINTS / axes.figure.dpi
