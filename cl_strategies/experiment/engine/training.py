@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
+from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
 from cl_strategies.experiment.identity.run_identity import (
     continued,
@@ -54,22 +56,17 @@ class Training:
         device = resolve_device(config.run.device)
         self.benchmark = build_benchmark(config.benchmark)
         self.info = self.benchmark.info
-        # Part of every published number: another spelling gives other initial weights.
-        seed_everything(derive_seed(config.run.seed, "initialisation"))
         matrix = AccuracyMatrix()
-        self.strategy = build_strategy(
-            config,
-            self.info,
-            build_model(config, self.info),
-            device=device,
-            evaluator=_quiet_evaluator(matrix),
-        )
+        self.predictions = PredictionRecorder(config, directory, self.benchmark, matrix)
+        self.strategy = self._built(device, matrix, self.predictions.keeper)
+        self.predictions.jointly = getattr(self.strategy, "trains_jointly", False)
         self.evaluation = Evaluation(
             self.strategy,
             matrix,
             self.benchmark.test_stream,
             every=config.run.evaluate_every,
             seed=config.run.seed,
+            told=self.predictions.collect,
         )
         self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
@@ -81,7 +78,20 @@ class Training:
         self.identity = identity_of_training(config, self.benchmark, self.strategy)
         if not (os.path.exists(directory.checkpoint) and self._resume(device)):
             self.log.clear()
+            self.predictions.begin()
         directory.describe(self.environments)
+
+    def _built(self, device: str, *metrics: Any) -> Any:
+        """Return a strategy as it is before any training, always with the same weights."""
+        # Part of every published number: another spelling gives other initial weights.
+        seed_everything(derive_seed(self.config.run.seed, "initialisation"))
+        return build_strategy(
+            self.config,
+            self.info,
+            build_model(self.config, self.info),
+            device=device,
+            evaluator=_quiet_evaluator(*filter(None, metrics)),
+        )
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -124,6 +134,8 @@ class Training:
             )
         except Exception as error:  # it is whole, so someone has made it so; of any shape
             raise _unfit(path, error) from error
+        trained = [row["experience"] for row in self.rows]
+        self.predictions.resume(state.get("predictions"), trained)
         return True
 
     def proceed(self, progress: Progress) -> None:
@@ -131,10 +143,13 @@ class Training:
         total = len(self.data)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
+        if not self.rows and self.predictions.wants_initial:
+            self.predictions.before_training(partial(self._built, self.strategy.device))
         for position in [total - 1] if self.jointly and not start else range(start, total):
             self._experience(position, self.data.of(position))
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
+        self.predictions.conclude(len(self.rows))
         last = self.data.whole[total - 1].dataset
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
@@ -159,6 +174,7 @@ class Training:
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
         }
+        self.predictions.after(position, self.strategy)
         if (exemplars := exemplar_numbers(self.strategy)) is not None:
             row["exemplars"] = exemplars
         state = None
@@ -179,6 +195,7 @@ class Training:
             "environments": self.environments,
             "strategy": strategy_state,
             "copies_refuted": self.evaluation.refuted,
+            "predictions": self.predictions.mark(),
         }
         with ours(KeyboardInterrupt):
             save_checkpoint(self.directory.checkpoint, state)
@@ -201,7 +218,7 @@ def _unfit(path: Path, error: Exception) -> UserError:
     return UserError(f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}")
 
 
-def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
+def _quiet_evaluator(*metrics: Any) -> LeanEvaluationPlugin:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No loggers specified")
-        return LeanEvaluationPlugin(matrix, collect_all=False)  # what nobody reads
+        return LeanEvaluationPlugin(*metrics, collect_all=False)  # what nobody reads
