@@ -13,16 +13,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from avalanche.benchmarks.scenarios.online import OnlineCLExperience
 from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import get_metric_name, stream_type
-from avalanche.training.supervised import JointTraining
 from typing_extensions import Doc
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.metrics import functional
 from cl_strategies.plugins.metrics.functional import Matrix
+from cl_strategies.plugins.metrics.trained import experiences_begun
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 from cl_strategies.validation.hyperparameters import hyperparameters
 
@@ -101,15 +100,7 @@ class AccuracyMatrix(PluginMetric[Matrix]):
         return distinct + [i for i in range(self._columns) if i not in set(distinct)]
 
     def before_training_exp(self, strategy: TrainingStrategy) -> None:
-        if isinstance(strategy, JointTraining):
-            self._trained += [_logged_index(exp) for exp in strategy._experiences]
-            return
-        experience = strategy.experience
-        if not isinstance(experience, OnlineCLExperience):
-            self._trained.append(experience.current_experience)
-        elif experience.is_first_subexp:
-            whole = experience.origin_experience
-            self._trained.append(len(self._trained) if whole is None else _logged_index(whole))
+        self._trained += experiences_begun(strategy, len(self._trained))
 
     def before_eval(self, strategy: TrainingStrategy) -> None:
         self.latest = {}
@@ -296,11 +287,6 @@ def cl_metrics(*, stream: Stream = "test", weighted: Weighted = False) -> list[P
         LearningAccuracy(matrix=matrix),
         AccuracySpread(matrix=matrix),
     ]
-
-
-def _logged_index(experience: Any) -> int:
-    with experience.no_attribute_masking():
-        return int(experience.current_experience)
 
 
 def _stream_length(experience: Any) -> int:
