@@ -21,7 +21,8 @@ class MatrixKeyMetric(MatrixMetric):
         plugin.
     :param key: Key of a metric that is a number, such as ``"fwt_next"`` or ``"aia_weighted"``.
     :param references: what the metric compares with: ``isolated``, ``joint``, ``joint_final``,
-        ``random``, for every experience in the order of training, or ``offline``, a number.
+        ``random``, for every experience in the order of training, or ``offline``, a number; also
+        ``setting``, which may leave forward transfer undefined.
     :raises UserError: for another key.
     """
 

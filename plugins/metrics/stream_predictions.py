@@ -106,7 +106,7 @@ class StreamPredictions(PluginMetric[Predictions | None]):
         seen = sorted(set().union(*self._classes.values()))
         competing = {"seen": seen, "all": list(range(width)), "task": self._own}
         among = _only(logits, competing[self.competing])
-        logs = among.double().log_softmax(1)
+        logs = among.float().log_softmax(1)
         best, predictions = logs.max(1)
         task_aware = _only(logits, self._own).argmax(1)
         label_log = logs.gather(1, labels.clamp(max=width - 1)[:, None])[:, 0]

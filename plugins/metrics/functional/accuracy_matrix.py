@@ -26,6 +26,7 @@ from cl_strategies.plugins.metrics.functional.matrix.backward import (
 )
 from cl_strategies.plugins.metrics.functional.matrix.forward import (
     forward_transfer,
+    forward_transfer_gap,
     isolated_forward_transfer,
 )
 from cl_strategies.plugins.metrics.functional.matrix.inputs import Matrix, as_matrix, as_row
@@ -53,6 +54,7 @@ def matrix_metrics(
     joint_final: Any = None,
     random: Any = None,
     offline: float | None = None,
+    setting: str | None = None,
 ) -> dict[str, float | Matrix]:
     """Compute every metric of an accuracy matrix, by the keys of :data:`DEFINITIONS`.
 
@@ -67,6 +69,8 @@ def matrix_metrics(
     :param joint_final: accuracies of a model trained jointly on all T experiences (T or more).
     :param random: accuracies of guessing (T or more).
     :param offline: accuracy of an offline model.
+    :param setting: a setting of :func:`forward_transfer_gap`, which may leave forward transfer
+        undefined.
     :raises UserError: for something else; percentages are refused.
     """
     whole = as_matrix(accuracies)
@@ -117,4 +121,8 @@ def matrix_metrics(
         "omega_new": omega_new(matrix),
         "omega_all": omega_all(matrix, best),
     }
+    if setting is not None:
+        for key in [key for key in values if key.startswith("fwt_")]:
+            if forward_transfer_gap(setting, isolated="isolated" in key):
+                values[key] = nan
     return values

@@ -99,7 +99,8 @@ def records_to_metrics(
         booleans.
     :param confidence: confidences (n,) of the predictions of the last row.
     :param bins: number of bins of the calibration error.
-    :param references: ``initial``, ``isolated``... of :func:`matrix_metrics`.
+    :param references: ``initial``, ``isolated``, ``setting``... of :func:`matrix_metrics`; the
+        setting of class-incremental streams is ``"class_masked"`` if left out.
     :return: ``correct_counts`` (T, N), ``totals`` (N,), the matrix ``A``, the metrics of
         :func:`matrix_metrics`, :class:`TaskConfusion`, :class:`Recency` and calibration by key.
     :raises UserError: for other shapes or values.
@@ -116,6 +117,8 @@ def records_to_metrics(
     final = rows[-1][seen]
     known = bool((final >= 0).all()) and len(final) > 0
     found: dict[str, Any] = {"correct_counts": correct, "totals": totals, "A": matrix}
+    if task_of_class is not None:
+        references = {"setting": "class_masked"} | references
     found |= matrix_metrics(matrix, sizes=totals.tolist(), **references)
     found["final_accuracy_pooled"] = float((final == y[seen]).mean()) if known else float("nan")
     found["mean_class_accuracy"] = mean_class_accuracy(y[seen], final) if known else float("nan")

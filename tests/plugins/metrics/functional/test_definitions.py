@@ -1,0 +1,35 @@
+"""The table of definitions and the functions agree."""
+
+from __future__ import annotations
+
+import pytest
+
+from cl_strategies.plugins.metrics import functional as f
+
+VIOLATIONS = "final_task_aware_violations"
+
+
+@pytest.mark.parametrize("definition", f.DEFINITIONS.values(), ids=lambda d: d.key)
+def test_every_definition_is_complete_and_has_its_function(definition):
+    assert callable(getattr(f, definition.function))
+    assert definition.direction in ("higher", "lower", "zero", "none")
+    assert definition.group in ("matrix", "training", "predictions", "costs")
+    assert definition.meaning and definition.undefined and definition.source
+    assert definition.version >= 1
+
+
+def test_every_metric_of_a_matrix_is_defined_under_its_key():
+    of_matrix = {key for key, d in f.DEFINITIONS.items() if d.group == "matrix"}
+    assert of_matrix - {"fwt_learning_curve", "opd"} == set(f.matrix_metrics([[0.5]]))
+
+
+def test_every_metric_of_predictions_is_defined():
+    found = f.records_to_metrics([0], [0], [[0]])
+    for key in set(found) - {"correct_counts", "totals", "A", "recency_bias_after_row", VIOLATIONS}:
+        names = {
+            key,
+            key.removeprefix("final_"),
+            key.removesuffix("_old"),
+            key.removesuffix("_new"),
+        }
+        assert names & set(f.DEFINITIONS), key
