@@ -16,11 +16,12 @@ from avalanche.training.supervised import JointTraining
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_order import classes_of
+from cl_strategies.plugins.continual_evaluation.batches import KeptBatches
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.plugins.continual_evaluation.schedule import (
-    STEP,
     Schedule,
     affordable_samples,
+    cost_of,
     within_budget,
 )
 from cl_strategies.plugins.continual_evaluation.sizes import is_whole, sizes_of
@@ -78,6 +79,8 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._schedule: Schedule | None = None  # within an experience
         self._counts: list[torch.Tensor] | None = None  # of the evaluation that is being done
         self._classes: set[int] = set()
+        self._kept = KeptBatches()
+        self._warned = False
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the trace so far; NaN where one is undefined."""
@@ -118,20 +121,23 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._schedule, self._end = self._planned(sizes), sizes["iterations"]
         self.trace.schedules.append([self._schedule.dense, self._schedule.every])
         self._see_classes(strategy)
+        self._kept.begin()
         self._iteration = self._epoch = 0
 
     def _planned(self, sizes: Mapping[str, Any]) -> Schedule:
         options = self.options
         if options.every is not None:
             return Schedule(options.dense, options.every)
-        samples, iterations = sum(self.trace.totals), sizes["iterations"]
-        plan = within_budget(cost=options.cost, dense=options.dense, samples=samples, **sizes)
+        totals, iterations, batch = self.trace.totals, sizes["iterations"], sizes["batch_size"]
+        plan = within_budget(cost=options.cost, dense=options.dense, sizes=totals, **sizes)
         if iterations:
-            share = plan.points(iterations) * samples / (STEP * sizes["batch_size"] * iterations)
-            if share > 1.001 * options.cost:
+            spent = plan.points(iterations) * cost_of(totals, batch) + cost_of(totals[-1:], batch)
+            share = spent / iterations
+            if share > 1.001 * options.cost and not self._warned:
+                self._warned = True
                 logger.warning(
                     "the first and the last iteration of experience %d alone cost %.0f %% of its "
-                    "training, above the %.0f %% of cost: set fewer samples, or accept it",
+                    "training (cost allows %.0f %%), as in later ones",
                     self.trace.order[-1],
                     100 * share,
                     100 * options.cost,
@@ -180,7 +186,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
     def _evaluate(self, strategy: TrainingStrategy, parts: list[Any]) -> None:
         began = time.perf_counter()
         self._counts = []
-        with undisturbed(strategy):
+        with undisturbed(strategy), self._kept.given_to(strategy):
             strategy.eval(parts)
         counts = torch.stack(self._counts).tolist()
         self._counts = None
@@ -191,7 +197,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         )
         self.trace.correct.append([-1] * first + counts)
         totals = self.trace.totals[first:]
-        self._spent += sum(totals) / (STEP * strategy.train_mb_size)
+        self._spent += cost_of(totals, strategy.train_mb_size)
         self.seconds += time.perf_counter() - began
         for index, right, total in zip(self.trace.order[first:], counts, totals, strict=True):
             self._publish(strategy, f"Accuracy/Exp{index:03}", right / total)

@@ -3,16 +3,20 @@
 The lowest accuracy on an old experience is reached within the first iterations of a new one, so
 that an even schedule can miss it. A forward pass is counted as a third of a training step: a point
 at which ``m`` samples of each of ``k`` test sets are evaluated costs ``k m / (3 B)`` iterations
-with ``B`` samples.
+with ``B`` samples. That is of large networks; small ones take their time whatever the number of
+samples, so that a test set is counted as one iteration at least.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 #: Forward passes that a training step is counted as: forward, backward, and the update.
 STEP = 3
+#: Least cost of a test set, in training iterations.
+OVERHEAD = 1
 #: Points within an experience that the size of sub-samples leaves room for.
 POINTS = 6
 #: The largest and the smallest sub-sample that is chosen if none is given.
@@ -43,28 +47,34 @@ class Schedule:
         return dense + rest // self.every + (rest % self.every > 0)
 
 
+def cost_of(sizes: Iterable[int], batch_size: int) -> float:
+    """Return what evaluating test sets of these sizes costs, in training iterations."""
+    return sum(max(OVERHEAD, samples / (STEP * batch_size)) for samples in sizes)
+
+
 def within_budget(
-    *, cost: float, iterations: int | None, batch_size: int, samples: int, dense: int
+    *, cost: float, iterations: int | None, batch_size: int, sizes: Sequence[int], dense: int
 ) -> Schedule:
     """Return the schedule that evaluates as often as the budget allows.
 
     Half of the points, and ``dense`` at most, are the first iterations; the others are evenly
-    spaced. The first and the last iteration are evaluated whatever they cost.
+    spaced. The first and the last iteration are evaluated whatever they cost, and the newest test
+    set before the first.
 
     :param cost: share of the cost of the training of the experience.
     :param iterations: of that training; ``None`` if not known: the period then keeps the budget
         from the second point on.
     :param batch_size: samples of a training step.
-    :param samples: samples of a point, over all test sets.
+    :param sizes: samples of the test sets, the newest last.
     :param dense: the most first iterations that are evaluated one by one.
     """
-    point = samples / (STEP * batch_size)
+    point = cost_of(sizes, batch_size)
     if iterations is None:
         return Schedule(1, max(1, math.ceil(point / cost)))
-    points = max(2, math.floor(cost * iterations / point + 1e-9))
+    left = cost * iterations - cost_of(sizes[-1:], batch_size)
+    points = max(2, math.floor(left / point + 1e-9))
     first = min(dense, max(1, points // 2), iterations)
-    others = points - first
-    return Schedule(first, max(1, math.ceil((iterations - first) / others)))
+    return Schedule(first, max(1, math.ceil((iterations - first) / (points - first))))
 
 
 def affordable_samples(
@@ -79,5 +89,5 @@ def affordable_samples(
     """
     if iterations is None:
         return MOST
-    budget = cost * iterations * STEP * batch_size
-    return max(LEAST, min(MOST, int(budget / (experiences * POINTS + 1))))
+    each = max(OVERHEAD, cost * iterations / (experiences * POINTS + 1))
+    return max(LEAST, min(MOST, int(each * STEP * batch_size + 1e-9)))
