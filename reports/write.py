@@ -10,6 +10,7 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.reports.analysis.tables import csv_text
+from cl_strategies.reports.derived.folder import with_derived
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.reading.temporary_files import sweep
 from cl_strategies.reports.render.html import html_text
@@ -120,12 +121,22 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _collected(folder: Path) -> Collection:
-    collection = collect(folder)
+    collection = _with_later_metrics(folder, collect(folder))
     try:
         return replace(collection, published=read_published(folder))
     except UserError as error:
         problem = Problem(file=FILE, message=str(error).replace(str(folder / FILE), FILE))
         return replace(collection, problems=(*collection.problems, problem))
+
+
+def _with_later_metrics(folder: Path, collection: Collection) -> Collection:
+    found = [with_derived(folder, run) for run in collection.runs]
+    problems = [problem for _, problem in found if problem is not None]
+    return replace(
+        collection,
+        runs=tuple(run for run, _ in found),
+        problems=tuple(sorted([*collection.problems, *problems], key=lambda p: p.file)),
+    )
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

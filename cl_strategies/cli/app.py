@@ -1,4 +1,4 @@
-"""``cl-strategies``: list, show, run, compare, tune, report, datasets, doctor.
+"""``cl-strategies``: list, show, run, compare, tune, report, metrics, datasets, doctor.
 
 Only what a command needs is imported, when it is needed: Avalanche takes seconds.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cl_strategies._version import __version__
-from cl_strategies.cli import computation, information
+from cl_strategies.cli import computation, information, later_metrics
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -72,6 +72,22 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("report", computation.report, "write the report of a folder of runs again")
     sub.add_argument("folder", help="what --out was")
     sub.add_argument("--out", metavar="DIR", help="where the report goes (default: the folder)")
+
+    sub = command(
+        "metrics",
+        later_metrics.metrics,
+        "compute metrics of finished runs from what they stored, without training",
+    )
+    sub.add_argument("folder", nargs="?", help="what --out was")
+    sub.add_argument(
+        "--add",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="metrics by their keys, or all; those added before are computed again",
+    )
+    sub.add_argument("--list", action="store_true", help="list the metrics that can be added")
 
     sub = command("datasets", information.datasets, "say which data sets are here, and get them")
     sub.add_argument("action", choices=["check", "fetch"], help="check all, or fetch one")

@@ -26,8 +26,8 @@ REPEATED = frozenset(
     {"run.seed", "benchmark.order", "benchmark.class_order", "benchmark.stream_seed"}
 )
 """Configuration keys in which repetitions differ."""
-_ELSEWHERE = frozenset({"benchmark.data_root"})
-"""Keys that say where a run found its data, not what it did."""
+_ELSEWHERE = frozenset({"benchmark.data_root", "run.predictions"})
+"""Keys that say where a run found its data and what it kept, not what it did."""
 _LONGEST_VALUE = 24
 
 

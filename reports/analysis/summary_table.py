@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.derived.keys import KEYS, described
 from cl_strategies.results.formatting import MISSING, scale_of, show
 from cl_strategies.results.metrics import METRICS, Metric
 
@@ -84,7 +85,8 @@ def summary_table(
         value makes no column.
     """
     here = [row for row in rows if row.benchmark == benchmark]
-    wanted = metrics or [name for name in METRICS if name not in _NOT_IN_TABLE]
+    known = dict.fromkeys((*METRICS, *KEYS))
+    wanted = metrics or [name for name in known if name not in _NOT_IN_TABLE]
     shown = [name for name in wanted if any(row.metric == name and row.n for row in here)]
     largest = {
         name: max((abs(row.mean) for row in here if row.metric == name and row.n), default=0.0)
@@ -109,7 +111,7 @@ def summary_table(
 
     return Table(
         benchmark=benchmark,
-        headings=tuple(_heading(METRICS[name], largest[name]) for name in shown),
+        headings=tuple(_heading(described(name), largest[name]) for name in shown),
         metrics=tuple(shown),
         lines=tuple(sorted(lines, key=rank)),
     )
@@ -126,7 +128,7 @@ def _heading(metric: Metric, largest: float) -> str:
 def _cell(row: SummaryRow | None, largest: float) -> Cell:
     if row is None or not row.n:
         return Cell(text=MISSING)
-    unit = METRICS[row.metric].unit
+    unit = described(row.metric).unit
     if unit == "bytes":
         varies = row.std > 0
         spread = show(row.std, unit) if varies else ""

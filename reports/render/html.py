@@ -18,6 +18,7 @@ from cl_strategies.reports.analysis.configuration import (
 )
 from cl_strategies.reports.analysis.findings import findings
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.derived.keys import KEYS, described
 from cl_strategies.reports.plots import figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
@@ -25,7 +26,7 @@ from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.sections import bits, exemplars
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.results.formatting import show, show_with_spread
-from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES, describe
+from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES
 from cl_strategies.results.published import WARNING
 
 
@@ -69,7 +70,11 @@ def html_text(content: Content) -> str:
         shared=shared_settings(groups),
         configurations=[(group, full_configuration(group)) for group in groups],
         environment=content.environments,
-        metrics=[METRICS[name] for name in METRICS if any(r.metric == name for r in rows)],
+        metrics=[
+            described(name)
+            for name in dict.fromkeys((*METRICS, *KEYS))
+            if any(row.metric == name for row in rows)
+        ],
         references=sorted(set(names.values()) & REFERENCE_STRATEGIES),
         styles=styles,
         marks=MARKS,
@@ -99,7 +104,7 @@ def _template() -> jinja2.Template:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["svg"] = Markup  # matplotlib escapes the text inside
-    environment.filters["describe"] = describe
+    environment.filters["describe"] = described
     environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
     environment.filters["data_uri"] = data_uri
     environment.globals["show"] = show

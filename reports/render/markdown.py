@@ -10,6 +10,7 @@ from cl_strategies.reports.analysis.findings import findings
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import MARKS, Table, benchmarks_of, summary_table
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.derived.keys import KEYS, described
 from cl_strategies.reports.reading.collection import Collection, Run
 from cl_strategies.reports.sections.bits import HEADINGS
 from cl_strategies.reports.sections.content import Content
@@ -133,8 +134,9 @@ def _hyperparameters(groups: Sequence[Group]) -> str:
 def _meanings(rows: Sequence[SummaryRow]) -> str:
     used = {row.metric for row in rows}
     items = []
-    for name, metric in METRICS.items():
+    for name in dict.fromkeys((*METRICS, *KEYS)):
         if name in used:
+            metric = described(name)
             formula = f" `{metric.formula}`." if metric.formula else ""
             source = f" {metric.source}." if metric.source else ""
             items.append(f"**{metric.title}** (`{name}`): {metric.meaning}{formula}{source}")

@@ -28,8 +28,13 @@ from cl_strategies.validation.plain_data import check_plain, check_table, shown
 
 #: A change of this number makes runs of earlier versions be repeated.
 CONFIG_VERSION = 1
-#: Where things lie, not what is computed: no part of a run's identity.
-_NOT_IDENTITY = (("benchmark", "data_root"),)
+#: What a run may store of its predictions.
+PREDICTION_BYTES = 4 * 2**20
+#: Where things lie and what is kept, not what is computed: no part of a run's identity.
+_NOT_IDENTITY = (("benchmark", "data_root"), ("run", "predictions"))
+
+#: What came later than the hash, with the value at which it is not written down.
+_LEFT_OUT = {"portable": False, "evaluate_every": 1, "predictions": PREDICTION_BYTES}
 
 _SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
 
@@ -144,6 +149,17 @@ class RunConfig:
         ),
         Unit("experiences"),
     ] = 1
+    predictions: Annotated[
+        int,
+        Ge(0),
+        Le(2**30),
+        Doc(
+            "Store what is predicted for every test sample, for metrics that are added later, in "
+            "so many bytes at most; 0 stores nothing. It changes no number, and is no part of the "
+            "run's identity."
+        ),
+        Unit("bytes"),
+    ] = PREDICTION_BYTES
 
     def __post_init__(self) -> None:
         check_fields(self, "run")
@@ -158,7 +174,7 @@ class RunConfig:
     def to_table(self) -> dict[str, Any]:
         """Return plain data; without what came later and is not set, as the hash always was."""
         table = asdict(self)
-        for name, default in (("portable", False), ("evaluate_every", 1)):
+        for name, default in _LEFT_OUT.items():
             if table[name] == default:
                 del table[name]
         return table

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cl_strategies.experiment.config.run_config import ExperimentConfig
-from cl_strategies.experiment.directory.run_directory import FILES, RunDirectory, check_no_link
+from cl_strategies.experiment.directory.prediction_log import remove
+from cl_strategies.experiment.directory.run_directory import FILES, RunDirectory
 from cl_strategies.io.atomic import cannot_write, temporary_prefix, write_text
+from cl_strategies.io.links import check_no_link
 from cl_strategies.results.record import RunRecord
 
 ASKED = "asked"
@@ -114,7 +116,12 @@ def _put_in_place(again: RunDirectory, top: RunDirectory) -> None:
             for name in FILES:
                 if not (again.path / name).exists():  # such as a checkpoint that was not possible
                     (top.path / name).unlink(missing_ok=True)
+            if not again.predictions.exists():
+                remove(top.predictions)
             (again.path / ASKED).unlink()
+        if again.predictions.exists():
+            remove(top.predictions)
+            os.replace(again.predictions, top.predictions)
         for name in FILES:  # the result last
             if (again.path / name).exists():
                 os.replace(again.path / name, top.path / name)

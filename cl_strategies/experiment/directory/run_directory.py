@@ -16,7 +16,9 @@ from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, hash_of
 from cl_strategies.experiment.directory.run_lock import Owner, RunBusyError, RunLock, owner_of
 from cl_strategies.io.atomic import cannot_write, temporary_prefix, write_text
+from cl_strategies.io.links import check_no_link
 from cl_strategies.results.checksum import sealed
+from cl_strategies.results.predictions.manifest import FOLDER, STREAMS
 from cl_strategies.results.record import RunRecord, load_result, write_result
 
 #: What lies in it; the result is written last.
@@ -26,6 +28,7 @@ FILES = (
     "metrics.jsonl",
     "checkpoint.pt",
     "exemplars.png",
+    "metrics.json",
     "result.json",
 )
 
@@ -56,6 +59,8 @@ class RunDirectory:
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.predictions = self.path / FOLDER
+        self.streams = Path(out) / STREAMS
         self.lock = self.path / ".lock"
 
     @contextmanager
@@ -151,12 +156,3 @@ class RunDirectory:
         """Write result.json, atomically, and return it as the next reader will see it."""
         write_result(self.result, record)
         return load_result(self.result)
-
-
-def check_no_link(path: Path) -> None:
-    """:raises UserError: if ``path`` is a link, which would lead writing elsewhere."""
-    if os.path.islink(path):
-        raise UserError(
-            f"{path} is a link, and what lies elsewhere is not written to: delete it, or put the "
-            "folder itself in its place"
-        )

@@ -11,7 +11,7 @@ the result.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cl_strategies.experiment.setup.seeding import derive_seed
@@ -30,13 +30,21 @@ class Evaluation:
     :param stream: the test stream.
     :param every: evaluate all experiences seen so far after every ``every``-th.
     :param seed: draws which copies are checked.
+    :param told: called after every evaluation, which is then the latest of the metrics.
     :ivar refuted: whether an accuracy that was copied has turned out to be another one.
     """
 
     def __init__(
-        self, strategy: Any, matrix: AccuracyMatrix, stream: Any, *, every: int, seed: int
+        self,
+        strategy: Any,
+        matrix: AccuracyMatrix,
+        stream: Any,
+        *,
+        every: int,
+        seed: int,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
-        self.strategy, self.matrix, self.stream = strategy, matrix, stream
+        self.strategy, self.matrix, self.stream, self.told = strategy, matrix, stream, told
         self.every, self.seed = every, seed
         self.refuted = False
         self._known: list[float | None] = []
@@ -124,6 +132,7 @@ class Evaluation:
 
     def _measured(self, positions: Iterable[int]) -> dict[int, float]:
         self.strategy.eval([self.stream[position] for position in positions])
+        self.told()
         return {column: float(value) for column, value in self.matrix.latest.items()}
 
     def _note(self, accuracy: Sequence[float | None]) -> None:

@@ -21,6 +21,7 @@ from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
+from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
@@ -53,22 +54,17 @@ class Training:
         device = resolve_device(config.run.device)
         self.benchmark = build_benchmark(config.benchmark)
         self.info = self.benchmark.info
-        # Part of every published number: another spelling gives other initial weights.
-        seed_everything(derive_seed(config.run.seed, "initialisation"))
         matrix = AccuracyMatrix()
-        self.strategy = build_strategy(
-            config,
-            self.info,
-            build_model(config, self.info),
-            device=device,
-            evaluator=_quiet_evaluator(matrix),
-        )
+        self.predictions = PredictionRecorder(config, directory, self.benchmark, matrix)
+        self.strategy = self._built(device, matrix, self.predictions.keeper)
+        self.predictions.jointly = getattr(self.strategy, "trains_jointly", False)
         self.evaluation = Evaluation(
             self.strategy,
             matrix,
             self.benchmark.test_stream,
             every=config.run.evaluate_every,
             seed=config.run.seed,
+            told=self.predictions.collect,
         )
         self.resumable = True
         with self._told():
@@ -78,7 +74,20 @@ class Training:
         self.identity = identity_of_training(config, self.benchmark, self.strategy)
         if not (os.path.exists(directory.checkpoint) and self._resume(device)):
             self.log.clear()
+            self.predictions.begin()
         directory.describe(self.environments)
+
+    def _built(self, device: str, *metrics: Any) -> Any:
+        """Return a strategy as it is before any training, always with the same weights."""
+        # Part of every published number: another spelling gives other initial weights.
+        seed_everything(derive_seed(self.config.run.seed, "initialisation"))
+        return build_strategy(
+            self.config,
+            self.info,
+            build_model(self.config, self.info),
+            device=device,
+            evaluator=_quiet_evaluator(*filter(None, metrics)),
+        )
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -121,6 +130,8 @@ class Training:
             )
         except Exception as error:  # it is whole, so someone has made it so; of any shape
             raise _unfit(path, error) from error
+        trained = [row["experience"] for row in self.rows]
+        self.predictions.resume(state.get("predictions"), trained)
         return True
 
     def proceed(self, progress: Progress) -> None:
@@ -128,12 +139,15 @@ class Training:
         total = len(self.benchmark.train_stream)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
+        if not self.rows and self.predictions.wants_initial:
+            self.predictions.before_training(self._built(self.strategy.device, AccuracyMatrix()))
         joint = getattr(self.strategy, "trains_jointly", False)
         for position in [total - 1] if joint and not start else range(start, total):
             data = self.benchmark.train_stream
             self._experience(position, list(data) if joint else data[position])
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
+        self.predictions.conclude(len(self.rows))
         last = self.benchmark.train_stream[total - 1].dataset
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
@@ -157,6 +171,7 @@ class Training:
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
         }
+        self.predictions.after(position, self.strategy)
         if (exemplars := exemplar_numbers(self.strategy)) is not None:
             row["exemplars"] = exemplars
         state = None
@@ -177,6 +192,7 @@ class Training:
             "environments": self.environments,
             "strategy": strategy_state,
             "copies_refuted": self.evaluation.refuted,
+            "predictions": self.predictions.mark(),
         }
         with ours(KeyboardInterrupt):
             save_checkpoint(self.directory.checkpoint, state)
@@ -199,7 +215,7 @@ def _unfit(path: Path, error: Exception) -> UserError:
     return UserError(f"the checkpoint {path} does not fit this run ({named(error)}): {REMEDY}")
 
 
-def _quiet_evaluator(matrix: AccuracyMatrix) -> LeanEvaluationPlugin:
+def _quiet_evaluator(*metrics: Any) -> LeanEvaluationPlugin:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No loggers specified")
-        return LeanEvaluationPlugin(matrix, collect_all=False)  # what nobody reads
+        return LeanEvaluationPlugin(*metrics, collect_all=False)  # what nobody reads

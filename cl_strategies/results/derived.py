@@ -1,0 +1,150 @@
+"""``metrics.json``: metrics of a run that were computed after it, from its records.
+
+It follows from the result, the predictions and the results that it is compared with: it can be
+deleted and made again, bit for bit. One that does not fit the result any more is not used.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cl_strategies.errors import UserError
+from cl_strategies.io.atomic import write_text
+from cl_strategies.io.bounded import read_regular
+from cl_strategies.results.checksum import checksum, sealed, unsealed
+from cl_strategies.results.fields import LARGEST, Fields
+from cl_strategies.results.json_text import decoded, json_lines
+from cl_strategies.results.record import RunRecord
+
+FILE, SCHEMA = "metrics.json", 1
+UNITS = ("fraction", "number", "count")
+DIRECTIONS = ("higher", "lower", "zero", "none")
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_REMEDY = "delete it, and compute it again with `cl-strategies metrics`"
+Value = float | Sequence[Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedMetric:
+    """One metric of one run.
+
+    :ivar value: a number, a list or a table of numbers; ``None`` where it is undefined.
+    :ivar unit: ``"fraction"``, ``"number"`` or ``"count"``.
+    :ivar direction: ``"higher"`` or ``"lower"`` is better, ``"zero"`` is best, or ``"none"``.
+    :ivar n: test samples, experiences or runs behind it.
+    :ivar undefined_reason: why there is no value.
+    :ivar definition_version: number of the definition.
+    """
+
+    value: Value
+    unit: str
+    direction: str
+    n: int
+    undefined_reason: str | None
+    definition_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedMetrics:
+    """The metrics of one run, and what they follow from.
+
+    :ivar result: :func:`fingerprint` of the result.
+    :ivar predictions: checksum of the list of predictions, ``""`` without predictions.
+    :ivar references: the results compared with: strategy -> :func:`fingerprint`.
+    :ivar metrics: by key.
+    """
+
+    result: str
+    predictions: str
+    references: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, DerivedMetric] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the file.
+
+        :raises StorageError: if that is not possible.
+        """
+        metrics = {key: asdict(self.metrics[key]) for key in sorted(self.metrics)}
+        references = dict(sorted(self.references.items()))
+        data = {
+            "schema": SCHEMA,
+            "result": self.result,
+            "predictions": self.predictions,
+            "references": references,
+            "metrics": metrics,
+        }
+        write_text(folder / FILE, json_lines(sealed(data)))
+
+
+def fingerprint(record: RunRecord) -> str:
+    """Return a text that is another one for another result."""
+    return checksum(record.to_dict())
+
+
+def read_derived(folder: Path, record: RunRecord) -> DerivedMetrics | None:
+    """Read the file of a run.
+
+    :returns: ``None`` if there is none.
+    :raises UserError: if it is damaged, or of another result.
+    """
+    path = folder / FILE
+    try:
+        data = decoded(read_regular(path, 2**26))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
+    fields, whole = unsealed(data) if isinstance(data, dict) else ({}, False)
+    if not whole or fields.pop("schema", None) != SCHEMA:
+        raise UserError(f"{path}: its content does not fit its checksum or its version; {_REMEDY}")
+    found = _derived(Fields(fields, str(path)))
+    if found.result != fingerprint(record):
+        raise UserError(f"{path}: it was computed from another result; {_REMEDY}")
+    return found
+
+
+def _derived(fields: Fields) -> DerivedMetrics:
+    fields.only(("result", "predictions", "references", "metrics"))
+    references, metrics = fields.table("references"), fields.table("metrics")
+    for key in metrics.values:
+        if not _KEY.fullmatch(key):
+            metrics.fail(key, "absent, as it is no key of a metric")
+    return DerivedMetrics(
+        result=fields.text("result"),
+        predictions=fields.text("predictions"),
+        references={name: references.text(name) for name in references.values},
+        metrics={key: _metric(metrics.table(key)) for key in metrics.values},
+    )
+
+
+def _metric(fields: Fields) -> DerivedMetric:
+    fields.only(tuple(DerivedMetric.__dataclass_fields__))
+    value, reason = fields.values["value"], fields.values["undefined_reason"]
+    if not _is_value(value):
+        fields.fail("value", "a number, a list or a table of numbers, or null")
+    if fields.text("unit") not in UNITS:
+        fields.fail("unit", f"one of {', '.join(UNITS)}")
+    if fields.text("direction") not in DIRECTIONS:
+        fields.fail("direction", f"one of {', '.join(DIRECTIONS)}")
+    if reason is not None and not isinstance(reason, str):
+        fields.fail("undefined_reason", "text or null")
+    return DerivedMetric(
+        value=value,
+        unit=fields.text("unit"),
+        direction=fields.text("direction"),
+        n=fields.integer("n"),
+        undefined_reason=reason,
+        definition_version=fields.integer("definition_version"),
+    )
+
+
+def _is_value(value: Any, deeper: int = 2) -> bool:
+    if isinstance(value, list):
+        return deeper > 0 and all(_is_value(item, deeper - 1) for item in value)
+    number = type(value) in (int, float) and not math.isnan(value) and abs(value) <= LARGEST
+    return value is None or number

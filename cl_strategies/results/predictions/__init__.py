@@ -1,0 +1,1 @@
+"""What a run predicted for every test sample, after each experience: files, written and read."""

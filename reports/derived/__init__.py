@@ -1,0 +1,1 @@
+"""Metrics that are computed from the records of runs, after these."""

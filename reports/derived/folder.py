@@ -1,0 +1,105 @@
+"""Metrics for all runs of a folder: computed, written beside each run, and put into reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cl_strategies.errors import UserError
+from cl_strategies.io.links import check_no_link
+from cl_strategies.reports.derived.compute import compute
+from cl_strategies.reports.derived.keys import KEYS, checked
+from cl_strategies.reports.derived.references import References, fingerprints
+from cl_strategies.reports.reading.collection import Problem, Run, checked_folder, collect
+from cl_strategies.results.derived import DerivedMetric, DerivedMetrics, fingerprint, read_derived
+from cl_strategies.results.predictions.reader import RunPredictions, read_predictions
+from cl_strategies.results.record import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMetrics:
+    """What was computed for one run.
+
+    :ivar directory: name of its directory.
+    :ivar record: its result.
+    :ivar metrics: by key.
+    :ivar problem: why its predictions were not used, ``""`` if they were.
+    """
+
+    directory: str
+    record: RunRecord
+    metrics: dict[str, DerivedMetric]
+    problem: str
+
+
+def add_metrics(folder: Path | str, names: Sequence[str]) -> list[RunMetrics]:
+    """Compute metrics of every finished run from its records, and write them to ``metrics.json``.
+
+    Those that stand there are computed again beside the new ones.
+
+    :param folder: what ``--out`` of ``run`` or ``compare`` was.
+    :param names: keys, or ``all``.
+    :raises UserError: for an unknown name, if there are no runs, or a file cannot be written.
+    """
+    keys = checked(list(names))
+    out = checked_folder("folder", folder)
+    runs = [run for run in collect(out).runs if run.record.finished]
+    references = References(run.record for run in runs)
+    return [_of_run(out, run, references, keys) for run in runs]
+
+
+def _of_run(out: Path, run: Run, references: References, keys: Sequence[str]) -> RunMetrics:
+    directory = out / "runs" / run.directory
+    check_no_link(directory)
+    before = _known(directory, run.record)
+    wanted = [key for key in KEYS if key in keys or key in before]
+    predictions: RunPredictions | None = None
+    problem = ""
+    try:
+        predictions = read_predictions(out, directory, run.record)
+    except UserError as error:
+        problem = str(error).replace(f"{out}{os.sep}", "")
+    found = references.of(run.record)
+    metrics = compute(wanted, run.record, predictions, problem, found)
+    if metrics:
+        DerivedMetrics(
+            result=fingerprint(run.record),
+            predictions="" if predictions is None else predictions.manifest.checksum,
+            references=fingerprints(found),
+            metrics=metrics,
+        ).write(directory)
+    return RunMetrics(directory=run.directory, record=run.record, metrics=metrics, problem=problem)
+
+
+def _known(directory: Path, record: RunRecord) -> frozenset[str]:
+    """Return the keys in ``metrics.json``; none if it is of no use, as it is written anew."""
+    try:
+        found = read_derived(directory, record)
+    except UserError:
+        return frozenset()
+    return frozenset() if found is None else frozenset(found.metrics)
+
+
+def with_derived(out: Path, run: Run) -> tuple[Run, Problem | None]:
+    """Return a run whose record has the numbers of its ``metrics.json``, and what is wrong with it.
+
+    What a result says itself stays as it is; lists and tables are left out.
+    """
+    directory = out / "runs" / run.directory
+    try:
+        found = read_derived(directory, run.record)
+    except UserError as error:
+        file = f"runs/{run.directory}/metrics.json"
+        message = str(error).replace(f"{directory / 'metrics.json'}: ", "")
+        return run, Problem(file=file, message=message)
+    if found is None:
+        return run, None
+    numbers = {
+        key: metric.value
+        for key, metric in found.metrics.items()
+        if key in KEYS and isinstance(metric.value, int | float)
+    }
+    record = replace(run.record, metrics={**numbers, **run.record.metrics})
+    return replace(run, record=record), None
