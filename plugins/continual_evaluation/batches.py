@@ -14,7 +14,6 @@ from torch import Tensor
 
 from cl_strategies.plugins.continual_evaluation.subsets import index_of
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
-from cl_strategies.plugins.protocols.training import TrainingStrategy
 
 #: Bytes of mini-batches that are kept in all.
 LIMIT = 2**28

@@ -77,6 +77,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._end: int | None = None  # last iteration of the experience, if known
         self._spent = 0.0  # cost of evaluations, in training iterations
         self._schedule: Schedule | None = None  # within an experience
+        self._over = False  # whether the experience is, and was not evaluated yet
         self._counts: list[torch.Tensor] | None = None  # of the evaluation that is being done
         self._classes: set[int] = set()
         self._kept = KeptBatches()
@@ -172,12 +173,25 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._epoch += 1
 
     def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
-        if self._schedule is None or not self._iteration or not is_whole(strategy.experience):
+        whole = is_whole(strategy.experience)
+        self._over = self._schedule is not None and self._iteration > 0 and whole
+
+    def after_training(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+        self._conclude(strategy)
+
+    def before_train_dataset_adaptation(
+        self, strategy: TrainingStrategy, *args: Any, **kwargs: Any
+    ) -> None:
+        self._conclude(strategy)  # of several experiences that one call trains
+
+    def _conclude(self, strategy: TrainingStrategy) -> None:
+        """Evaluate what an experience has left, with all that the strategy did at its end."""
+        if not self._over:
             return
         if self.trace.where[-1][ITERATION] == self._iteration:  # it ended earlier than planned
             del self.trace.where[-1], self.trace.correct[-1]
         self._evaluate(strategy, self._parts)
-        self._schedule = None
+        self._schedule, self._over = None, False
         for name, value in self.metrics().items():
             self._publish(strategy, name, value)
 
