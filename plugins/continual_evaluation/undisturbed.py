@@ -43,7 +43,7 @@ def undisturbed(strategy: TrainingStrategy) -> Iterator[None]:
     """
     held = {name: getattr(strategy, name) for name in _ATTRIBUTES if hasattr(strategy, name)}
     modes = [(module, module.training) for module in strategy.model.modules()]
-    statistics = [(b, b._version, b.clone()) for b in _running(strategy.model)]
+    statistics = [(buffer, buffer.clone()) for buffer in _running(strategy.model)]
     gradients = [(p, p.grad) for p in strategy.model.parameters()]
     strategy.plugins = [p for p in strategy.plugins if not isinstance(p, _LISTENERS)]
     try:
@@ -54,9 +54,8 @@ def undisturbed(strategy: TrainingStrategy) -> Iterator[None]:
             setattr(strategy, name, value)
         for module, mode in modes:
             module.training = mode
-        for buffer, version, value in statistics:
-            if buffer._version != version:
-                buffer.data.copy_(value)
+        for buffer, value in statistics:
+            buffer.data.copy_(value)
         for parameter, gradient in gradients:
             if parameter.grad is not gradient:
                 parameter.grad = gradient
