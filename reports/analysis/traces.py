@@ -15,14 +15,12 @@ from cl_strategies.reports.analysis.curves import Array
 class TraceCurves:
     """The accuracies of one strategy at the points of its training.
 
-    :param steps: iterations done at each point (M,).
+    :param progress: tasks trained at each point (M,): 1.5 is half of the iterations of the second.
     :param accuracies: on each task (M, N), in [0, 1]; NaN where not evaluated.
-    :param ends: iterations done at the end of each task (T,).
     """
 
-    steps: Array
+    progress: Array
     accuracies: Array
-    ends: Array
 
 
 def mean_curves(traces: Sequence[Trace]) -> TraceCurves | None:
@@ -34,11 +32,17 @@ def mean_curves(traces: Sequence[Trace]) -> TraceCurves | None:
     measured = [trace for trace in traces if trace.after_updates.any()]
     if not measured:
         return None
-    first = measured[0]
-    alike = [trace for trace in measured if trace.where == first.where]
-    steps = first.steps
-    return TraceCurves(
-        steps=steps.astype(np.float64),
-        accuracies=np.mean([trace.points for trace in alike], axis=0),
-        ends=steps[first.last_points].astype(np.float64),
-    )
+    progress = [_progress(trace) for trace in measured]
+    alike = [
+        trace.points
+        for trace, own in zip(measured, progress, strict=True)
+        if np.array_equal(own, progress[0])
+    ]
+    return TraceCurves(progress=progress[0], accuracies=np.mean(alike, axis=0))
+
+
+def _progress(trace: Trace) -> Array:
+    after = trace.after_updates
+    position, iteration = trace.column("experience")[after], trace.column("iteration")[after]
+    last = np.array(iteration[trace.last_points])
+    return np.asarray(position + iteration / last[position])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cl_strategies.reports.analysis.traces import TraceCurves
 from cl_strategies.reports.plots.palette import MUTED, SURFACE, Style
@@ -38,14 +40,14 @@ def traces_svg(
     """
     height = _TOP + _BOTTOM + len(tasks) * _PANEL + (len(tasks) - 1) * _GAP
     right = 0.36 + text_width([shorten(name) for name in curves], _LABEL)
-    end = max(float(curve.steps[-1]) for curve in curves.values())
+    end = max(float(curve.progress[-1]) for curve in curves.values())
     with drawing_style():
         lowest = new_axes(_WIDTH, height, (_LEFT, right, _BOTTOM, height - _BOTTOM - _PANEL))
         for row, task in enumerate(tasks):
             below = _BOTTOM + (len(tasks) - 1 - row) * (_PANEL + _GAP)
             last = row + 1 == len(tasks)
             axes = lowest if last else _above(lowest, below, right)
-            axes.set_xlim(0, 1.01 * end)
+            axes.set_xlim(0, end)
             axes.set_ylim(-4, 104)
             axes.set_yticks([0, 50, 100])
             axes.grid(False, axis="x")
@@ -54,7 +56,8 @@ def traces_svg(
             if not last:
                 axes.tick_params(labelbottom=False)
             _panel(axes, curves, styles, task)
-        lowest.set_xlabel("training iterations")
+        lowest.set_xlabel("tasks trained, each from its first to its last iteration")
+        lowest.xaxis.set_major_locator(MaxNLocator(10, integer=True))
         return to_svg(lowest, key, [styles[name] for name in curves])
 
 
@@ -69,7 +72,7 @@ def _panel(
     axes: Axes, curves: Mapping[str, TraceCurves], styles: Mapping[str, Style], task: int
 ) -> None:
     ends = {}
-    for switch in next(iter(curves.values())).ends[:-1]:
+    for switch in range(1, math.ceil(axes.get_xlim()[1])):
         axes.axvline(switch, color=MUTED, linewidth=0.5)
     for name, curve in curves.items():
         if task >= curve.accuracies.shape[1]:
@@ -80,18 +83,18 @@ def _panel(
             continue
         style = styles[name]
         axes.plot(
-            curve.steps[known],
+            curve.progress[known],
             values[known],
             color=style.light,
             linestyle=style.line,
             linewidth=1.2,
         )
-        ends[name] = (float(curve.steps[known][-1]), float(values[known][-1]))
-        later = np.flatnonzero(known & (curve.steps > curve.ends[min(task, len(curve.ends) - 1)]))
+        ends[name] = (float(curve.progress[known][-1]), float(values[known][-1]))
+        later = np.flatnonzero(known & (curve.progress > task + 1))
         if len(later):
             low = later[np.argmin(values[later])]
             axes.plot(
-                curve.steps[low],
+                curve.progress[low],
                 values[low],
                 marker=style.marker,
                 markersize=5.5,

@@ -121,7 +121,7 @@ def _figure(
     if left_out:
         caption += f"; {left_out} strategies with a lower worst-case accuracy are left out"
     alt = (
-        f"Line charts of the accuracy on {len(panels)} old tasks against training iterations on "
+        f"Line charts of the accuracy on {len(panels)} old tasks over the course of training on "
         f"{benchmark}. On the first task, after its own training: {words}."
     )
     svg = traces_svg(curves, styles, key, panels)
@@ -130,6 +130,6 @@ def _figure(
 
 def _said(curve: TraceCurves) -> tuple[float, float]:
     """Return the lowest and the last accuracy on the first task after its own training."""
-    later = curve.accuracies[curve.steps > curve.ends[0], 0]
+    later = curve.accuracies[curve.progress > 1, 0]
     values = later if len(later) else curve.accuracies[-1:, 0]
     return float(np.min(values)), float(values[-1])
