@@ -30,7 +30,7 @@ from cl_strategies.plugins.continual_evaluation.summary import trace_metrics
 from cl_strategies.plugins.continual_evaluation.trace import WHERE, Trace, read_state
 from cl_strategies.plugins.continual_evaluation.undisturbed import undisturbed
 from cl_strategies.plugins.metrics.trained import experiences_begun
-from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.plugins.protocols.training import EvaluatingStrategy
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 logger = logging.getLogger("cl_strategies.continual_evaluation")
@@ -94,7 +94,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
 
     # ------------------------------------------------------------------ when
 
-    def before_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+    def before_training_exp(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         if isinstance(strategy, JointTraining):
             return
         with strategy.experience.no_attribute_masking():
@@ -103,7 +103,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
             return  # a further part of the experience
         self._begin(strategy, begun[0])
 
-    def _begin(self, strategy: TrainingStrategy, index: int) -> None:
+    def _begin(self, strategy: EvaluatingStrategy, index: int) -> None:
         if index not in self._tests or index in self.trace.order:
             what = "was trained before others" if index in self.trace.order else "has no test set"
             raise UserError(
@@ -145,7 +145,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
                 )
         return plan
 
-    def _see_classes(self, strategy: TrainingStrategy) -> None:
+    def _see_classes(self, strategy: EvaluatingStrategy) -> None:
         classes = set(classes_of(strategy.experience))
         new = bool(self._classes) and not classes <= self._classes
         if new or (is_multi_task_module(strategy.model) and self._classes):
@@ -153,13 +153,13 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._classes |= classes
 
     def before_training_iteration(
-        self, strategy: TrainingStrategy, *args: Any, **kwargs: Any
+        self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any
     ) -> None:
         if self._schedule is not None and not self._iteration:
             self._evaluate(strategy, self._parts[-1:])
 
     def after_training_iteration(
-        self, strategy: TrainingStrategy, *args: Any, **kwargs: Any
+        self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any
     ) -> None:
         if self._schedule is None:
             return
@@ -169,22 +169,22 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         if self._schedule.due(self._iteration) and self._iteration != self._end:
             self._evaluate(strategy, self._parts)
 
-    def after_training_epoch(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+    def after_training_epoch(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         self._epoch += 1
 
-    def after_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+    def after_training_exp(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         whole = is_whole(strategy.experience)
         self._over = self._schedule is not None and self._iteration > 0 and whole
 
-    def after_training(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+    def after_training(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         self._conclude(strategy)
 
     def before_train_dataset_adaptation(
-        self, strategy: TrainingStrategy, *args: Any, **kwargs: Any
+        self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any
     ) -> None:
         self._conclude(strategy)  # of several experiences that one call trains
 
-    def _conclude(self, strategy: TrainingStrategy) -> None:
+    def _conclude(self, strategy: EvaluatingStrategy) -> None:
         """Evaluate what an experience has left, with all that the strategy did at its end."""
         if not self._over:
             return
@@ -197,7 +197,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
 
     # ------------------------------------------------------------------ what
 
-    def _evaluate(self, strategy: TrainingStrategy, parts: list[Any]) -> None:
+    def _evaluate(self, strategy: EvaluatingStrategy, parts: list[Any]) -> None:
         began = time.perf_counter()
         self._counts = []
         with undisturbed(strategy), self._kept.given_to(strategy):
@@ -216,16 +216,16 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         for index, right, total in zip(self.trace.order[first:], counts, totals, strict=True):
             self._publish(strategy, f"Accuracy/Exp{index:03}", right / total)
 
-    def before_eval_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+    def before_eval_exp(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         if self._counts is not None:
             self._counts.append(torch.zeros((), dtype=torch.int64, device=strategy.device))
 
-    def after_eval_iteration(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
+    def after_eval_iteration(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         if self._counts is not None:
             labels = strategy.mb_y if strategy.mb_y.ndim == 1 else strategy.mb_y.argmax(1)
             self._counts[-1] += (strategy.mb_output.argmax(1) == labels).sum()
 
-    def _publish(self, strategy: TrainingStrategy, name: str, value: float) -> None:
+    def _publish(self, strategy: EvaluatingStrategy, name: str, value: float) -> None:
         metric = MetricValue(self, f"Continual_Evaluation/{name}", value, self._step)
         strategy.evaluator.publish_metric_value(metric)
 
