@@ -45,8 +45,9 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
 
     After the first iterations of each experience, then rarely, and once when an experience is
     over, with all that the strategy does at its end; before its first update the new test set
-    alone. Training is as without the plugin, bit for bit: modes, running statistics, gradients and
-    random generators are given back. Put it behind the plugins of a method.
+    alone, if that is within the budget. Training is as without the plugin, bit for bit: modes,
+    running statistics, gradients and random generators are given back. Put it behind the plugins
+    of a method.
 
     Accuracies and, after each experience, the metrics of
     :func:`~cl_strategies.plugins.continual_evaluation.summary.trace_metrics` go to the loggers of
@@ -81,7 +82,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._counts: list[torch.Tensor] | None = None  # of the evaluation that is being done
         self._classes: set[int] = set()
         self._kept = KeptBatches()
-        self._warned = False
+        self._warned = self._looks_ahead = False
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the trace so far; NaN where one is undefined."""
@@ -126,23 +127,22 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
         self._iteration = self._epoch = 0
 
     def _planned(self, sizes: Mapping[str, Any]) -> Schedule:
-        options = self.options
+        options, totals = self.options, self.trace.totals
+        self._looks_ahead = True
         if options.every is not None:
             return Schedule(options.dense, options.every)
-        totals, iterations, batch = self.trace.totals, sizes["iterations"], sizes["batch_size"]
         plan = within_budget(cost=options.cost, dense=options.dense, sizes=totals, **sizes)
-        if iterations:
-            spent = plan.points(iterations) * cost_of(totals, batch) + cost_of(totals[-1:], batch)
-            share = spent / iterations
-            if share > 1.001 * options.cost and not self._warned:
-                self._warned = True
-                logger.warning(
-                    "the first and the last iteration of experience %d alone cost %.0f %% of its "
-                    "training (cost allows %.0f %%), as in later ones",
-                    self.trace.order[-1],
-                    100 * share,
-                    100 * options.cost,
-                )
+        share = plan.share(totals, **sizes)
+        self._looks_ahead = share <= 1.001 * options.cost
+        if not self._looks_ahead and not self._warned:
+            self._warned = True
+            logger.warning(
+                "the first and the last iteration of experience %d cost %.0f %% of its training by "
+                "themselves, above the %.0f %% that cost allows; so they do in later experiences",
+                self.trace.order[-1],
+                100 * share,
+                100 * options.cost,
+            )
         return plan
 
     def _see_classes(self, strategy: EvaluatingStrategy) -> None:
@@ -155,7 +155,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
     def before_training_iteration(
         self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any
     ) -> None:
-        if self._schedule is not None and not self._iteration:
+        if self._schedule is not None and not self._iteration and self._looks_ahead:
             self._evaluate(strategy, self._parts[-1:])
 
     def after_training_iteration(

@@ -46,6 +46,17 @@ class Schedule:
         rest = iterations - dense
         return dense + rest // self.every + (rest % self.every > 0)
 
+    def share(self, sizes: Sequence[int], *, iterations: int | None, batch_size: int) -> float:
+        """Return what the points of an experience cost, as a share of its training; 0 if its length
+        is not known.
+
+        :param sizes: samples of the test sets, the newest last, which has one more point.
+        """
+        if iterations is None:
+            return 0.0
+        spent = self.points(iterations) * cost_of(sizes, batch_size)
+        return (spent + cost_of(sizes[-1:], batch_size)) / iterations
+
 
 def cost_of(sizes: Iterable[int], batch_size: int) -> float:
     """Return what evaluating test sets of these sizes costs, in training iterations."""
@@ -58,8 +69,7 @@ def within_budget(
     """Return the schedule that evaluates as often as the budget allows.
 
     Half of the points, and ``dense`` at most, are the first iterations; the others are evenly
-    spaced. The first and the last iteration are evaluated whatever they cost, and the newest test
-    set before the first.
+    spaced. The first and the last iteration are evaluated whatever they cost.
 
     :param cost: share of the cost of the training of the experience.
     :param iterations: of that training; ``None`` if not known: the period then keeps the budget
