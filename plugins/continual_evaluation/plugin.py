@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -17,13 +16,8 @@ from avalanche.training.supervised import JointTraining
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.classes.class_order import classes_of
 from cl_strategies.plugins.continual_evaluation.batches import KeptBatches
+from cl_strategies.plugins.continual_evaluation.course import Course
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
-from cl_strategies.plugins.continual_evaluation.schedule import (
-    Schedule,
-    affordable_samples,
-    cost_of,
-    within_budget,
-)
 from cl_strategies.plugins.continual_evaluation.sizes import is_whole, sizes_of
 from cl_strategies.plugins.continual_evaluation.subsets import draw, index_of, subset_of
 from cl_strategies.plugins.continual_evaluation.summary import trace_metrics
@@ -33,10 +27,7 @@ from cl_strategies.plugins.metrics.trained import experiences_begun
 from cl_strategies.plugins.protocols.training import EvaluatingStrategy
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
-logger = logging.getLogger("cl_strategies.continual_evaluation")
-
-ITERATION = WHERE.index("iteration")
-_COUNTERS = ("size", "iteration", "step", "samples", "epoch", "end", "spent")
+_HERE = WHERE.index("experience"), WHERE.index("iteration")
 
 
 @hyperparameters
@@ -72,17 +63,11 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
     def reset(self) -> None:
         """Discard everything measured so far."""
         self.trace, self.seconds = Trace(), 0.0
-        self._size: int | None = None  # of a sub-sample
+        self._course = Course(self.options)
         self._parts: list[Any] = []  # of the test experiences seen, in the order of training
-        self._iteration = self._step = self._samples = self._epoch = 0
-        self._end: int | None = None  # last iteration of the experience, if known
-        self._spent = 0.0  # cost of evaluations, in training iterations
-        self._schedule: Schedule | None = None  # within an experience
-        self._over = False  # whether the experience is, and was not evaluated yet
         self._counts: list[torch.Tensor] | None = None  # of the evaluation that is being done
         self._classes: set[int] = set()
         self._kept = KeptBatches()
-        self._warned = self._looks_ahead = False
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the trace so far; NaN where one is undefined."""
@@ -91,7 +76,7 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
     @property
     def cost(self) -> float:
         """Cost of the evaluations so far as a share of that of training; NaN before it."""
-        return self._spent / self._step if self._step else float("nan")
+        return self._course.spent / self._course.step if self._course.step else float("nan")
 
     # ------------------------------------------------------------------ when
 
@@ -111,39 +96,16 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
                 f"experience {index} {what}: continual evaluation follows a stream that trains "
                 "each experience once and has a test set for it; leave the plugin out"
             )
-        options, sizes = self.options, sizes_of(strategy)
-        if self._size is None:
-            self._size = options.samples or affordable_samples(
-                cost=options.cost, experiences=len(self._tests), **sizes
-            )
-        indices = draw(self._tests[index], self._size, options.subset_seed)
+        sizes = sizes_of(strategy)
+        size = self._course.choose_size(sizes, len(self._tests))
+        indices = draw(self._tests[index], size, self.options.subset_seed)
         self.trace.order.append(index)
         self.trace.subsets.append(indices)
         self._parts.append(subset_of(self._tests[index], indices))
-        self._schedule, self._end = self._planned(sizes), sizes["iterations"]
-        self.trace.schedules.append([self._schedule.dense, self._schedule.every])
+        schedule = self._course.begin(sizes, self.trace.totals)
+        self.trace.schedules.append([schedule.dense, schedule.every])
         self._see_classes(strategy)
         self._kept.begin()
-        self._iteration = self._epoch = 0
-
-    def _planned(self, sizes: Mapping[str, Any]) -> Schedule:
-        options, totals = self.options, self.trace.totals
-        self._looks_ahead = True
-        if options.every is not None:
-            return Schedule(options.dense, options.every)
-        plan = within_budget(cost=options.cost, dense=options.dense, sizes=totals, **sizes)
-        share = plan.share(totals, **sizes)
-        self._looks_ahead = share <= 1.001 * options.cost
-        if not self._looks_ahead and not self._warned:
-            self._warned = True
-            logger.warning(
-                "the first and the last iteration of experience %d cost %.0f %% of its training by "
-                "themselves, above the %.0f %% that cost allows; so they do in later experiences",
-                self.trace.order[-1],
-                100 * share,
-                100 * options.cost,
-            )
-        return plan
 
     def _see_classes(self, strategy: EvaluatingStrategy) -> None:
         classes = set(classes_of(strategy.experience))
@@ -155,26 +117,22 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
     def before_training_iteration(
         self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any
     ) -> None:
-        if self._schedule is not None and not self._iteration and self._looks_ahead:
+        course = self._course
+        if course.schedule is not None and not course.iteration and course.looks_ahead:
             self._evaluate(strategy, self._parts[-1:])
 
     def after_training_iteration(
         self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any
     ) -> None:
-        if self._schedule is None:
-            return
-        self._iteration += 1
-        self._step += 1
-        self._samples += len(strategy.mb_y)
-        if self._schedule.due(self._iteration) and self._iteration != self._end:
+        if self._course.advance(len(strategy.mb_y)):
             self._evaluate(strategy, self._parts)
 
     def after_training_epoch(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
-        self._epoch += 1
+        self._course.epoch += 1
 
     def after_training_exp(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
-        whole = is_whole(strategy.experience)
-        self._over = self._schedule is not None and self._iteration > 0 and whole
+        begun = self._course.schedule is not None and self._course.iteration > 0
+        self._course.over = begun and is_whole(strategy.experience)
 
     def after_training(self, strategy: EvaluatingStrategy, *args: Any, **kwargs: Any) -> None:
         self._conclude(strategy)
@@ -186,32 +144,35 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
 
     def _conclude(self, strategy: EvaluatingStrategy) -> None:
         """Evaluate what an experience has left, with all that the strategy did at its end."""
-        if not self._over:
+        if not self._course.over:
             return
-        if self.trace.where[-1][ITERATION] == self._iteration:  # it ended earlier than planned
-            del self.trace.where[-1], self.trace.correct[-1]
+        here = [len(self._parts) - 1, self._course.iteration]
+        if self.trace.where and [self.trace.where[-1][k] for k in _HERE] == here:
+            del self.trace.where[-1], self.trace.correct[-1]  # it ended earlier than planned
         self._evaluate(strategy, self._parts)
-        self._schedule, self._over = None, False
+        self._course.schedule, self._course.over = None, False
         for name, value in self.metrics().items():
             self._publish(strategy, name, value)
 
     # ------------------------------------------------------------------ what
 
     def _evaluate(self, strategy: EvaluatingStrategy, parts: list[Any]) -> None:
-        began = time.perf_counter()
+        began, course = time.perf_counter(), self._course
         self._counts = []
-        with undisturbed(strategy), self._kept.given_to(strategy):
-            strategy.eval(parts)
-        counts = torch.stack(self._counts).tolist()
-        self._counts = None
+        try:
+            with undisturbed(strategy), self._kept.given_to(strategy):
+                strategy.eval(parts)
+            counts = torch.stack(self._counts).tolist()
+        finally:
+            self._counts = None
         first = len(self._parts) - len(parts)
-        epoch = min(self._epoch, strategy.train_epochs - 1)
+        epoch = min(course.epoch, strategy.train_epochs - 1)
         self.trace.where.append(
-            [len(self._parts) - 1, epoch, self._iteration, self._step, self._samples]
+            [len(self._parts) - 1, epoch, course.iteration, course.step, course.samples]
         )
         self.trace.correct.append([-1] * first + counts)
         totals = self.trace.totals[first:]
-        self._spent += cost_of(totals, strategy.train_mb_size)
+        course.pay(totals, strategy.train_mb_size)
         self.seconds += time.perf_counter() - began
         for index, right, total in zip(self.trace.order[first:], counts, totals, strict=True):
             self._publish(strategy, f"Accuracy/Exp{index:03}", right / total)
@@ -226,17 +187,20 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
             self._counts[-1] += (strategy.mb_output.argmax(1) == labels).sum()
 
     def _publish(self, strategy: EvaluatingStrategy, name: str, value: float) -> None:
-        metric = MetricValue(self, f"Continual_Evaluation/{name}", value, self._step)
+        metric = MetricValue(self, f"Continual_Evaluation/{name}", value, self._course.step)
         strategy.evaluator.publish_metric_value(metric)
 
     # ------------------------------------------------------------------ state
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was measured and drawn, as one text: no tensor, and no state of a method."""
-        schedule = None if self._schedule is None else vars(self._schedule)
-        state = {name: getattr(self, f"_{name}") for name in _COUNTERS}
-        state |= {"options": vars(self.options), "trace": vars(self.trace), "schedule": schedule}
-        return {"trace": json.dumps(state | {"classes": sorted(self._classes)})}
+        content = {
+            "options": vars(self.options),
+            "trace": vars(self.trace),
+            "course": self._course.state(),
+            "classes": sorted(self._classes),
+        }
+        return {"trace": json.dumps(content)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what :meth:`state_dict` returned.
@@ -253,7 +217,5 @@ class ContinualEvaluationPlugin(SupervisedPlugin):
                     "give the stream that it was recorded on"
                 )
             self._parts.append(subset_of(self._tests[index], indices))
-        for name in _COUNTERS:
-            setattr(self, f"_{name}", content[name])
+        self._course.restore(content["course"])
         self._classes = set(content["classes"])
-        self._schedule = None if content["schedule"] is None else Schedule(**content["schedule"])

@@ -24,7 +24,7 @@ MOST, LEAST = 200, 20
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TraceSchedule:
     """At which iterations of an experience to evaluate; the last one always is one of them.
 
     :ivar dense: evaluate after each iteration up to this one, at least the first.
@@ -65,7 +65,7 @@ def cost_of(sizes: Iterable[int], batch_size: int) -> float:
 
 def within_budget(
     *, cost: float, iterations: int | None, batch_size: int, sizes: Sequence[int], dense: int
-) -> Schedule:
+) -> TraceSchedule:
     """Return the schedule that evaluates as often as the budget allows.
 
     Half of the points, and ``dense`` at most, are the first iterations; the others are evenly
@@ -80,11 +80,11 @@ def within_budget(
     """
     point = cost_of(sizes, batch_size)
     if iterations is None:
-        return Schedule(1, max(1, math.ceil(point / cost)))
+        return TraceSchedule(1, max(1, math.ceil(point / cost)))
     left = cost * iterations - cost_of(sizes[-1:], batch_size)
     points = max(2, math.floor(left / point + 1e-9))
     first = min(dense, max(1, points // 2), iterations)
-    return Schedule(first, max(1, math.ceil((iterations - first) / (points - first))))
+    return TraceSchedule(first, max(1, math.ceil((iterations - first) / (points - first))))
 
 
 def affordable_samples(

@@ -138,7 +138,7 @@ def read_state(state: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     try:
         content = json.loads(state["trace"])
         content["trace"] = Trace.checked(content["trace"])
-        recorded = content["options"]
+        recorded, _, _ = (content[name] for name in ("options", "course", "classes"))
     except (TypeError, ValueError, KeyError, RecursionError) as error:
         raise UserError(
             f"this is not the state of a continual evaluation ({error}): give what state_dict() "

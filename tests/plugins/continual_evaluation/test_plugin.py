@@ -8,6 +8,7 @@ import logging
 import pytest
 import torch
 from avalanche.benchmarks.scenarios.online import split_online_stream
+from avalanche.core import SupervisedPlugin
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.logging import TextLogger
 from avalanche.training.plugins import EvaluationPlugin
@@ -27,13 +28,12 @@ def script(strategy=Naive, *, plugin=None, epochs=2, loggers=(), **options):
     learner = strategy(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
-        train_mb_size=10,
         train_epochs=epochs,
         eval_mb_size=50,
         plugins=[plugin],
         criterion=torch.nn.CrossEntropyLoss(),
         evaluator=EvaluationPlugin(accuracy_metrics(stream=True), loggers=[*loggers]),
-        **options,
+        **{"train_mb_size": 10, **options},
     )
     return stream, learner, plugin
 
@@ -147,3 +147,26 @@ def test_a_state_of_another_stream_is_refused():
     other = ContinualEvaluationPlugin(stream=[], samples=20, every=2)
     with pytest.raises(UserError, match="give the stream that it was recorded on"):
         other.load_state_dict(plugin.state_dict())
+
+
+def test_an_experience_of_one_iteration_has_one_point():
+    stream = registry("benchmarks")["split-digits"].load()(scenario="class", fraction=0.1)
+    _, learner, plugin = script(
+        epochs=1, plugin=ContinualEvaluationPlugin(stream=stream.test_stream), train_mb_size=500
+    )
+    for experience in stream.train_stream[:3]:
+        learner.train(experience)
+    assert plugin.trace.column("experience").tolist() == [0, 1, 2]
+    assert plugin.trace.column("iteration").tolist() == [1, 1, 1]
+
+
+def test_training_that_stops_early_ends_with_one_point():
+    class Stop(SupervisedPlugin):
+        def after_training_iteration(self, strategy, **kwargs):
+            if strategy.clock.train_exp_iterations == 4:
+                strategy.stop_training()
+
+    stream, learner, plugin = script()
+    learner.plugins.insert(0, Stop())
+    learner.train(stream.train_stream[0])
+    assert plugin.trace.column("iteration").tolist() == [0, 1, 2, 3, 4, 5]

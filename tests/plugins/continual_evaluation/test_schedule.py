@@ -8,7 +8,7 @@ import pytest
 from cl_strategies.plugins.continual_evaluation.schedule import (
     LEAST,
     MOST,
-    Schedule,
+    TraceSchedule,
     affordable_samples,
     cost_of,
     within_budget,
@@ -46,11 +46,11 @@ def test_the_start_is_dense_and_the_rest_even():
 
 def test_without_a_known_length_the_period_keeps_the_budget():
     plan = within_budget(cost=0.1, iterations=None, batch_size=8, sizes=[96, 96], dense=50)
-    assert plan == Schedule(1, math.ceil(2 * 96 / (3 * 8) / 0.1))
+    assert plan == TraceSchedule(1, math.ceil(2 * 96 / (3 * 8) / 0.1))
 
 
 def test_a_given_period_is_taken_as_it_is():
-    assert taken(Schedule(3, 10), 30) == [1, 2, 3, 13, 23, 30]
+    assert taken(TraceSchedule(3, 10), 30) == [1, 2, 3, 13, 23, 30]
 
 
 def test_sub_samples_shrink_until_the_last_experience_has_some_points():

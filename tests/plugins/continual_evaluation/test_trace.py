@@ -160,7 +160,8 @@ def test_what_is_no_state_is_refused(text):
 
 
 def test_a_state_of_other_options_is_refused():
-    text = json.dumps({"trace": vars(Trace()), "options": {"cost": 0.1}})
+    content = {"trace": vars(Trace()), "options": {"cost": 0.1}, "course": {}, "classes": []}
+    text = json.dumps(content)
     assert read_state({"trace": text}, {"cost": 0.1})["trace"] == Trace()
     with pytest.raises(UserError, match="give it the same options"):
         read_state({"trace": text}, {"cost": 0.2})
