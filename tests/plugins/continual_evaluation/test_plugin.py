@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,9 +15,12 @@ from avalanche.logging import TextLogger
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.supervised import Naive, Replay
 
+from cl_strategies.cli.parameter_table import markdown_table
 from cl_strategies.errors import UserError
 from cl_strategies.plugins import ContinualEvaluationPlugin
+from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import registry
+from cl_strategies.validation.hyperparameters import parameters_of
 
 
 def script(strategy=Naive, *, plugin=None, epochs=2, loggers=(), **options):
@@ -170,3 +174,8 @@ def test_training_that_stops_early_ends_with_one_point():
     learner.plugins.insert(0, Stop())
     learner.train(stream.train_stream[0])
     assert plugin.trace.column("iteration").tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_page_has_the_table_of_options():
+    page = Path(__file__).parents[3] / "docs" / "continual-evaluation.md"
+    assert markdown_table([*parameters_of(TraceOptions).values()]).strip() in page.read_text()
