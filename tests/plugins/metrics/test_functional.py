@@ -48,6 +48,7 @@ def test_relative_forgetting_is_a_share_of_the_best_accuracy() -> None:
 
 def test_relative_forgetting_of_something_never_learned_is_zero() -> None:
     assert forgetting([[0.0, None], [0.0, 1.0]], relative=True) == 0.0
+    assert forgetting([[0.0, None], [0.2, 1.0]], relative=True) == 0.0
 
 
 def test_forgetting_counts_accuracy_measured_before_the_task_was_trained() -> None:

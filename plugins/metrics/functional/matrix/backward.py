@@ -88,14 +88,12 @@ def forgetting(
     last = matrix.shape[0] - 1
     if last < 1 or matrix.shape[1] <= last:
         return float("nan")
-    drops = []
-    for i in range(last):
-        best = _best(matrix[:, i], i, variant)
-        drop = best - matrix[last, i]
-        if relative:
-            drop = 0.0 if best == 0.0 else drop / best
-        drops.append(drop)
-    return float(np.mean(drops))
+    best = _best(matrix[:, :last], variant)
+    drops = best - matrix[last, :last]
+    if relative:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drops = np.where(best == 0.0, 0.0, drops / best)
+    return float(drops.mean())
 
 
 def forgetting_after_row(
@@ -113,14 +111,14 @@ def forgetting_after_row(
     return np.array([forgetting(matrix[:k], relative=relative, variant=variant) for k in rows])
 
 
-def _best(column: Matrix, own: int, variant: str) -> float:
-    """Return the accuracy from which ``column`` fell; NaN if a row that it needs is missing."""
+def _best(old: Matrix, variant: str) -> Matrix:
+    """Return from where each column of ``old`` fell; NaN if a row that it needs is missing."""
     if variant == "first_minus_last":
-        return float(column[own])
-    rows = column if variant == "max_all_rows" else column[:-1]
-    if np.isnan(rows[own:]).any():
-        return float("nan")
-    return float(np.nanmax(rows[own:] if variant == "max_from_own" else rows))
+        return np.diagonal(old)
+    rows = old if variant == "max_all_rows" else old[:-1]
+    own = np.tri(*rows.shape, dtype=np.bool_)
+    best = np.fmax.reduce(np.where(own, rows, np.nan) if variant == "max_from_own" else rows)
+    return np.where((np.isnan(rows) & own).any(axis=0), np.nan, best)
 
 
 def _clipped(value: float, lowest: float, highest: float) -> float:
