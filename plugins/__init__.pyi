@@ -38,6 +38,7 @@ from .metrics.resources import PeakMemory as PeakMemory
 from .metrics.resources import TrainSeconds as TrainSeconds
 from .metrics.resources import parameter_bytes as parameter_bytes
 from .metrics.stream_predictions import StreamPredictions as StreamPredictions
+from .metrics.torchmetrics_metric import TorchmetricsMetric as TorchmetricsMetric
 from .projection.plugin import GPMPlugin as GPMPlugin
 from .quantization.balanced_loss import BalancedLossPlugin as BalancedLossPlugin
 from .quantization.conversion.convert import dequantize_model as dequantize_model

@@ -1,5 +1,7 @@
 from .analysis.tables import SummaryRow as SummaryRow
 from .analysis.tables import aggregate as aggregate
+from .derived.folder import RunMetrics as RunMetrics
+from .derived.folder import add_metrics as add_metrics
 from .reading.collection import Collection as Collection
 from .reading.collection import collect as collect
 from .render.terminal import render_terminal_table as render_terminal_table

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +75,7 @@ class PackedArrays:
         limit = _HEADER + longest * max(np.dtype(kind).itemsize for kind in dtypes)
         try:
             with self._archive.open(f"{name}.npy") as member:
-                data = read_bounded(member, limit)
+                data = read_bounded(cast(BinaryIO, member), limit)
         except Exception as error:  # zlib, zipfile and codecs raise a dozen types for bad bytes
             raise ValueError(f"its vector {name} is damaged ({type(error).__name__})") from error
         shape, dtype, start = _header(name, data)

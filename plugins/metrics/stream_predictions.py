@@ -107,7 +107,8 @@ class StreamPredictions(PluginMetric[Predictions | None]):
         competing = {"seen": seen, "all": list(range(width)), "task": self._own}
         among = _only(logits, competing[self.competing])
         logs = among.float().log_softmax(1)
-        best, predictions = logs.max(1)
+        predictions = among.argmax(1)  # of close logits the logarithms may be the same
+        best = logs.gather(1, predictions[:, None])[:, 0]
         task_aware = _only(logits, self._own).argmax(1)
         label_log = logs.gather(1, labels.clamp(max=width - 1)[:, None])[:, 0]
         label_log[labels >= width] = -torch.inf

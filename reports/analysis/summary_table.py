@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.tables import SummaryRow
-from cl_strategies.reports.derived.keys import KEYS, described
+from cl_strategies.reports.derived.keys import KEYS, presentation
 from cl_strategies.results.formatting import MISSING, scale_of, show
 from cl_strategies.results.metrics import METRICS, Metric
 
@@ -111,7 +111,7 @@ def summary_table(
 
     return Table(
         benchmark=benchmark,
-        headings=tuple(_heading(described(name), largest[name]) for name in shown),
+        headings=tuple(_heading(presentation(name), largest[name]) for name in shown),
         metrics=tuple(shown),
         lines=tuple(sorted(lines, key=rank)),
     )
@@ -128,7 +128,7 @@ def _heading(metric: Metric, largest: float) -> str:
 def _cell(row: SummaryRow | None, largest: float) -> Cell:
     if row is None or not row.n:
         return Cell(text=MISSING)
-    unit = described(row.metric).unit
+    unit = presentation(row.metric).unit
     if unit == "bytes":
         varies = row.std > 0
         spread = show(row.std, unit) if varies else ""

@@ -13,7 +13,7 @@ import numpy as np
 from cl_strategies.errors.text import csv_cell
 from cl_strategies.reports.analysis.grouping import Group, group_records
 from cl_strategies.reports.analysis.orders import disparity
-from cl_strategies.reports.derived.keys import described
+from cl_strategies.reports.derived.keys import presentation
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES
 from cl_strategies.results.record import RunRecord
 
@@ -148,7 +148,7 @@ def _disparity_rows(group: Group) -> list[SummaryRow]:
 
 
 def _marks(metric: str, rows: dict[int, SummaryRow]) -> dict[int, str]:
-    higher = described(metric).higher_is_better
+    higher = presentation(metric).higher_is_better
     eligible = {i: row for i, row in rows.items() if row.n and not row.reference}
     if higher is None or len({row.mean for row in eligible.values()}) < 2:
         return {}  # nothing to choose between

@@ -15,7 +15,7 @@ from cl_strategies.plugins.metrics.functional.matrix.forward import ZERO_SHOT_GA
 from cl_strategies.reports.derived import references as others
 from cl_strategies.reports.derived.keys import definition, unit
 from cl_strategies.results.derived import DerivedMetric
-from cl_strategies.results.predictions.reader import RunPredictions, Samples
+from cl_strategies.results.predictions.reader import RunPredictions, StoredSamples
 from cl_strategies.results.record import RunRecord
 
 _FORWARD = ("fwt_next", "fwt_upper_raw", "fwt_upper_minus_baseline")
@@ -151,7 +151,8 @@ def _of_predictions(
         "class_accuracy": functional.class_accuracy(y, p),
         "experience_accuracy": predictions.accuracy[last],
     }
-    tasks, reasons = predictions.manifest.task_of_class, {}
+    tasks = predictions.manifest.task_of_class
+    reasons: dict[str, str] = {}
     if tasks is None:
         told = predictions.manifest.competing == "task"
         why = "the task of a sample is told" if told else "experiences share their classes"
@@ -167,7 +168,7 @@ def _of_predictions(
     return values, reasons
 
 
-def _between_tasks(final: Samples, tasks: Sequence[int], last: int) -> Values:
+def _between_tasks(final: StoredSamples, tasks: Sequence[int], last: int) -> Values:
     y, p = final.label, final.prediction
     errors = asdict(functional.task_confusion_errors(y, p, tasks, task_aware=final.task_aware))
     recency = asdict(functional.recency_shares(y, p, tasks, last=last))
@@ -192,7 +193,7 @@ def _calibrates(key: str) -> bool:
     return key.startswith(("ece", "overconfidence", "brier"))
 
 
-def _calibration(final: Samples, last: int, wanted: Sequence[str]) -> Values:
+def _calibration(final: StoredSamples, last: int, wanted: Sequence[str]) -> Values:
     confidence, right = final.confidence, final.label == final.prediction
     groups = {"": slice(None), "_old": final.experience < last, "_new": final.experience == last}
     values: Values = {}

@@ -144,7 +144,7 @@ def _title(name: str) -> str:
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
-def described(name: str) -> Metric:
+def presentation(name: str) -> Metric:
     """Return how a metric of a report is shown, also one that was added later."""
     if name in METRICS or name not in KEYS:
         return describe(name)

@@ -18,11 +18,12 @@ from cl_strategies.reports.analysis.configuration import (
 )
 from cl_strategies.reports.analysis.findings import findings
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
-from cl_strategies.reports.derived.keys import KEYS, described
+from cl_strategies.reports.derived.keys import KEYS, presentation
 from cl_strategies.reports.plots import figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
 from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
+from cl_strategies.reports.plots.stability import stability_figures
 from cl_strategies.reports.sections import bits, exemplars
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.results.formatting import show, show_with_spread
@@ -54,6 +55,7 @@ def html_text(content: Content) -> str:
         matrices=matrices,
         scale=scale_svg("scale") if matrices else "",
         forgetting=figures.forgetting_figures(rows, styles),
+        stability=stability_figures(groups, styles),
         costs=figures.cost_figures(rows, styles),
         streams=stream_figures(groups, styles),
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
@@ -72,7 +74,7 @@ def html_text(content: Content) -> str:
         configurations=[(group, full_configuration(group)) for group in groups],
         environment=content.environments,
         metrics=[
-            described(name)
+            presentation(name)
             for name in dict.fromkeys((*METRICS, *KEYS))
             if any(row.metric == name for row in rows)
         ],
@@ -105,7 +107,7 @@ def _template() -> jinja2.Template:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["svg"] = Markup  # matplotlib escapes the text inside
-    environment.filters["describe"] = described
+    environment.filters["describe"] = presentation
     environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
     environment.filters["data_uri"] = data_uri
     environment.globals["show"] = show

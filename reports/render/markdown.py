@@ -10,7 +10,7 @@ from cl_strategies.reports.analysis.findings import findings
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import MARKS, Table, benchmarks_of, summary_table
 from cl_strategies.reports.analysis.tables import SummaryRow
-from cl_strategies.reports.derived.keys import KEYS, described
+from cl_strategies.reports.derived.keys import KEYS, presentation
 from cl_strategies.reports.reading.collection import Collection, Run
 from cl_strategies.reports.sections.bits import HEADINGS
 from cl_strategies.reports.sections.content import Content
@@ -140,7 +140,7 @@ def _meanings(rows: Sequence[SummaryRow]) -> str:
     items = []
     for name in dict.fromkeys((*METRICS, *KEYS)):
         if name in used:
-            metric = described(name)
+            metric = presentation(name)
             formula = f" `{metric.formula}`." if metric.formula else ""
             source = f" {metric.source}." if metric.source else ""
             items.append(f"**{metric.title}** (`{name}`): {metric.meaning}{formula}{source}")

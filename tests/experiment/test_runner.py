@@ -61,6 +61,7 @@ def test_a_run_leaves_what_the_design_promises(tmp_path):
         "environment.json",
         "metrics.jsonl",
         "checkpoint.pt",
+        "predictions",
         "result.json",
     }
     assert ExperimentConfig.from_toml(folder / "config.toml").hash == config().hash

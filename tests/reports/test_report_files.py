@@ -115,8 +115,8 @@ def test_the_page_shows_everything(comparison: Path) -> None:
         "mean over i of A[T, i]",
     ):
         assert expected in page.text
-    # per benchmark: curves, spread, bars, cost, memory; a heat map per strategy; the scale
-    assert page.tags.count("svg") == 2 * (5 + 3) + (4 + 1) + 1
+    # per benchmark: curves, spread, bars, stability, cost, memory; a map per strategy; the scale
+    assert page.tags.count("svg") == 2 * (6 + 3) + (4 + 1) + 1
     assert page.tags.count("table") == 2 + 2 + 2 + 1
 
 

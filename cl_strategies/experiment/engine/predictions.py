@@ -6,8 +6,9 @@ trained: nothing in other streams can say that (``forward_transfer_gap``).
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,11 @@ class PredictionRecorder:
         if self.keeper is None:
             self.begin()
             return
-        self.log.restore(mark)
+        self.log.restore(mark, positions)
         trained = range(positions[-1] + 1)  # joint training has one row for all of them
-        stream = self.benchmark.train_stream
-        classes = [[k, sorted(stream[k].classes_in_this_experience)] for k in trained]
+        # Parts of an experience are one row.
+        whole = getattr(self.benchmark, "whole_stream", self.benchmark.train_stream)
+        classes = [[k, sorted(whole[k].classes_in_this_experience)] for k in trained]
         self.keeper.load_state_dict({"stream": "test", "order": [*trained], "classes": classes})
         if positions[-1] + 1 == len(self.order):
             self._take_back(self.log.last_row(self.stream, self.order))
@@ -126,19 +128,21 @@ class PredictionRecorder:
     def _active(self) -> bool:
         return self.keeper is not None and not self.log.problem
 
-    def before_training(self, strategy: Any) -> None:
-        """Store the row before any training, if ``strategy``, never trained, can measure it.
+    def before_training(self, build: Callable[[AccuracyMatrix], Any]) -> None:
+        """Store the row before any training, if the strategy can measure it.
 
-        :param strategy: as the run begins with; it is not used afterwards.
+        :param build: makes another strategy as the run begins with, with this metric.
         """
-        with isolated_rng():
+        matrix = AccuracyMatrix()
+        with isolated_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are said when the run itself comes to that
             try:
                 with Boundary():
-                    strategy.eval(list(self.benchmark.test_stream))
+                    build(matrix).eval(list(self.benchmark.test_stream))
             except (Failure, UserError):  # what it says before training is not asked for
                 self._looks_ahead = False
                 return
-        matrix = next(m for m in strategy.evaluator.metrics if isinstance(m, AccuracyMatrix))
+        gc.collect()  # what it took is no memory of the training
         sizes = [len(labels) for labels in self._labels]
         found = {k: (round(value * sizes[k]), sizes[k]) for k, value in matrix.latest.items()}
         self.log.add(self._row(INITIAL, found, {}))
@@ -180,9 +184,11 @@ class PredictionRecorder:
             self._fresh, self._kept = {}, {}
 
     def _ahead(self, position: int, strategy: Any) -> dict[int, Measured]:
-        """Evaluate an experience that was not trained yet."""
+        """Evaluate an experience that was not trained yet, and leave no trace of it."""
+        iterations = strategy.clock.total_iterations
         with isolated_rng():
             strategy.eval([self.benchmark.test_stream[position]])
+        strategy.clock.total_iterations = iterations
         if self.keeper is not None:
             self.keeper.latest = None
         size = len(self._labels[position])
@@ -218,6 +224,7 @@ class PredictionRecorder:
             np.concatenate([none, *(getattr(part, name) for part in parts)])
             for name in ("labels", "predictions", "task_aware", "confidence")
         ]
+        known = bool(np.isfinite(joined[3]).all())  # not if an output is no number
         return PredictionRow(
             position,
             correct,
@@ -225,7 +232,7 @@ class PredictionRecorder:
             stored,
             joined[1].astype(np.int64),
             joined[2] == joined[0],
-            joined[3].astype(np.float16),
+            joined[3].astype(np.float16) if known else None,
         )
 
     def _manifest(self) -> Manifest:
@@ -253,7 +260,7 @@ class PredictionRecorder:
         if self.benchmark.info.scenario != "class":
             return None
         tasks = [-1] * self.benchmark.info.n_classes
-        for position, experience in enumerate(self.benchmark.train_stream):
+        for position, experience in enumerate(self.benchmark.test_stream):
             for label in experience.classes_in_this_experience:
                 if tasks[label] >= 0:
                     return None

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ class Training:
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
         if not self.rows and self.predictions.wants_initial:
-            self.predictions.before_training(self._built(self.strategy.device, AccuracyMatrix()))
+            self.predictions.before_training(partial(self._built, self.strategy.device))
         joint = getattr(self.strategy, "trains_jointly", False)
         for position in [total - 1] if joint and not start else range(start, total):
             data = self.benchmark.train_stream

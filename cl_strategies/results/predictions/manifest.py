@@ -15,14 +15,13 @@ from cl_strategies.io.bounded import read_regular
 from cl_strategies.results.checksum import checksum, sealed, unsealed
 from cl_strategies.results.fields import Fields
 from cl_strategies.results.json_text import decoded, json_lines
+from cl_strategies.results.predictions.row import HOLDS
 
 #: The folder in that of a run, and that of the streams of all runs beside ``runs``.
 FOLDER, STREAMS = "predictions", "streams"
 FILE, SCHEMA = "run.json", 1
 REMEDY = "delete the folder, and do the run again with --rerun if its predictions are wanted"
 _NAME = re.compile(r"row_(init|[0-9]{3,6})\.npz")
-#: What a row may hold, from most to least.
-HOLDS = ("all", "no confidence", "counts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class RowFile:
     :ivar name: as :func:`~cl_strategies.results.predictions.row.row_name` makes it.
     :ivar bytes: its length.
     :ivar sha256: of its content.
-    :ivar holds: one of :data:`HOLDS`.
+    :ivar holds: one of :data:`~cl_strategies.results.predictions.row.HOLDS`.
     """
 
     name: str
@@ -117,17 +116,9 @@ def _manifest(fields: Fields) -> Manifest:
         classes=fields.integer("classes"),
         task_of_class=None if tasks is None else _integers(fields, "task_of_class"),
         limit=fields.integer("limit"),
-        files=parse_files(fields),
+        files=[_file(fields, item) for item in fields.sequence("files")],
         problem=fields.text("problem"),
     )
-
-
-def parse_files(fields: Fields) -> list[RowFile]:
-    """Return the list ``files`` of an object.
-
-    :raises UserError: unless it is one of rows.
-    """
-    return [_file(fields, item) for item in fields.sequence("files")]
 
 
 def _integers(fields: Fields, key: str) -> list[int]:

@@ -34,7 +34,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Samples:
+class StoredSamples:
     """The test samples of one row that are stored, one entry each (m,).
 
     :ivar label: classes.
@@ -112,7 +112,7 @@ class RunPredictions:
         except ValueError as error:
             raise UserError(f"{path}: {error}: {REMEDY}") from error
 
-    def samples(self, position: int) -> Samples:
+    def samples(self, position: int) -> StoredSamples:
         """Return the samples of all experiences trained by then.
 
         :raises UserError: if some are not stored.
@@ -126,7 +126,7 @@ class RunPredictions:
         mask = samples_of(self.stream, self.order, row.stored)
         place = np.argsort(np.asarray(self.order))
         confidence = None if row.confidence is None else row.confidence.astype(np.float64)
-        return Samples(
+        return StoredSamples(
             self.stream.label[mask],
             place[self.stream.experience[mask]],
             row.prediction,

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from cl_strategies.io.arrays import PackedArrays, Vector, packed
 from cl_strategies.results.predictions.stream import MOST_CLASSES, TestStream
 
+#: What a row may hold, from most to least; before any training there are only counts.
+HOLDS = ("all", "no confidence", "counts")
 #: Position of the row before any training.
 INITIAL = -1
 _COUNTS = frozenset({"position", "correct", "total", "stored"})
@@ -79,6 +81,15 @@ class PredictionRow:
 def row_name(position: int) -> str:
     """Return the name of the file of a row."""
     return "row_init.npz" if position == INITIAL else f"row_{position:03}.npz"
+
+
+def held(content: bytes) -> str:
+    """Return how much of a row a file holds, one of :data:`HOLDS`.
+
+    :raises ValueError: if it is no row.
+    """
+    names = PackedArrays(content).names
+    return HOLDS[0] if "confidence" in names else HOLDS[1] if "prediction" in names else HOLDS[2]
 
 
 def largest(samples: int, experiences: int, *, confidence: bool = True) -> int:
