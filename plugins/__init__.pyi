@@ -7,6 +7,7 @@ from .bayesian.coreset_plugin import CoresetPlugin as CoresetPlugin
 from .bayesian.variational_model import VariationalModel as VariationalModel
 from .bayesian.variational_plugin import VariationalPlugin as VariationalPlugin
 from .classes.seen_classes import SeenClassesPlugin as SeenClassesPlugin
+from .continual_evaluation.plugin import ContinualEvaluationPlugin as ContinualEvaluationPlugin
 from .data.plugin import ResidentDataPlugin as ResidentDataPlugin
 from .distillation.lwf import LwFPlugin as LwFPlugin
 from .distillation.pfr import PFRPlugin as PFRPlugin

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cl_strategies.results.during_training import training_metric
 from cl_strategies.results.fields import LARGEST
+from cl_strategies.results.metric import Metric as Metric
 
 REFERENCE_STRATEGIES = frozenset({"joint", "cumulative", "single-task"})
 """Strategies that break a rule of continual learning (they see all data, or keep a model for
 each task): bounds to compare with, never marked best."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """How a metric is shown.
-
-    :param name: its name in ``summary.csv``.
-    :param title: heading of its column.
-    :param unit: ``"fraction"`` (shown in percent), ``"seconds"``, ``"bytes"`` or ``"number"``.
-    :param higher_is_better: ``None`` where neither direction is.
-    :param meaning: one or two sentences.
-    :param formula: in the notation of the report, ``""`` if words say it all.
-    :param source: where the definition is from.
-    :param bounds: the least and the largest value that the definition allows.
-    """
-
-    name: str
-    title: str
-    unit: str
-    higher_is_better: bool | None
-    meaning: str
-    formula: str = ""
-    source: str = ""
-    bounds: tuple[float, float] = (-LARGEST, LARGEST)
 
 
 _SHARE = (0.0, 1.0)
@@ -203,10 +179,14 @@ METRICS = {metric.name: metric for metric in _ALL}
 
 def describe(name: str) -> Metric:
     """Return the metric ``name``; one that is not known is shown as it is, without a direction."""
-    return METRICS.get(name) or Metric(
-        name=name,
-        title=name.replace("_", " ").capitalize(),
-        unit="number",
-        higher_is_better=None,
-        meaning="Recorded by the runs; this report has no description of it.",
+    return (
+        METRICS.get(name)
+        or training_metric(name)
+        or Metric(
+            name=name,
+            title=name.replace("_", " ").capitalize(),
+            unit="number",
+            higher_is_better=None,
+            meaning="Recorded by the runs; this report has no description of it.",
+        )
     )

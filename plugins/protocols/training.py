@@ -64,3 +64,14 @@ class OptimizingStrategy(TrainingStrategy, Protocol):
 
     optimized_param_id: dict[str, Any] | None
     make_optimizer: Callable[..., None]
+
+
+class EvaluatingStrategy(TrainingStrategy, Protocol):
+    """A strategy that a plugin evaluates.
+
+    :ivar evaluator: Avalanche's evaluation plugin, which has the loggers.
+    :ivar eval: Evaluates experiences.
+    """
+
+    evaluator: Any
+    eval: Callable[..., Any]

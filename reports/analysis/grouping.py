@@ -93,7 +93,7 @@ def group_records(
         for strategy, repetitions in _variants(
             on_benchmark,
             lambda record: record.strategy,
-            ("strategy", "model", "train", "quantization", "run"),
+            ("strategy", "model", "train", "quantization", "continual_evaluation", "run"),
         ):
             repetitions.sort(key=lambda record: (record.seed, record.config_hash))
             groups.append(

@@ -10,7 +10,14 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.errors.text import printable
-from cl_strategies.reports.reading.side_files import log_faults, read_environment, read_picture
+from cl_strategies.plugins.continual_evaluation.trace import Trace
+from cl_strategies.plugins.continual_evaluation.trace_file import FILE as TRACE
+from cl_strategies.reports.reading.side_files import (
+    log_faults,
+    read_environment,
+    read_picture,
+    trace_beside,
+)
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.results.record import RunRecord, load_result
 from cl_strategies.validation.plain_data import shown
@@ -24,12 +31,14 @@ class Run:
     :param record: its ``result.json``.
     :param environment: its ``environment.json``; empty if there is none.
     :param exemplars: its ``exemplars.png``, likewise.
+    :param trace: its ``trace.npz``; ``None`` if there is none.
     """
 
     directory: str
     record: RunRecord
     environment: Mapping[str, Any] = field(default_factory=dict)
     exemplars: bytes = b""
+    trace: Trace | None = None
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
@@ -172,16 +181,19 @@ def _with_sidecars(directory: Path, record: RunRecord) -> tuple[Run, list[tuple[
     """Return the run with what lies beside its result, and the files of it that are damaged."""
     environment, no_environment = read_environment(directory / "environment.json")
     exemplars, no_exemplars = read_picture(directory / "exemplars.png")
+    trace, no_trace = trace_beside(directory / TRACE)
     faults = [
         (directory / "environment.json", no_environment),
         *log_faults(directory, record),
         (directory / "exemplars.png", no_exemplars),
+        (directory / TRACE, no_trace),
     ]
     run = Run(
         directory=printable(directory.name),
         record=record,
         environment=environment,
         exemplars=exemplars,
+        trace=trace,
     )
     return run, [(path, fault) for path, fault in faults if fault]
 

@@ -11,6 +11,8 @@ from typing import Any
 from PIL import Image
 
 from cl_strategies.io.bounded import read_regular
+from cl_strategies.plugins.continual_evaluation.trace import Trace
+from cl_strategies.plugins.continual_evaluation.trace_file import read_trace
 from cl_strategies.results.checksum import unsealed
 from cl_strategies.results.json_text import decoded
 from cl_strategies.results.record import RunRecord
@@ -50,6 +52,16 @@ def read_picture(path: Path) -> tuple[bytes, str]:
     except Exception as error:  # decoders raise a dozen unrelated types for bad bytes
         return b"", f"is no picture that could be shown ({type(error).__name__}); {ADVICE}"
     return data, ""
+
+
+def trace_beside(path: Path) -> tuple[Trace | None, str]:
+    """Return ``trace.npz`` and what is wrong with it; ``None`` if there is none."""
+    try:
+        return read_trace(path), ""
+    except FileNotFoundError:
+        return None, ""
+    except _BROKEN as error:
+        return None, f"cannot be read ({error}); {ADVICE}"
 
 
 def log_faults(folder: Path, record: RunRecord) -> Iterator[tuple[Path, str]]:

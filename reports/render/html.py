@@ -61,6 +61,7 @@ def html_text(content: Content) -> str:
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=content.widths,
         width_headings=bits.HEADINGS,
+        traces=content.traces,
         memories=content.memories,
         memory_headings=exemplars.HEADINGS,
         published=collection.published,

@@ -48,6 +48,10 @@ def markdown_text(content: Content) -> str:
         blocks.append(f"## Exemplars in bytes on {escape(memory.benchmark)}")
         lines = [[name, *cells] for name, cells in memory.lines]
         blocks.append(_table(["Strategy", *EXEMPLAR_HEADINGS], lines, numbers_from=1))
+    for traced in content.traces:
+        blocks.append(f"## During training on {escape(traced.benchmark)}")
+        lines = [[name, *cells] for name, cells in traced.lines]
+        blocks.append(_table(["Strategy", *traced.headings], lines, numbers_from=1))
     for table in content.disparities:
         blocks.append(f"## Task orders on {escape(table.benchmark)}")
         blocks.append(

@@ -13,6 +13,7 @@ from cl_strategies.reports.analysis.orders import DisparityTable, disparity_tabl
 from cl_strategies.reports.analysis.tables import SummaryRow, summarize
 from cl_strategies.reports.reading.collection import Collection
 from cl_strategies.reports.sections.bits import BitTable, bit_tables
+from cl_strategies.reports.sections.during_training import TraceTable, trace_tables
 from cl_strategies.reports.sections.exemplars import ExemplarTable, exemplar_tables
 from cl_strategies.results.formatting import count
 
@@ -30,6 +31,7 @@ class Content:
     :param mixed: those of the notices that say that runs are of several identities.
     :param widths: accuracy by bit-width, for each benchmark with several.
     :param memories: what exemplars cost in bytes, for each benchmark with such a memory.
+    :param traces: what happens during training, for each benchmark on which that was evaluated.
     :param environments: of all parts of all runs.
     :param disparities: what the order of the tasks changes, for each benchmark with several.
     """
@@ -43,6 +45,7 @@ class Content:
     mixed: list[str]
     widths: list[BitTable]
     memories: list[ExemplarTable]
+    traces: list[TraceTable]
     environments: list[tuple[str, str]]
     disparities: list[DisparityTable]
 
@@ -62,6 +65,7 @@ def content_of(collection: Collection, title: str) -> Content:
         mixed=several,
         widths=bit_tables(groups, rows),
         memories=exemplar_tables(collection, groups, rows),
+        traces=trace_tables(collection, groups, rows),
         environments=environment_table(
             [
                 *identity_rows(collection.runs),

@@ -22,6 +22,7 @@ from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
 from cl_strategies.plugins.classes.options import UnseenClasses
+from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import Entry, registry
 from cl_strategies.validation.hyperparameters import check_fields, documented, resolve_aliases
 from cl_strategies.validation.plain_data import check_plain, check_table, shown
@@ -186,6 +187,7 @@ class ExperimentConfig:
 
     :param quantization: ``None``: the model stays at full precision, unless the strategy itself
         quantizes it.
+    :param continual_evaluation: ``None``: no evaluation takes place during training.
     """
 
     benchmark: Named
@@ -194,6 +196,7 @@ class ExperimentConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     run: RunConfig = field(default_factory=RunConfig)
     quantization: QuantizationConfig | None = None
+    continual_evaluation: TraceOptions | None = None
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any]) -> ExperimentConfig:
@@ -217,6 +220,11 @@ class ExperimentConfig:
             train=_dataclass(TrainConfig, "train", tables.get("train", {})),
             run=_dataclass(RunConfig, "run", tables.get("run", {})),
             quantization=_quantization(tables),
+            continual_evaluation=_dataclass(
+                TraceOptions, "continual_evaluation", tables["continual_evaluation"]
+            )
+            if "continual_evaluation" in tables
+            else None,
         )
 
     @classmethod
@@ -245,6 +253,8 @@ class ExperimentConfig:
         }
         if self.quantization is not None:  # absent, it leaves the hash as it always was
             tables["quantization"] = self.quantization.to_table()
+        if self.continual_evaluation is not None:
+            tables["continual_evaluation"] = asdict(self.continual_evaluation)
         return tables
 
     def with_seed(self, seed: int) -> ExperimentConfig:

@@ -37,7 +37,7 @@ def checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
 
 
 def _is_row(row: dict[str, Any]) -> bool:
-    if {*row} - {"exemplars", "evaluated"} != {"experience", "accuracy", *COLUMNS}:
+    if {*row} - {"exemplars", "evaluated", "trace_seconds"} != {"experience", "accuracy", *COLUMNS}:
         return False
     *earlier, own = row["accuracy"]
     evaluated = row.get("evaluated", [row["experience"]])
@@ -51,6 +51,7 @@ def _is_row(row: dict[str, Any]) -> bool:
         and {*EXEMPLAR_COLUMNS} <= {*exemplars} <= {*EXEMPLAR_COLUMNS, *BOX_COLUMNS}
         and all(_is_number(exemplars.get(key, 0), 1) for key in BOX_COLUMNS)
         and all(_is_number(value, _MOST) for value in [*measured, *exemplars.values()])
+        and _is_number(row.get("trace_seconds", 0), _MOST)
     )
 
 

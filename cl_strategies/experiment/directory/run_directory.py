@@ -29,6 +29,7 @@ FILES = (
     "checkpoint.pt",
     "exemplars.png",
     "metrics.json",
+    "trace.npz",
     "result.json",
 )
 
@@ -59,6 +60,7 @@ class RunDirectory:
         self.checkpoint = self.path / "checkpoint.pt"
         self.result = self.path / "result.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.trace = self.path / "trace.npz"
         self.predictions = self.path / FOLDER
         self.streams = Path(out) / STREAMS
         self.lock = self.path / ".lock"

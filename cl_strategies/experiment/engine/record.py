@@ -63,7 +63,17 @@ def _metrics(
 ) -> dict[str, float | None]:
     strategy = training.strategy
     sizes = storage(getattr(strategy, "evaluated_model", strategy.model))
-    return summarize(matrix, columns) | {name: _number(size) for name, size in sizes.items()}
+    found = {**sizes, **_trace_metrics(training)}
+    return summarize(matrix, columns) | {name: _number(value) for name, value in found.items()}
+
+
+def _trace_metrics(training: Training) -> dict[str, float]:
+    """Return the numbers of evaluations during training; none if there were none."""
+    if training.trace is None:
+        return {}
+    seconds = sum(row.get("trace_seconds", 0.0) for row in training.rows)
+    cost = {"trace_cost": training.trace.cost, "trace_seconds": seconds}
+    return training.trace.metrics() | cost
 
 
 def summarize(matrix: np.ndarray, columns: dict[str, list[float]]) -> dict[str, float | None]:

@@ -38,7 +38,12 @@ from cl_strategies.experiment.state.capture import (
     state_bytes,
 )
 from cl_strategies.experiment.state.checkpoint import REMEDY, load_checkpoint, save_checkpoint
-from cl_strategies.plugins import AccuracyMatrix, LeanEvaluationPlugin
+from cl_strategies.plugins import (
+    AccuracyMatrix,
+    ContinualEvaluationPlugin,
+    LeanEvaluationPlugin,
+)
+from cl_strategies.plugins.continual_evaluation.trace_file import write_trace
 from cl_strategies.plugins.metrics.resources import PeakMemory, parameter_bytes
 
 logger = logging.getLogger(__name__)
@@ -58,7 +63,13 @@ class Training:
         self.info = self.benchmark.info
         matrix = AccuracyMatrix()
         self.predictions = PredictionRecorder(config, directory, self.benchmark, matrix)
-        self.strategy = self._built(device, matrix, self.predictions.keeper)
+        options = config.continual_evaluation
+        self.trace = (
+            None
+            if options is None
+            else ContinualEvaluationPlugin(stream=self.benchmark.test_stream, **vars(options))
+        )
+        self.strategy = self._built(device, matrix, self.predictions.keeper, trace=self.trace)
         self.predictions.jointly = getattr(self.strategy, "trains_jointly", False)
         self.evaluation = Evaluation(
             self.strategy,
@@ -81,7 +92,7 @@ class Training:
             self.predictions.begin()
         directory.describe(self.environments)
 
-    def _built(self, device: str, *metrics: Any) -> Any:
+    def _built(self, device: str, *metrics: Any, trace: Any = None) -> Any:
         """Return a strategy as it is before any training, always with the same weights."""
         # Part of every published number: another spelling gives other initial weights.
         seed_everything(derive_seed(self.config.run.seed, "initialisation"))
@@ -91,6 +102,7 @@ class Training:
             build_model(self.config, self.info),
             device=device,
             evaluator=_quiet_evaluator(*filter(None, metrics)),
+            trace=trace,
         )
 
     @property
@@ -126,6 +138,7 @@ class Training:
         try:
             seen = self.data.seen(self.rows[-1]["experience"])
             restore_state(self.strategy, state["strategy"], experiences_seen=seen)
+            self._store_trace()
             self.environments = joined(state["environments"], self.environments[0])
             self.evaluation.resume(
                 self.rows,
@@ -165,14 +178,16 @@ class Training:
             self.strategy.train(step)
         trained = time.perf_counter()
         peak = memory.bytes()
+        tracing = self._store_trace()
         evaluated = self.evaluation.after(position)
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began,
+            "train_seconds": trained - began - tracing.get("trace_seconds", 0.0),
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
+            **tracing,
         }
         self.predictions.after(position, self.strategy)
         if (exemplars := exemplar_numbers(self.strategy)) is not None:
@@ -186,6 +201,14 @@ class Training:
         self.log.append(row)  # before the checkpoint that counts it
         if state is not None:
             self._save(state)
+
+    def _store_trace(self) -> dict[str, float]:
+        """Write the trace, if there is one, and return the seconds that it took since the last."""
+        if self.trace is None:
+            return {}
+        write_trace(self.directory.trace, self.trace.trace)
+        seconds, self.trace.seconds = self.trace.seconds, 0.0
+        return {"trace_seconds": seconds}
 
     def _save(self, strategy_state: dict[str, Any]) -> None:
         state = {

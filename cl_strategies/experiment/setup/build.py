@@ -11,7 +11,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named, TrainConfig
 from cl_strategies.experiment.setup.divergence import FiniteGuard
 from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule
-from cl_strategies.plugins import ResidentDataPlugin, SeenClassesPlugin
+from cl_strategies.plugins import ContinualEvaluationPlugin, ResidentDataPlugin, SeenClassesPlugin
 from cl_strategies.registry import registry
 
 
@@ -32,12 +32,19 @@ def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
 
 
 def build_strategy(
-    config: ExperimentConfig, info: Any, model: nn.Module, *, device: str, evaluator: Any
+    config: ExperimentConfig,
+    info: Any,
+    model: nn.Module,
+    *,
+    device: str,
+    evaluator: Any,
+    trace: ContinualEvaluationPlugin | None = None,
 ) -> Any:
     """Return the strategy with the engine's data path and its guard against divergence.
 
     :param model: at full precision; quantized in place if the configuration says so, before the
         strategy sees it, because some copy it.
+    :param trace: evaluates during training.
     """
     _check_scenario("strategies", config.strategy.name, info)
     optimizer = build_optimizer(config.train, model)
@@ -58,6 +65,7 @@ def build_strategy(
             *_schedule(config.train),
             FiniteGuard(),
             ResidentDataPlugin(),
+            *([] if trace is None else [trace]),
         ],
         evaluator=evaluator,
         **config.strategy.options,

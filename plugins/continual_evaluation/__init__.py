@@ -1,0 +1,1 @@
+"""Accuracy on all experiences seen so far while a model is trained."""
