@@ -70,7 +70,8 @@ class Training:
             else ContinualEvaluationPlugin(stream=self.benchmark.test_stream, **vars(options))
         )
         self.strategy = self._built(device, matrix, self.predictions.keeper, trace=self.trace)
-        self.predictions.jointly = getattr(self.strategy, "trains_jointly", False)
+        self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
+        self.predictions.jointly = self.jointly
         self.evaluation = Evaluation(
             self.strategy,
             matrix,
@@ -79,7 +80,6 @@ class Training:
             seed=config.run.seed,
             told=self.predictions.collect,
         )
-        self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
         self.resumable = True
         with self._told():
