@@ -39,6 +39,7 @@ def test_the_exit_code_stays_where_nothing_can_be_said():
     assert shell('"$@" 2>/dev/full', "run", "--strategy", "nope").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_hides_no_failed_run(tmp_path):
     line = '("$@"; echo code=$? >&2) | true'
     done = shell(line, *TINY, *DIVERGING, "--out", str(tmp_path))

@@ -136,7 +136,7 @@ def test_a_killed_worker_is_a_failed_run_and_the_others_finish(tmp_path):
     assert failed.error["kind"] == "error" and "exit code -9" in failed.error["message"]
 
 
-@pytest.mark.parametrize("name", ["serial", "process"])
+@pytest.mark.parametrize("name", ["serial", pytest.param("process", marks=pytest.mark.slow)])
 def test_what_failed_meanwhile_elsewhere_is_not_done_again(tmp_path, monkeypatch, name):
     """Another process fails a run that this one has still to do: it is done, once, and a failure
     of before is tried again."""

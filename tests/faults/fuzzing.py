@@ -58,5 +58,5 @@ PLAIN = st.recursive(
 )
 #: Options that decide how much is computed stay small: a large stream is no error.
 
-FEW, MANY = 15, 2000
+FEW, MANY = 8, 2000
 AMOUNTS = pytest.mark.parametrize("amount", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])

@@ -40,7 +40,7 @@ def stamps(out, configs):
     return {c.slug: RunDirectory(out, c).stamp() for c in configs}
 
 
-@pytest.mark.parametrize("name", ["serial", "process"])
+@pytest.mark.parametrize("name", ["serial", pytest.param("process", marks=pytest.mark.slow)])
 def test_every_finished_run_is_done_again(tmp_path, name):
     configs = [config(0), config(1)]
     first = compare(configs, tmp_path, executor_name=name)

@@ -92,7 +92,7 @@ def test_the_command_is_killed_at_random_points(kills, tmp_path, command, number
 @pytest.mark.parametrize(
     ("every", "strategies"),
     [
-        (14, "si,replay"),
+        (26, "si,replay"),
         pytest.param(1, "si,replay", marks=pytest.mark.slow),
         pytest.param(1, "compressed-replay", marks=pytest.mark.slow),  # which leaves pictures, too
     ],
@@ -122,7 +122,7 @@ def test_the_command_is_killed_at_each_step_of_writing(
     assert killed >= 8 * len(strategies.split(",")) // every
 
 
-@pytest.mark.parametrize("every", [80, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [160, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_doing_runs_again_is_killed_at_each_step_of_writing(
     step, every, tmp_path, command, numbers
@@ -214,6 +214,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 def test_two_commands_on_one_folder_share_the_runs_and_do_none_twice(tmp_path, command, numbers):
     more = ("--seeds", "0-2", "--executor", "serial")
     out, log = tmp_path / "out", tmp_path / "log"

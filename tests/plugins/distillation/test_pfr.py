@@ -105,6 +105,7 @@ def unpredictable(strength, seed):
     return float(left.square().sum() / (old - old.mean(0)).square().sum())
 
 
+@pytest.mark.slow
 def test_old_features_can_be_computed_from_todays_over_several_seeds():
     pairs = [(unpredictable(30.0, seed), unpredictable(0.0, seed)) for seed in range(4)]
     assert sum(kept for kept, _ in pairs) < 0.8 * sum(lost for _, lost in pairs)

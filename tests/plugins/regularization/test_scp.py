@@ -107,6 +107,7 @@ def trained(plugin, seed=0, epochs=6):
         return float((model(x).argmax(1) == torch.tensor(list(first.targets))).float().mean())
 
 
+@pytest.mark.slow
 def test_the_first_task_is_remembered_better_over_several_seeds():
     naive = [trained(SCPPlugin(strength=0.0), seed) for seed in range(3)]
     kept = [trained(SCPPlugin(strength=30.0), seed) for seed in range(3)]

@@ -23,7 +23,7 @@ from cl_strategies.registry import registry
 SLOW = [
     *("apd", "halrp", "alignq", "lifequant", "cim", "lucir", "wa", "bic", "podnet"),
     *("der-expandable", "foster", "aanets", "mnemonics", "mrdc", "rwalk", "scp", "prd"),
-    *("zeroq", "zaq", "qimera", "intraq"),
+    *("zeroq", "zaq", "qimera", "intraq", "vcl", "ibp-wf", "dann", "dsan", "imm-mode", "bmkp"),
 ]
 ENTRIES = {entry.name: entry for entry in registry("strategies")}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in ENTRIES]

@@ -99,10 +99,10 @@ def naive_accuracies():
 @pytest.mark.parametrize(
     ("strategy", "c", "margin"),
     [
-        (L2, 0.03, 0.02),
-        (SI, 30.0, 0.06),
+        pytest.param(L2, 0.03, 0.02, marks=pytest.mark.slow),
+        pytest.param(SI, 30.0, 0.06, marks=pytest.mark.slow),
         (ALASSO, 20.0, 0.04),
-        (partial(EWC, mode="online"), 1000.0, 0.06),
+        pytest.param(partial(EWC, mode="online"), 1000.0, 0.06, marks=pytest.mark.slow),
     ],
 )
 def test_permuted_digits_are_forgotten_less_than_by_fine_tuning(strategy, c, margin):

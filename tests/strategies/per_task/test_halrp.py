@@ -90,6 +90,7 @@ class Watch(SupervisedPlugin):
 # ---------------------------------------------------------------------- effect
 
 
+@pytest.mark.slow
 def test_halrp_beats_fine_tuning_and_stays_near_single_task_training(permuted):
     results = {}
     for kind in (Naive, SingleTask, HALRP):

@@ -65,6 +65,7 @@ def learned(stream):
     return learner.model.eval(), before
 
 
+@pytest.mark.slow
 def test_torchvisions_resnet_learns_tasks_and_forgets_no_bit(stream, learned):
     model, before = learned
     with torch.no_grad():

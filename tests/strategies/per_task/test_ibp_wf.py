@@ -61,6 +61,7 @@ def five_tasks():
     return benchmark, three_seeds(IBPWF, benchmark, 0.02)
 
 
+@pytest.mark.slow
 def test_it_beats_fine_tuning_in_five_tasks(five_tasks):
     benchmark, ours = five_tasks
     assert ours > three_seeds(Naive, benchmark, 0.02) + 0.03

@@ -88,6 +88,7 @@ def test_released_levels_need_a_bit_more():
     assert 4 < len(layer.quantized_weight().unique()) <= 7
 
 
+@pytest.mark.slow
 def test_it_learns_at_four_bits():
     benchmark = stream(n_experiences=1, fraction=0.5)
     made = build(benchmark, lr=0.01, epochs=12)

@@ -117,6 +117,7 @@ def mean_accuracy(networks: Any, kind: Any, **options: Any) -> float:
     return sum(found) / len(found)
 
 
+@pytest.mark.slow
 def test_images_of_zeroq_find_the_scale_that_noise_does_not_have(networks: Any) -> None:
     plain = mean_accuracy(networks, ZeroQ, iterations=0)
     assert mean_accuracy(networks, ZeroQ, iterations=40) > plain + 0.01

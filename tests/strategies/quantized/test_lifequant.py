@@ -123,6 +123,7 @@ def test_it_forgets_less_than_fine_tuning_of_the_same_network(bits):
     assert old[1] > old[0] + 0.2
 
 
+@pytest.mark.slow
 def test_the_penalty_alone_forgets_less():
     benchmark = registry("benchmarks")["rotated-digits"].load()(
         n_experiences=3, scenario="domain", fraction=0.3
