@@ -1,0 +1,1 @@
+"""What varies: task orders, seeds, and the rest."""
