@@ -10,6 +10,7 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.reports.analysis.tables import csv_text
+from cl_strategies.reports.comparison.pairs import PairTable
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.reading.temporary_files import sweep
 from cl_strategies.reports.render.html import html_text
@@ -103,11 +104,22 @@ def json_text(content: Content) -> str:
         "damaged": [asdict(problem) for problem in collection.problems],
         "unfinished": list(collection.unfinished),
     }
+    if content.comparisons:
+        data["comparisons"] = [comparison_data(table) for table in content.comparisons]
+    if content.splits:
+        data["variance"] = [asdict(table) for table in content.splits]
     if content.mixed:
         data["mixed"] = content.mixed
     if collection.published:
         data["published_elsewhere"] = [table.to_dict() for table in collection.published]
     return json_lines(data)
+
+
+def comparison_data(table: PairTable) -> dict[str, Any]:
+    """Return the comparisons of one benchmark as plain data."""
+    data = asdict(table)
+    del data["signs"]
+    return data
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

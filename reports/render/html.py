@@ -16,13 +16,14 @@ from cl_strategies.reports.analysis.configuration import (
     hyperparameters,
     shared_settings,
 )
-from cl_strategies.reports.analysis.findings import findings
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.comparison import components
 from cl_strategies.reports.plots import figures
+from cl_strategies.reports.plots.figures_pairs import forest_figures, rank_figure
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
 from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
-from cl_strategies.reports.sections import bits, exemplars
+from cl_strategies.reports.sections import bits, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.results.formatting import show, show_with_spread
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES, describe
@@ -43,7 +44,7 @@ def html_text(content: Content) -> str:
         css=Markup(_asset("report.css")),
         variables=Markup(_variables(styles)),
         counts=content.counts,
-        findings=[(name, findings(rows, name)) for name in benchmarks],
+        findings=content.findings,
         notices=content.notices,
         tables=[summary_table(rows, name) for name in benchmarks],
         rows=[row for row in rows if row.n],
@@ -60,6 +61,16 @@ def html_text(content: Content) -> str:
         width_headings=bits.HEADINGS,
         memories=content.memories,
         memory_headings=exemplars.HEADINGS,
+        comparisons=list(
+            zip(content.comparisons, forest_figures(content.comparisons), strict=True)
+        ),
+        pair_headings=pair_rows.HEADINGS,
+        pair_cells=pair_rows.cells,
+        pair_text=pair_rows.explanation,
+        wins=content.wins,
+        ranks=rank_figure(content.ranks),
+        splits=content.splits,
+        split_headings=components.HEADINGS,
         published=collection.published,
         published_warning=WARNING,
         failed=[run for run in collection.runs if not run.record.finished],

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.configuration import environment_table
-from cl_strategies.reports.analysis.findings import notices
+from cl_strategies.reports.analysis.findings import Finding, findings, notices
 from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.marks import PRIMARY
 from cl_strategies.reports.analysis.mixing import identity_rows, mixed
 from cl_strategies.reports.analysis.orders import DisparityTable, disparity_tables
+from cl_strategies.reports.analysis.summary_table import benchmarks_of
 from cl_strategies.reports.analysis.tables import SummaryRow, summarize
+from cl_strategies.reports.comparison.components import SplitTable, share_findings, split_tables
+from cl_strategies.reports.comparison.pairs import PairTable, pair_tables
+from cl_strategies.reports.comparison.sentences import comparison_findings
+from cl_strategies.reports.comparison.streams import Ranks, Wins, ranks, wins
 from cl_strategies.reports.reading.collection import Collection
 from cl_strategies.reports.sections.bits import BitTable, bit_tables
 from cl_strategies.reports.sections.exemplars import ExemplarTable, exemplar_tables
@@ -26,12 +32,17 @@ class Content:
     :param groups: its runs as groups of repetitions.
     :param rows: the summary of ``groups``.
     :param counts: how much there is, for the line below the title.
+    :param findings: label of each benchmark, and what the numbers say there.
     :param notices: what to know before comparing.
     :param mixed: those of the notices that say that runs are of several identities.
     :param widths: accuracy by bit-width, for each benchmark with several.
     :param memories: what exemplars cost in bytes, for each benchmark with such a memory.
     :param environments: of all parts of all runs.
     :param disparities: what the order of the tasks changes, for each benchmark with several.
+    :param comparisons: competitors pair by pair, for each benchmark.
+    :param wins: the same counted over the benchmarks; ``None`` with fewer than two.
+    :param ranks: mean ranks; ``None`` with too few benchmarks.
+    :param splits: variance of order, seed and rest, for each benchmark with several orders.
     """
 
     title: str
@@ -39,12 +50,17 @@ class Content:
     groups: list[Group]
     rows: list[SummaryRow]
     counts: list[str]
+    findings: list[tuple[str, list[Finding]]]
     notices: list[str]
     mixed: list[str]
     widths: list[BitTable]
     memories: list[ExemplarTable]
     environments: list[tuple[str, str]]
     disparities: list[DisparityTable]
+    comparisons: list[PairTable]
+    wins: Wins | None
+    ranks: Ranks | None
+    splits: list[SplitTable]
 
 
 def content_of(collection: Collection, title: str) -> Content:
@@ -52,12 +68,15 @@ def content_of(collection: Collection, title: str) -> Content:
     groups = group_records(run.record for run in collection.runs)
     rows = summarize(groups)
     several = mixed(collection.runs, groups)
+    comparisons = pair_tables(groups)
+    splits = split_tables(groups)
     return Content(
         title=title,
         collection=collection,
         groups=groups,
         rows=rows,
         counts=_counts(collection, groups),
+        findings=_findings(rows, comparisons, splits),
         notices=[*several, *notices(collection, groups)],
         mixed=several,
         widths=bit_tables(groups, rows),
@@ -69,7 +88,27 @@ def content_of(collection: Collection, title: str) -> Content:
             ]
         ),
         disparities=disparity_tables(groups),
+        comparisons=comparisons,
+        wins=wins(comparisons),
+        ranks=ranks(rows, PRIMARY),
+        splits=splits,
     )
+
+
+def _findings(
+    rows: Sequence[SummaryRow], comparisons: Sequence[PairTable], splits: Sequence[SplitTable]
+) -> list[tuple[str, list[Finding]]]:
+    tables = {table.benchmark: table for table in comparisons}
+    shares = {table.benchmark: table for table in splits}
+    result = []
+    for benchmark in benchmarks_of(rows):
+        found = findings(rows, benchmark)
+        if benchmark in tables:
+            found += comparison_findings(tables[benchmark])
+        if benchmark in shares:
+            found += share_findings(shares[benchmark])
+        result.append((benchmark, found))
+    return result
 
 
 def _counts(collection: Collection, groups: Sequence[Group]) -> list[str]:

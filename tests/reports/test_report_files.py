@@ -115,9 +115,9 @@ def test_the_page_shows_everything(comparison: Path) -> None:
         "mean over i of A[T, i]",
     ):
         assert expected in page.text
-    # per benchmark: curves, spread, bars, cost, memory; a heat map per strategy; the scale
-    assert page.tags.count("svg") == 2 * (5 + 3) + (4 + 1) + 1
-    assert page.tags.count("table") == 2 + 2 + 2 + 1
+    # per benchmark: curves, spread, bars, cost, memory; a heat map per strategy; the scale; pairs
+    assert page.tags.count("svg") == 2 * (5 + 3) + (4 + 1) + 1 + 1
+    assert page.tags.count("table") == 2 + 2 + 2 + 1 + 1
 
 
 def test_the_markdown_shows_what_is_missing(comparison: Path) -> None:
