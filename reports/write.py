@@ -17,6 +17,8 @@ from cl_strategies.reports.render.html import html_text
 from cl_strategies.reports.render.markdown import markdown_text
 from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
+from cl_strategies.results.heading import FILE as HEADING_FILE
+from cl_strategies.results.heading import read_heading
 from cl_strategies.results.json_text import json_lines
 from cl_strategies.results.published import FILE, read_published
 from cl_strategies.validation.plain_data import shown
@@ -54,7 +56,7 @@ def write_report(
 
     :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
     :param out_dir: where to write; ``source_dir`` when left out. It is made if it is missing.
-    :param title: heading of the report.
+    :param title: heading of the report; that of the suite when left out.
     :raises UserError: if an argument is not of these types, there are no runs in ``source_dir``,
         or ``out_dir`` cannot be written to.
     """
@@ -64,7 +66,8 @@ def write_report(
         raise UserError(f"title is {shown(title)}: give a text, or leave it out")
     for _ in range(_MOST_READINGS):
         before = _stamp(out_dir / _CSV)
-        content = content_of(_collected(source_dir), title or TITLE)
+        collection, heading = _collected(source_dir)
+        content = content_of(collection, title or heading or TITLE)
         texts = {
             _CSV: csv_text(content.rows),
             _JSON: json_text(content),
@@ -73,7 +76,7 @@ def write_report(
         }
         if _stamp(out_dir / _CSV) == before:
             break
-    sweep(out_dir, [FILE, *texts])
+    sweep(out_dir, [FILE, HEADING_FILE, *texts])
     for name, text in texts.items():
         write_text(out_dir / name, text)
     return ReportPaths(
@@ -131,13 +134,23 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def _collected(folder: Path) -> Collection:
-    collection = collect(folder)
+def _collected(folder: Path) -> tuple[Collection, str]:
+    """Return what was found in ``folder``, and the title of its suite."""
+    collection, heading = collect(folder), ""
     try:
-        return replace(collection, published=read_published(folder))
+        collection = replace(collection, published=read_published(folder))
     except UserError as error:
-        problem = Problem(file=FILE, message=str(error).replace(str(folder / FILE), FILE))
-        return replace(collection, problems=(*collection.problems, problem))
+        collection = _with_problem(collection, folder, FILE, error)
+    try:
+        heading = read_heading(folder)
+    except UserError as error:
+        collection = _with_problem(collection, folder, HEADING_FILE, error)
+    return collection, heading
+
+
+def _with_problem(collection: Collection, folder: Path, file: str, error: UserError) -> Collection:
+    problem = Problem(file=file, message=str(error).replace(str(folder / file), file))
+    return replace(collection, problems=(*collection.problems, problem))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def compare_suite(options: argparse.Namespace) -> int:
     """Run strategies x benchmarks x seeds x orders, and write the report."""
     from cl_strategies.experiment.sweep.compare import compare
     from cl_strategies.experiment.sweep.preflight import check_configs
+    from cl_strategies.results.heading import write_heading
     from cl_strategies.results.published import write_published
 
     suite = _suite(options)
@@ -97,7 +98,8 @@ def compare_suite(options: argparse.Namespace) -> int:
         warn(f"{left} of {len(configs)} runs have no result yet: they belong to other shards")
     if result.records:
         write_published(out, suite.published)
-        _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
+        write_heading(out, suite.name, suite.title)
+        _write_report(out, out, None, said=" ".join(result.problems.values()))
     return exit_code
 
 

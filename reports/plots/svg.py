@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
+from xml.sax.saxutils import escape
 
 import matplotlib.style
 from matplotlib.artist import Artist
@@ -106,7 +107,7 @@ def to_svg(axes: Axes, key: str, styles: Sequence[Style] = ()) -> str:
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    text = text.replace("<svg", '<svg focusable="false"', 1)
     text = re.sub(r' id="([^"]+)"', rf' id="{key}-\1"', text)
     text = text.replace("url(#", f"url(#{key}-").replace('xlink:href="#', f'xlink:href="#{key}-')
     variables = {light: name for name, (light, _) in ROLES.items()}
@@ -120,6 +121,19 @@ def to_svg(axes: Axes, key: str, styles: Sequence[Style] = ()) -> str:
         ),
         text,
     ).strip()
+
+
+def described(svg: str, title: str, description: str) -> str:
+    """Return ``svg`` as an image with a title and a description that readers of screens say."""
+    key = re.search(r' id="([^"]+)"', svg)
+    names = f"{key[1] if key else 'figure'}-title", f"{key[1] if key else 'figure'}-desc"
+    labelled = f'<svg role="img" aria-labelledby="{names[0]} {names[1]}"'
+    texts = (
+        f'<title id="{names[0]}">{escape(title)}</title>'
+        f'<desc id="{names[1]}">{escape(description)}</desc>'
+    )
+    opening = svg.index(">") + 1
+    return svg[:opening].replace("<svg", labelled, 1) + texts + svg[opening:]
 
 
 def shorten(label: str) -> str:

@@ -23,6 +23,7 @@ from cl_strategies.reports.plots.figures_pairs import forest_figures, rank_figur
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
 from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
+from cl_strategies.reports.plots.svg import described
 from cl_strategies.reports.sections import bits, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.results.formatting import show, show_with_spread
@@ -42,6 +43,7 @@ def html_text(content: Content) -> str:
         title=content.title,
         version=cl_strategies.__version__,
         css=Markup(_asset("report.css")),
+        script=Markup(_asset("report.js")),
         variables=Markup(_variables(styles)),
         counts=content.counts,
         findings=content.findings,
@@ -100,6 +102,10 @@ def _variables(styles: Mapping[str, Style]) -> str:
     )
 
 
+def _described(svg: str, title: str, description: str) -> Markup:
+    return Markup(described(svg, title, description))  # matplotlib escapes the text inside
+
+
 def _asset(name: str) -> str:
     return files("cl_strategies.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
@@ -109,7 +115,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["svg"] = Markup  # matplotlib escapes the text inside
+    environment.filters["described"] = _described
     environment.filters["describe"] = describe
     environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
     environment.filters["data_uri"] = data_uri

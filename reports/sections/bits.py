@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.plots.alternatives import LONGEST, alternative
 from cl_strategies.reports.plots.bits import Point, bits_svg
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import assign_styles
@@ -104,7 +105,13 @@ def _figure(
     words = ", ".join(
         f"{label} {', '.join(_said(point) for point in points)}" for label, points in series.items()
     )
-    alt = f"Line chart of average accuracy against the bits of a weight on {benchmark}: {words}."
+    start = f"Line chart of average accuracy against the bits of a weight on {benchmark}"
+    alt = f"{start}: {words}."
+    if len(alt) > LONGEST:
+        ends = {label: max(point.mean for point in points) for label, points in series.items()}
+        alt = alternative(
+            f"{start}; the best width of each", ends, lambda value: show(value, "fraction")
+        )
     return Figure(svg=svg, alt=alt, caption=benchmark)
 
 

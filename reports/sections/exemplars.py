@@ -11,6 +11,7 @@ import numpy as np
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.plots.alternatives import LONGEST, alternative
 from cl_strategies.reports.plots.budgets import BudgetPoint, budget_svg
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import assign_styles
@@ -144,8 +145,7 @@ def _figures(
         figures.append(
             Figure(
                 svg=budget_svg(series, styles, f"budget{k}-{metric}", label=f"{title} (%)"),
-                alt=f"Line chart of {title} against the bytes of the memory on {benchmark}: "
-                f"{_in_words(series)}.",
+                alt=_alternative(title, benchmark, series),
                 caption=f"{title[0].upper()}{title[1:]} against bytes",
             )
         )
@@ -155,12 +155,15 @@ def _figures(
         for group in here
         if _budget(group) == largest and len(rate := compression_curve(group)) > 1
     }
-    ends = ", ".join(f"{name} {show(float(rate[-1]), 'fraction')}" for name, rate in rates.items())
     figures.append(
         Figure(
             svg=stream_svg(rates, styles, f"rate{k}", label="stored bytes / raw bytes"),
-            alt="Line chart of the bytes of the exemplars as a share of the same images raw, "
-            f"after each task on {benchmark}. At the end: {ends}.",
+            alt=alternative(
+                "Line chart of the bytes of the exemplars as a share of the same images raw, "
+                f"after each task on {benchmark}. At the end",
+                {name: float(rate[-1]) for name, rate in rates.items()},
+                lambda value: show(value, "fraction"),
+            ),
             caption=f"Compression over the tasks, at {show(largest, 'bytes')}",
         )
     )
@@ -194,6 +197,17 @@ def _pictures(collection: Collection, here: Sequence[Group]) -> list[tuple[str, 
             if data:
                 found.append((group.strategy, data))
     return found[:_MOST_PICTURES]
+
+
+def _alternative(title: str, benchmark: str, series: Mapping[str, Sequence[BudgetPoint]]) -> str:
+    start = f"Line chart of {title} against the bytes of the memory on {benchmark}"
+    whole = f"{start}: {_in_words(series)}."
+    if len(whole) <= LONGEST:
+        return whole
+    ends = {name: max(points).mean for name, points in series.items()}
+    return alternative(
+        f"{start}; at the largest budget", ends, lambda value: show(value, "fraction")
+    )
 
 
 def _in_words(series: Mapping[str, Sequence[BudgetPoint]]) -> str:

@@ -73,7 +73,7 @@ def test_table_and_figure_list_strategies_by_average_and_name_every_task(make_re
     (figure,) = order_figures([table], assign_styles({"a": "a", "b": "b"}))
     numbers = re.findall(r">(\d)</text>", figure.svg)
     assert numbers.count("1") >= 2
-    assert "b 5.0 (at most 10.0), a 15.0 (at most 30.0)" in figure.alt
+    assert "a 15.0 (at most 30.0), b 5.0 (at most 10.0)" in figure.alt
 
 
 def test_the_noise_floor_is_that_of_seeds_and_takes_two_of_each_order(make_record) -> None:
