@@ -39,7 +39,7 @@ from .ranks import nemenyi_q as nemenyi_q
 from .samples import McNemar as McNemar
 from .samples import mcnemar as mcnemar
 from .samples import mcnemar_counts as mcnemar_counts
-from .several import Comparison as Comparison
+from .several import ComparedPair as ComparedPair
 from .several import ComparisonTable as ComparisonTable
 from .several import compare_all as compare_all
 from .variance.components import Crossed as Crossed

@@ -11,6 +11,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.statistics.adjust import index_pairs, least_pairs
 from cl_strategies.statistics.cells import Scores, checked, complete_pairs
 from cl_strategies.statistics.evidence import directions, judged, resolution_of
+from cl_strategies.validation.arrays import Floats
 
 BEST, TIED, BEHIND, UNKNOWN = "best", "cannot be told apart", "worse", "not compared"
 
@@ -19,11 +20,13 @@ BEST, TIED, BEHIND, UNKNOWN = "best", "cannot be told apart", "worse", "not comp
 class BestMethods:
     """What may be said of each method.
 
-    :param leader: the one with the highest mean (the lowest, where lower is better). Its mean
-        flatters it: it was chosen for being high.
+    :param leader: the one with the highest mean (the lowest, where lower is better) on the
+        cells that it shares with each other, among those with at least half as many scores as
+        the most complete one. Its mean flatters it: it was chosen for being high.
     :param words: for each method ``"best"`` (it is better than every other), ``"cannot be told
         apart"`` (from the leader; the leader too, unless it is best), ``"worse"`` (than the
-        leader), or ``"not compared"`` (no pairs with the leader to judge by).
+        leader), or ``"not compared"`` (fewer than two pairs with the leader). A method without
+        any score keeps no other from being best.
     :param p_adjusted: of each comparison with the leader, by Holm over all pairs of methods.
     :param tests: whose p it was: ``"sign-flip"``, ``"t"`` or ``"none"``.
     :param n: pairs with the leader.
@@ -65,7 +68,11 @@ def best(
     :raises UserError: for fewer than two methods, lists of different length, or no two methods
         with a common cell.
     """
-    arrays = checked(scores, units)
+    arrays = {
+        method: values
+        for method, values in checked(scores, units).items()
+        if not np.isnan(values).all()
+    }
     methods, sign = tuple(arrays), 1.0 if higher_is_better else -1.0
     indices = index_pairs(len(methods))
     gains = []
@@ -76,10 +83,9 @@ def best(
         if len(first):
             means[i, j] = gains[-1].mean()
             means[j, i] = -means[i, j]
-    if np.isnan(means).all():
+    if not gains or np.isnan(means).all():
         raise UserError("no two methods have a score on the same cell: compare runs of equal seeds")
-    worst = np.where(np.isnan(means), np.inf, means).min(axis=1)
-    lead = int(np.argmax(np.where(np.isinf(worst), -np.inf, worst)))
+    lead = _leader(means, [int((~np.isnan(values)).sum()) for values in arrays.values()])
     p, tests = judged(
         gains,
         comparisons=len(gains),
@@ -100,10 +106,18 @@ def best(
     known = {method: float(adjusted[row]) for method, row in by_other.items()}
     return BestMethods(
         leader=methods[lead],
-        words={method: words[method] for method in methods},
+        words={method: words.get(method, UNKNOWN) for method in scores},
         p_adjusted={method: None if np.isnan(value) else value for method, value in known.items()},
         tests={method: tests[row] for method, row in by_other.items()},
         n={method: len(gains[row]) for method, row in by_other.items()},
         m=len(gains),
         pairs_needed=least_pairs(len(gains), alpha),
     )
+
+
+def _leader(means: Floats, counts: list[int]) -> int:
+    """Return the method whose least mean gain over another is largest."""
+    least = np.where(np.isnan(means), np.inf, means).min(axis=1)
+    measured = np.array(counts) * 2 >= max(counts)
+    able = np.isfinite(least) & (measured if np.isfinite(least[measured]).any() else True)
+    return int(np.argmax(np.where(able, least, -np.inf)))

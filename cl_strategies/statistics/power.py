@@ -16,8 +16,6 @@ from cl_strategies.validation.numbers import finite, positive, whole
 
 #: No experiment has more seeds.
 MOST = 100_000
-#: Non-centrality above which the power is 1 in every digit.
-CERTAIN = 37.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +54,10 @@ def t_power(effect: float, n: int, alpha: float = 0.05) -> float:
     whole(2, n=n)
     shift = abs(effect) * sqrt(n)
     critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
-    if shift > CERTAIN and shift > 5 * critical:
-        return 1.0
-    between = special.nctdtr(n - 1, shift, critical) - special.nctdtr(n - 1, shift, -critical)
-    return 1.0 - float(between)
+    below, missed = (float(special.nctdtr(n - 1, shift, limit)) for limit in (-critical, critical))
+    # SciPy gives NaN where a probability is too small for it: they are 0 in every digit.
+    below, missed = (0.0 if value != value else value for value in (below, missed))
+    return 1.0 - missed + below
 
 
 def required_seeds(

@@ -36,6 +36,7 @@ class Friedman:
     :param nemenyi_separated_pairs: mean ranks further apart. A pair's result depends on the
         other methods: prefer the pairwise tests.
     :param pairwise_signflip_p: of each pair over streams, ``pairwise_signflip_holm`` adjusted.
+    :param reason: why a statistic is ``None``; empty if none is.
     :param diagram_reason: why no critical-difference diagram should be drawn; empty if it may.
     """
 
@@ -52,6 +53,7 @@ class Friedman:
     nemenyi_separated_pairs: tuple[Pair, ...]
     pairwise_signflip_p: dict[Pair, float]
     pairwise_signflip_holm: dict[Pair, float]
+    reason: str
     diagram_reason: str
 
     @property
@@ -106,6 +108,13 @@ def friedman(scores: Any, *, higher_is_better: bool = True, draws: int = 10_000)
         nemenyi_separated_pairs=tuple((i, j) for i, j in pairs if abs(means[i] - means[j]) > cd),
         pairwise_signflip_p=dict(zip(pairs, p.tolist(), strict=True)),
         pairwise_signflip_holm=dict(zip(pairs, holm_adjusted(p).tolist(), strict=True)),
+        reason=(
+            "all methods are tied on every stream"
+            if chi2 is None
+            else "all streams agree: F is infinite"
+            if f is None
+            else ""
+        ),
         diagram_reason=_diagram_reason(n, k),
     )
 

@@ -26,7 +26,7 @@ from cl_strategies.validation.numbers import not_negative
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class ComparedPair:
     """One row of a table of comparisons: a beside b.
 
     :param comparison: what the pairs say of these two alone; ``None`` without a complete pair.
@@ -72,9 +72,9 @@ class ComparisonTable:
     alpha: float
     rope: float
     pairs_needed: int
-    rows: tuple[Comparison, ...]
+    rows: tuple[ComparedPair, ...]
 
-    def row(self, a: str, b: str) -> Comparison:
+    def row(self, a: str, b: str) -> ComparedPair:
         """Return the comparison of ``a`` with ``b``, in this direction.
 
         :raises KeyError: where the table holds it the other way round, or not at all.
@@ -132,7 +132,7 @@ def compare_all(
             _seeds(gains[row], rope, alpha, m) if word == UNDECIDED else (None, None)
         )
         rows.append(
-            Comparison(
+            ComparedPair(
                 a=a,
                 b=b,
                 comparison=_pair(first, second, rope, higher_is_better, dropped),

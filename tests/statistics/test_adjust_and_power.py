@@ -71,6 +71,19 @@ def test_power_is_that_of_simulated_t_tests(effect, n):
     assert t_power(effect, n) == pytest.approx(simulated, abs=0.015)
 
 
+def test_power_grows_with_pairs_and_effects():
+    for alpha in (0.05, 0.05 / 1225):
+        table = np.array(
+            [
+                [t_power(effect, n, alpha) for n in (2, 3, 5, 8, 20, 100, 1000, 20_000)]
+                for effect in (0.01, 0.1, 0.3, 1, 2, 3, 5, 20, 1e4)
+            ]
+        )
+        assert (table >= 0).all() and (table <= 1).all()
+        assert (np.diff(table, axis=0) >= -1e-12).all() and (np.diff(table, axis=1) >= -1e-12).all()
+        assert table[0, 0] < 0.051 and table[-1, -1] == 1
+
+
 @pytest.mark.parametrize("effect", [0.01, 0.1, 3, 10, 1e3, 1e9])
 def test_tiny_and_huge_effects(effect):
     r = required_seeds(effect)

@@ -5,6 +5,8 @@ import pytest
 
 from cl_strategies.errors import UserError
 from cl_strategies.statistics import best, compare_all
+from cl_strategies.statistics.adjust import holm_adjusted, index_pairs
+from cl_strategies.statistics.intervals import t_p
 
 REPETITIONS = 400
 #: Three standard errors of a share of 0.05.
@@ -41,6 +43,25 @@ def test_among_equal_methods_none_is_called_best_or_worse_too_often(k, n, noise)
     false_best = np.mean(["best" in found for found in words])
     any_claim = np.mean([found != {"cannot be told apart"} for found in words])
     assert false_best <= any_claim <= 0.05 + MARGIN
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 3), (2, 5), (3, 5), (5, 5), (4, 3)])
+def test_five_percent_are_kept_over_many_tables(k, n):
+    tables = np.random.default_rng(10 * k + n).normal(0, 1, (20_000, k, n))
+    pairs = index_pairs(k)
+    gains = np.stack([tables[:, i] - tables[:, j] for i, j in pairs], axis=1)
+    shown = holm_adjusted(t_p(gains)) <= 0.05
+    ahead = np.zeros((len(tables), k, k), dtype=bool)
+    for row, (i, j) in enumerate(pairs):
+        ahead[:, i, j] = shown[:, row] & (gains[:, row].mean(axis=-1) > 0)
+        ahead[:, j, i] = shown[:, row] & ~ahead[:, i, j]
+    false_best = (ahead.sum(axis=2) == k - 1).any(axis=1).mean()
+    limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(tables))
+    assert false_best <= shown.any(axis=1).mean() <= limit
+    assert k == 2 or false_best < 0.005
+    for table, own in list(zip(tables, ahead, strict=True))[:20]:
+        found = best(dict(zip("abcdef", table, strict=False)))
+        assert found.decided == (own.sum(axis=1) == k - 1).any()
 
 
 def test_of_two_equal_leaders_none_is_called_best_however_bad_the_others_are():
@@ -98,6 +119,19 @@ def test_failed_runs_do_not_take_the_others_with_them():
 def test_a_method_without_any_score_never_leads():
     found = best({"z": [np.nan] * 3, "a": [0.5, 0.6, 0.7], "b": [0.4, 0.55, 0.6]})
     assert found.leader == "a" and found.words["z"] == "not compared"
+    ahead = best({"z": [np.nan] * 3, "a": [0.5, 0.6, 0.7], "b": [0.1, 0.21, 0.3]})
+    assert ahead.words == {"z": "not compared", "a": "best", "b": "worse"} and ahead.m == 1
+
+
+def test_one_lucky_run_does_not_lead():
+    found = best(
+        {"z": [0.9] + [np.nan] * 4, "a": [0.5, 0.6, 0.7, 0.6, 0.5], "b": [0.1, 0.2, 0.3, 0.2, 0.2]}
+    )
+    assert found.leader == "a" and found.words["b"] == "worse" and not found.decided
+    apart = best(
+        {"a": [0.5, 0.6, np.nan, np.nan], "b": [np.nan, np.nan, np.nan, 0.2], "c": [0.4] * 4}
+    )
+    assert apart.leader == "a" and apart.words["b"] == "not compared"
 
 
 def test_claims_about_orders_count_orders():
@@ -109,6 +143,7 @@ def test_bad_input():
     for given, words in (
         ({"a": [1.0]}, "nothing to compare"),
         ({"a": [1.0, np.nan], "b": [np.nan, 1.0]}, "same cell"),
+        ({"a": [1.0, 2.0], "b": [np.nan, np.nan]}, "same cell"),
     ):
         with pytest.raises(UserError, match=words):
             best(given)

@@ -36,9 +36,10 @@ def test_permutations_agree_with_chi_squared_where_streams_are_many():
 def test_streams_that_all_agree_and_methods_that_are_all_tied():
     agree = friedman([[3, 2, 1]] * 4)
     assert agree.chi2_tie_corrected == pytest.approx(8) and agree.iman_davenport_F is None
-    assert agree.mean_ranks.tolist() == [1, 2, 3]
+    assert agree.mean_ranks.tolist() == [1, 2, 3] and "agree" in agree.reason
     tied = friedman([[1, 1], [2, 2]])
     assert tied.chi2_tie_corrected is None and tied.p_chi2 is None and tied.p_permutation == 1
+    assert "tied" in tied.reason and friedman([[1, 2], [2, 1], [2, 1]]).reason == ""
     assert tied.nemenyi_cliques == ((0, 1),)
 
 

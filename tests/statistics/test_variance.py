@@ -88,6 +88,9 @@ def test_limits():
     still = variance_components([[0.5, 0.5], [0.5, 0.5]])
     assert still.nested.icc is None and still.nested.F is None and still.crossed.p is None
     assert still.crossed.order_share is None
+    assert "F is not defined" in still.nested.note and "F is not" in still.crossed.note
+    rounding = variance_components([[0.1, 0.1, 0.1], [0.7, 0.7, 0.7]]).nested
+    assert rounding.MS_seed == 0 and rounding.F is None
     exact = variance_components([[0.5, 0.5], [0.75, 0.75]])
     assert exact.nested.icc == 1 and exact.nested.p is None and exact.crossed.order_share == 1
     for bad in ([], 3, [[0.1, "x"]], [[0.1, np.nan], [0.1, 0.2]]):
@@ -138,6 +141,9 @@ def test_many_relabelings_are_drawn():
     orders = generator.normal(0, 0.1, (6, 1, 3)) + generator.normal(0, 0.01, (6, 3, 3))
     r = order_disparity(orders)
     assert r.permutations == 10_000 and r.permutation_p_aopd == 1 / 10_001
+    assert r.smallest_permutation_p == 1 / 10_001
+    few = order_disparity(np.array([[0, 0], [1, 1], [2, 2]])[:, :, None])
+    assert few.permutation_p_aopd == few.smallest_permutation_p == pytest.approx(6 / 90)
     assert order_disparity(orders).permutation_p_aopd == r.permutation_p_aopd
 
 

@@ -14,6 +14,9 @@ from cl_strategies.validation.arrays import Floats, numbers
 
 Interval = tuple[float, float]
 NEGATIVE = "estimate was negative"
+STILL = "no spread beside that of orders: F is not defined"
+#: Mean squares below this share of the largest square are rounding.
+ROUNDING = 1e-24
 #: Draws of the mean squares behind the interval of a crossed design's share.
 DRAWS = 10_000
 
@@ -134,13 +137,13 @@ def nested(rows: list[Floats]) -> Nested:
     overall = float((sizes * means).sum() / total)
     ms_order = float((sizes * (means - overall) ** 2).sum() / (orders - 1))
     within = sum(float(((row - row.mean()) ** 2).sum()) for row in rows)
-    ms_seed = within / (total - orders)
+    ms_seed = _without_rounding(within / (total - orders), np.concatenate(rows))
     balanced = len(set(sizes.tolist())) == 1
     per_order = (total - float((sizes**2).sum()) / total) / (orders - 1)
     raw = (ms_order - ms_seed) / per_order
     var_order = max(0.0, raw)
     f = ms_order / ms_seed if ms_seed > 0 else None
-    notes = [NEGATIVE] if raw < 0 else []
+    notes = [NEGATIVE] if raw < 0 else [STILL] if f is None else []
     if not balanced:
         notes.append("unequal numbers of seeds: estimates of moments, no interval")
     return Nested(
@@ -158,6 +161,10 @@ def nested(rows: list[Floats]) -> Nested:
     )
 
 
+def _without_rounding(square: float, values: Floats) -> float:
+    return 0.0 if square <= ROUNDING * max(1.0, float((values**2).max())) else square
+
+
 def _icc_interval(f: float, orders: int, seeds: int) -> Interval:
     df = orders - 1, orders * (seeds - 1)
     ratios = [max(0.0, (f / float(stats.f.ppf(q, *df)) - 1) / seeds) for q in (0.975, 0.025)]
@@ -171,9 +178,7 @@ def _crossed(table: Floats) -> Crossed:
     ms_seed = float(orders * ((by_column - mean) ** 2).sum() / (seeds - 1))
     rest = table - by_row[:, None] - by_column + mean
     df = (orders - 1) * (seeds - 1)
-    ms_rest = float((rest**2).sum() / df)
-    if ms_rest <= 1e-24 * max(1.0, float((table**2).max())):
-        ms_rest = 0.0
+    ms_rest = _without_rounding(float((rest**2).sum() / df), table)
     raw = (ms_order - ms_rest) / seeds, (ms_seed - ms_rest) / orders
     var_order, var_seed = max(0.0, raw[0]), max(0.0, raw[1])
     total = var_order + var_seed + ms_rest
@@ -193,7 +198,7 @@ def _crossed(table: Floats) -> Crossed:
         seed_share=var_seed / total if total > 0 else None,
         F=f,
         p=None if f is None else float(stats.f.sf(f, orders - 1, df)),
-        note="; ".join(f"{NEGATIVE} ({name})" for name in negative),
+        note="; ".join(f"{NEGATIVE} ({name})" for name in negative) or STILL * (f is None),
     )
 
 

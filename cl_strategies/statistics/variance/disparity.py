@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from cl_strategies.errors import UserError
 from cl_strategies.statistics.variance.components import by_order, nested
 from cl_strategies.statistics.variance.noise_range import c4, range_constant
-from cl_strategies.statistics.variance.relabeling import disparity_p
+from cl_strategies.statistics.variance.relabeling import DRAWS, disparity_p
 from cl_strategies.validation.arrays import Floats
 from cl_strategies.validation.numbers import positive
 
@@ -36,6 +37,7 @@ class OrderDisparity:
         ``var_seed``, and ``order_share`` of the variance.
     :param permutation_p_aopd: share of relabelings of the runs with at least this ``aopd``.
     :param permutations: relabelings counted.
+    :param smallest_permutation_p: the least p that so many orders and seeds can give.
     :param sd_of_order_means: standard deviation over orders of the mean over tasks; it can be
         tiny where ``opd`` is large.
     """
@@ -61,6 +63,7 @@ class OrderDisparity:
     order_share: tuple[float | None, ...] | None = None
     permutation_p_aopd: float | None = None
     permutations: int | None = None
+    smallest_permutation_p: float | None = None
     reason: str = ""
 
 
@@ -127,6 +130,7 @@ def _tests(tables: list[Floats], sizes: tuple[int, ...], seed: int) -> dict[str,
     tasks = range(tables[0].shape[1])
     parts = [nested([table[:, task] for table in tables]) for task in tasks]
     p, permutations = disparity_p(np.concatenate(tables), sizes, seed)
+    alike = factorial(len(sizes)) if permutations != DRAWS else 1
     return {
         "ms_order": tuple(part.MS_order for part in parts),
         "ms_seed": tuple(part.MS_seed for part in parts),
@@ -135,6 +139,7 @@ def _tests(tables: list[Floats], sizes: tuple[int, ...], seed: int) -> dict[str,
         "order_share": tuple(part.icc for part in parts),
         "permutation_p_aopd": p,
         "permutations": permutations,
+        "smallest_permutation_p": alike / permutations if alike > 1 else 1 / (DRAWS + 1),
     }
 
 
