@@ -84,7 +84,7 @@ def write_report(
         json=out_dir / _JSON,
         markdown=out_dir / _MARKDOWN,
         html=out_dir / _HTML,
-        table=render_terminal_table(content.rows),
+        table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),
     )

@@ -10,7 +10,9 @@ from cl_strategies.errors import UserError
 from cl_strategies.reports.analysis.cells import Cells, cells_of
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.results.metrics import describe
+from cl_strategies.statistics.cells import complete_pairs
 from cl_strategies.statistics.flips import EXACT
+from cl_strategies.statistics.intervals import t_interval
 from cl_strategies.statistics.leader import BEST as BEST_WORD
 from cl_strategies.statistics.leader import TIED, UNKNOWN, best
 
@@ -18,6 +20,7 @@ BEST = "best"
 LEVEL = "level"
 PRIMARY = "average_accuracy"
 """The metric by which a report decides; the others are marked by the same rule."""
+MANY = 12
 MOST_STRATEGIES = 100
 """With more than this only :data:`PRIMARY` is marked: the others would take minutes."""
 
@@ -28,6 +31,10 @@ def marks(groups: Sequence[Group], metric: str) -> dict[str, str]:
     ``"best"`` is better than every other. Where none is, the one with the best mean and all that
     are not shown to be worse get ``"level"``. Pairs are runs of the same order and seed, p values
     are adjusted by Holm over all pairs of strategies. Without pairs there are no marks.
+
+    With more than :data:`MANY` competitors few seeds decide nothing after Holm, and all of them
+    would be ``"level"``: then only those are whose 95 % interval of the difference to the one with
+    the best mean includes 0.
     """
     higher = describe(metric).higher_is_better
     if higher is None or (len(groups) > MOST_STRATEGIES and metric != PRIMARY):
@@ -48,7 +55,21 @@ def marks(groups: Sequence[Group], metric: str) -> dict[str, str]:
     if set(others) == {UNKNOWN}:
         return {}
     signs = {BEST_WORD: BEST, TIED: LEVEL}
-    return {name: signs[word] for name, word in found.words.items() if word in signs}
+    marked = {name: signs[word] for name, word in found.words.items() if word in signs}
+    if len(groups) <= MANY:
+        return marked
+    return {
+        name: mark
+        for name, mark in marked.items()
+        if mark == BEST or name == found.leader or _reached(cells, found.leader, name)
+    }
+
+
+def _reached(cells: Cells, leader: str, name: str) -> bool:
+    """Return whether the 95 % interval of the difference to the leader includes 0."""
+    first, second, _ = complete_pairs(cells.scores[leader], cells.scores[name], cells.units)
+    low, high = t_interval(first - second)
+    return bool(low <= 0 <= high)
 
 
 def judging_test(cells: Cells) -> str:

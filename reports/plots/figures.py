@@ -20,6 +20,7 @@ from cl_strategies.reports.plots.palette import Style
 from cl_strategies.results.formatting import plain, show
 
 Styles = Mapping[str, Style]
+MOST_MATRICES, SHOWN_MATRICES = 12, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,14 @@ class Figure:
     :param alt: what it shows, in words and numbers.
     :param caption: line below (or above) it.
     :param strategy: label of the strategy it is about, ``""`` if it is about all.
+    :param panels: title and ``<svg>`` of each of several small multiples, instead of ``svg``.
     """
 
     svg: str
     alt: str
     caption: str
     strategy: str = ""
+    panels: tuple[tuple[str, str], ...] = ()
 
 
 def curve_figures(
@@ -84,11 +87,25 @@ def spread_figures(
     return [figure for figure in figures if figure.svg]
 
 
-def matrix_figures(groups: Sequence[Group]) -> list[tuple[str, int, list[Figure]]]:
-    """For each benchmark its label, its number of tasks and a heat map of each strategy."""
+def matrix_figures(
+    groups: Sequence[Group], rows: Sequence[SummaryRow]
+) -> list[tuple[str, int, list[Figure]]]:
+    """For each benchmark its label, its number of tasks and a heat map of each strategy.
+
+    With more than :data:`MOST_MATRICES` strategies only of those with the best mean accuracies.
+    """
+    means = {
+        (row.benchmark, row.strategy): row.mean
+        for row in rows
+        if row.metric == "average_accuracy" and row.n
+    }
     result = []
     for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
         figures = []
+        if len(here) > MOST_MATRICES:
+            best = sorted(here, key=lambda group: -means.get((benchmark, group.strategy), -1.0))
+            chosen = {group.strategy for group in best[:SHOWN_MATRICES]}
+            here = [group for group in here if group.strategy in chosen]
         for j, group in enumerate(here):
             matrix = mean_matrix(group)
             if not np.isfinite(matrix).any():

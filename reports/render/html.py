@@ -16,29 +16,37 @@ from cl_strategies.reports.analysis.configuration import (
     hyperparameters,
     shared_settings,
 )
+from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
 from cl_strategies.reports.comparison import components
 from cl_strategies.reports.plots import figures
-from cl_strategies.reports.plots.figures_pairs import forest_figures, rank_figure
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
+from cl_strategies.reports.plots.pairs.figures import forest_figures, rank_figure
 from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plots.svg import described
+from cl_strategies.reports.render.folding import Folding
 from cl_strategies.reports.sections import bits, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
+from cl_strategies.reports.sections.factors import factor_sections
 from cl_strategies.results.formatting import show, show_with_spread
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES, describe
 from cl_strategies.results.published import WARNING
 
+MOST_ROWS, MOST_CONFIGURATIONS = 600, 60
+"""Rows of the long tables, and configurations; a page stays below a megabyte or so."""
+
 
 def html_text(content: Content) -> str:
     """Return the page as text; everything that comes from runs is escaped."""
-    collection, groups, rows = content.collection, content.groups, content.rows
+    collection, groups, rows = content.collection, content.shown, content.shown_rows
+    plain = [group for group in groups if group.benchmark not in content.layouts]
+    plain_rows = [row for row in rows if row.benchmark not in content.layouts]
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)
     benchmarks = benchmarks_of(rows)
     disparities = content.disparities
-    matrices = figures.matrix_figures(groups)
+    matrices = figures.matrix_figures(groups, rows)
     return _template().render(
         title=content.title,
         version=cl_strategies.__version__,
@@ -49,15 +57,15 @@ def html_text(content: Content) -> str:
         findings=content.findings,
         notices=content.notices,
         tables=[summary_table(rows, name) for name in benchmarks],
-        rows=[row for row in rows if row.n],
+        rows=[row for row in content.rows if row.n],
         runs=collection.runs,
-        curves=figures.curve_figures(groups, rows, styles),
-        spreads=figures.spread_figures(groups, rows, styles),
+        curves=figures.curve_figures(plain, plain_rows, styles),
+        spreads=figures.spread_figures(plain, plain_rows, styles),
         matrices=matrices,
         scale=scale_svg("scale") if matrices else "",
-        forgetting=figures.forgetting_figures(rows, styles),
-        costs=figures.cost_figures(rows, styles),
-        streams=stream_figures(groups, styles),
+        forgetting=figures.forgetting_figures(plain_rows, styles),
+        costs=figures.cost_figures(plain_rows, styles),
+        streams=stream_figures(plain, styles),
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=content.widths,
         width_headings=bits.HEADINGS,
@@ -66,6 +74,9 @@ def html_text(content: Content) -> str:
         comparisons=list(
             zip(content.comparisons, forest_figures(content.comparisons), strict=True)
         ),
+        factors=factor_sections(content.layouts, groups, rows),
+        labels=content.labels.changed,
+        folding=Folding(),
         pair_headings=pair_rows.HEADINGS,
         pair_cells=pair_rows.cells,
         pair_text=pair_rows.explanation,
@@ -80,7 +91,11 @@ def html_text(content: Content) -> str:
         problems=collection.problems,
         hyperparameters=hyperparameters(groups),
         shared=shared_settings(groups),
-        configurations=[(group, full_configuration(group)) for group in groups],
+        configurations=[(group, full_configuration(group)) for group in groups]
+        if len(groups) <= MOST_CONFIGURATIONS
+        else [],
+        most_rows=MOST_ROWS,
+        many=any(len(table.strategies) > MANY for table in content.comparisons),
         environment=content.environments,
         metrics=[METRICS[name] for name in METRICS if any(r.metric == name for r in rows)],
         references=sorted(set(names.values()) & REFERENCE_STRATEGIES),

@@ -20,7 +20,7 @@ from cl_strategies.results.published import WARNING
 
 def markdown_text(content: Content) -> str:
     """Return ``report.md``; everything that comes from runs is escaped. See :func:`html_text`."""
-    collection, rows = content.collection, content.rows
+    collection, rows = content.collection, content.shown_rows
     blocks = [f"# {escape(content.title)}", " · ".join(content.counts)]
     blocks.append("Figures, full configurations and tracebacks are in `report.html`.")
     if content.notices:
@@ -62,7 +62,10 @@ def markdown_text(content: Content) -> str:
     blocks += split_blocks(content.splits)
     blocks += _published(collection)
     blocks += ["## Failed and missing runs", *_missing(collection)]
-    blocks += ["## Hyper-parameters", _hyperparameters(content.groups)]
+    blocks += ["## Hyper-parameters", _hyperparameters(content.shown)]
+    if content.labels.changed:
+        names = [list(pair) for pair in content.labels.changed]
+        blocks += ["### Names in summary.csv", table_text(["Here", "In summary.csv"], names)]
     if content.environments:
         blocks += [
             "## Environment",

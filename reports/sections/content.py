@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from cl_strategies.reports.analysis.configuration import environment_table
 from cl_strategies.reports.analysis.findings import Finding, findings, notices
 from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.labels import Labels, labels_of
+from cl_strategies.reports.analysis.layout import Layout, layouts_of
 from cl_strategies.reports.analysis.marks import PRIMARY
 from cl_strategies.reports.analysis.mixing import identity_rows, mixed
 from cl_strategies.reports.analysis.orders import DisparityTable, disparity_tables
@@ -29,8 +31,12 @@ class Content:
 
     :param title: heading of the report.
     :param collection: what was found on disk.
-    :param groups: its runs as groups of repetitions.
+    :param groups: its runs as groups of repetitions, by their labels in ``summary.csv``.
     :param rows: the summary of ``groups``.
+    :param labels: short labels of variants.
+    :param shown: ``groups`` under their short labels, as in all that follows.
+    :param shown_rows: ``rows`` under their short labels.
+    :param layouts: label of each benchmark with many variants, and its facets.
     :param counts: how much there is, for the line below the title.
     :param findings: label of each benchmark, and what the numbers say there.
     :param notices: what to know before comparing.
@@ -49,6 +55,10 @@ class Content:
     collection: Collection
     groups: list[Group]
     rows: list[SummaryRow]
+    labels: Labels
+    shown: list[Group]
+    shown_rows: list[SummaryRow]
+    layouts: dict[str, Layout]
     counts: list[str]
     findings: list[tuple[str, list[Finding]]]
     notices: list[str]
@@ -67,30 +77,37 @@ def content_of(collection: Collection, title: str) -> Content:
     """Group and summarize the runs of ``collection``."""
     groups = group_records(run.record for run in collection.runs)
     rows = summarize(groups)
-    several = mixed(collection.runs, groups)
-    comparisons = pair_tables(groups)
-    splits = split_tables(groups)
+    labels = labels_of(groups)
+    shown, shown_rows = labels.groups(groups), labels.rows(rows)
+    layouts = layouts_of(shown)
+    several = mixed(collection.runs, shown)
+    comparisons = pair_tables(shown)
+    splits = split_tables(shown)
     return Content(
         title=title,
         collection=collection,
         groups=groups,
         rows=rows,
+        labels=labels,
+        shown=shown,
+        shown_rows=shown_rows,
+        layouts=layouts,
         counts=_counts(collection, groups),
-        findings=_findings(rows, comparisons, splits),
-        notices=[*several, *notices(collection, groups)],
+        findings=_findings(shown_rows, comparisons, splits),
+        notices=[*several, *notices(collection, shown)],
         mixed=several,
-        widths=bit_tables(groups, rows),
-        memories=exemplar_tables(collection, groups, rows),
+        widths=bit_tables(groups, rows, labels, layouts),
+        memories=exemplar_tables(collection, groups, rows, labels, layouts),
         environments=environment_table(
             [
                 *identity_rows(collection.runs),
                 *(environment for run in collection.runs for environment in run.environments),
             ]
         ),
-        disparities=disparity_tables(groups),
+        disparities=disparity_tables(shown),
         comparisons=comparisons,
         wins=wins(comparisons),
-        ranks=ranks(rows, PRIMARY),
+        ranks=ranks(shown_rows, PRIMARY),
         splits=splits,
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cl_strategies.reports.analysis.grouping import Group
+from cl_strategies.reports.analysis.labels import Labels
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
 from cl_strategies.reports.plots.alternatives import LONGEST, alternative
@@ -54,10 +55,19 @@ class ExemplarTable:
 
 
 def exemplar_tables(
-    collection: Collection, groups: Sequence[Group], rows: Sequence[SummaryRow]
+    collection: Collection,
+    groups: Sequence[Group],
+    rows: Sequence[SummaryRow],
+    labels: Labels | None = None,
+    facets: Container[str] = (),
 ) -> list[ExemplarTable]:
-    """Return a table for each benchmark with such a memory."""
+    """Return a table for each benchmark with such a memory.
+
+    :param labels: short labels for the lines.
+    :param facets: benchmarks whose facets show the accuracies by bytes: they have no such figure.
+    """
     tables = []
+    labels = labels or Labels({})
     for k, benchmark in enumerate(sorted({group.benchmark for group in groups})):
         here = [g for g in groups if g.benchmark == benchmark and _memory(g, "count") is not None]
         if not here:
@@ -66,9 +76,11 @@ def exemplar_tables(
         tables.append(
             ExemplarTable(
                 benchmark=benchmark,
-                lines=tuple((group.strategy, _cells(group, rows)) for group in here),
-                figures=tuple(f for f in _figures(here, rows, benchmark, k) if f.svg),
-                pictures=tuple(_pictures(collection, here)),
+                lines=tuple((labels.of(group), _cells(group, rows)) for group in here),
+                figures=()
+                if benchmark in facets
+                else tuple(f for f in _figures(here, rows, benchmark, k) if f.svg),
+                pictures=tuple(_pictures(collection, here, labels)),
             )
         )
     return tables
@@ -186,7 +198,9 @@ def compression_curve(group: Group) -> np.ndarray:
     return np.mean(curves, axis=0)
 
 
-def _pictures(collection: Collection, here: Sequence[Group]) -> list[tuple[str, bytes]]:
+def _pictures(
+    collection: Collection, here: Sequence[Group], labels: Labels
+) -> list[tuple[str, bytes]]:
     """Of the first run of each method at the smallest budget."""
     files = {id(run.record): run.exemplars for run in collection.runs}
     smallest = min(map(_budget, here))
@@ -195,7 +209,7 @@ def _pictures(collection: Collection, here: Sequence[Group]) -> list[tuple[str, 
         if _budget(group) == smallest and group.finished:
             data = files.get(id(group.finished[0]), b"")
             if data:
-                found.append((group.strategy, data))
+                found.append((labels.of(group), data))
     return found[:_MOST_PICTURES]
 
 

@@ -10,7 +10,7 @@ from cl_strategies.reports.analysis.tables import summarize
 from cl_strategies.reports.comparison.components import share_findings, split, split_tables
 from cl_strategies.reports.comparison.pairs import pair_tables
 from cl_strategies.reports.comparison.streams import ranks, wins
-from cl_strategies.reports.plots.figures_pairs import forest_figures, rank_figure
+from cl_strategies.reports.plots.pairs.figures import forest_figures, rank_figure
 from cl_strategies.statistics import variance_components
 
 

@@ -8,8 +8,8 @@ from cl_strategies.reports.comparison.pairs import PairTable
 from cl_strategies.reports.comparison.sentences import interval, points
 from cl_strategies.reports.comparison.streams import Ranks
 from cl_strategies.reports.plots.figures import Figure
-from cl_strategies.reports.plots.forest import forest_svg
-from cl_strategies.reports.plots.ranks import ranks_svg
+from cl_strategies.reports.plots.pairs.forest import forest_svg
+from cl_strategies.reports.plots.pairs.ranks import ranks_svg
 from cl_strategies.results.formatting import count
 from cl_strategies.statistics.words import UNDECIDED
 
