@@ -10,8 +10,10 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.reports.analysis.tables import csv_text
+from cl_strategies.reports.comparison.against import Against
 from cl_strategies.reports.comparison.pairs import PairTable
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
+from cl_strategies.reports.reading.other import read_other
 from cl_strategies.reports.reading.temporary_files import sweep
 from cl_strategies.reports.render.html import html_text
 from cl_strategies.reports.render.markdown import markdown_text
@@ -33,8 +35,8 @@ _MOST_READINGS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
-    """Where the files of a report are, its summary for a terminal, what is damaged, and which runs
-    are of several identities."""
+    """Where the files of a report are, its summary for a terminal, what is damaged, which runs are
+    of several identities, and what changed since another report."""
 
     csv: Path
     json: Path
@@ -43,10 +45,14 @@ class ReportPaths:
     table: str
     problems: tuple[Problem, ...] = ()
     mixed: tuple[str, ...] = ()
+    against: str = ""
 
 
 def write_report(
-    source_dir: Path | str, out_dir: Path | str | None = None, title: str | None = None
+    source_dir: Path | str,
+    out_dir: Path | str | None = None,
+    title: str | None = None,
+    against: Path | str | None = None,
 ) -> ReportPaths:
     """Read ``source_dir/runs`` and write ``summary.csv``, ``summary.json``, ``report.md`` and
     ``report.html``.
@@ -57,17 +63,20 @@ def write_report(
     :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
     :param out_dir: where to write; ``source_dir`` when left out. It is made if it is missing.
     :param title: heading of the report; that of the suite when left out.
-    :raises UserError: if an argument is not of these types, there are no runs in ``source_dir``,
-        or ``out_dir`` cannot be written to.
+    :param against: the folder of another report, or of its runs: the report then says what
+        changed since, and whether it is noise.
+    :raises UserError: if an argument is not of these types, there are no runs in ``source_dir``
+        or ``against``, or ``out_dir`` cannot be written to.
     """
     source_dir = checked_folder("source_dir", source_dir)
     out_dir = source_dir if out_dir is None else checked_folder("out_dir", out_dir)
     if title is not None and not isinstance(title, str):
         raise UserError(f"title is {shown(title)}: give a text, or leave it out")
+    other = None if against is None else read_other(against)
     for _ in range(_MOST_READINGS):
         before = _stamp(out_dir / _CSV)
         collection, heading = _collected(source_dir)
-        content = content_of(collection, title or heading or TITLE)
+        content = content_of(collection, title or heading or TITLE, other)
         texts = {
             _CSV: csv_text(content.rows),
             _JSON: json_text(content),
@@ -87,6 +96,7 @@ def write_report(
         table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),
+        against=content.against.sentence if content.against else "",
     )
 
 
@@ -109,6 +119,8 @@ def json_text(content: Content) -> str:
     }
     if content.comparisons:
         data["comparisons"] = [comparison_data(table) for table in content.comparisons]
+    if content.against:
+        data["against"] = _against(content.against)
     if content.splits:
         data["variance"] = [asdict(table) for table in content.splits]
     if content.mixed:
@@ -122,6 +134,12 @@ def comparison_data(table: PairTable) -> dict[str, Any]:
     """Return the comparisons of one benchmark as plain data."""
     data = asdict(table)
     del data["signs"]
+    return data
+
+
+def _against(found: Against) -> dict[str, Any]:
+    data = asdict(found)
+    data["changes"] = [_plain(change) for change in data["changes"]]
     return data
 
 

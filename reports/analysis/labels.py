@@ -10,6 +10,8 @@ from cl_strategies.reports.analysis.factors import Level, levels_of
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.tables import SummaryRow
 
+HOST = "strategy.host"
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -63,13 +65,15 @@ def _label(group: Group, levels: Sequence[Level]) -> str:
 
 
 def in_order(levels: Sequence[Level]) -> list[Level]:
-    """Return names before numbers."""
-    return sorted(levels, key=lambda level: (level.number is not None, level.key))
+    """Return a host first, for it is named like the strategy; then names, then numbers."""
+    return sorted(
+        levels, key=lambda level: (level.number is not None, level.key != HOST, level.key)
+    )
 
 
 def level_text(level: Level) -> str:
     """Return the text of a level, a strategy (such as a host) as :func:`display` shows it."""
-    named = level.key == "strategy.host" and isinstance(level.value, str)
+    named = level.key == HOST and isinstance(level.value, str)
     return display(level.value) if named else level.text
 
 

@@ -26,7 +26,7 @@ from cl_strategies.reports.plots.pairs.figures import forest_figures, rank_figur
 from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plots.svg import described
 from cl_strategies.reports.render.folding import Folding
-from cl_strategies.reports.sections import bits, exemplars, pair_rows
+from cl_strategies.reports.sections import bits, changes, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.factors import factor_sections
 from cl_strategies.results.formatting import show, show_with_spread
@@ -80,6 +80,10 @@ def html_text(content: Content) -> str:
         pair_headings=pair_rows.HEADINGS,
         pair_cells=pair_rows.cells,
         pair_text=pair_rows.explanation,
+        against=content.against,
+        change_lines=changes.lines(content.against) if content.against else [],
+        change_headings=changes.HEADINGS,
+        change_cells=changes.cells,
         wins=content.wins,
         ranks=rank_figure(content.ranks),
         splits=content.splits,

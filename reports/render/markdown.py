@@ -9,7 +9,11 @@ from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import MARKS, Table, summary_table
 from cl_strategies.reports.analysis.tables import SummaryRow
 from cl_strategies.reports.reading.collection import Collection, Run
-from cl_strategies.reports.render.markdown_comparisons import comparison_blocks, split_blocks
+from cl_strategies.reports.render.markdown_comparisons import (
+    against_blocks,
+    comparison_blocks,
+    split_blocks,
+)
 from cl_strategies.reports.render.markdown_parts import bullets, escape, table_text
 from cl_strategies.reports.sections.bits import HEADINGS
 from cl_strategies.reports.sections.content import Content
@@ -26,6 +30,7 @@ def markdown_text(content: Content) -> str:
     if content.notices:
         notices = [escape(text) for text in content.notices]
         blocks += ["## Before you compare", bullets(notices)]
+    blocks += against_blocks(content.against)
     blocks.append("## Summary")
     blocks.append(
         f"Mean ± sample standard deviation over n finished runs. {MARKS['best']} better than every "

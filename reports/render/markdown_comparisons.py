@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from cl_strategies.reports.comparison.against import Against
 from cl_strategies.reports.comparison.components import HEADINGS as SPLIT_HEADINGS
 from cl_strategies.reports.comparison.components import SplitTable
 from cl_strategies.reports.comparison.streams import Wins
-from cl_strategies.reports.render.markdown_parts import escape, table_text
+from cl_strategies.reports.render.markdown_parts import bullets, escape, table_text
+from cl_strategies.reports.sections import changes
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.pair_rows import HEADINGS, cells, explanation
 
@@ -21,6 +23,18 @@ def comparison_blocks(content: Content) -> list[str]:
             table_text(["First", "Second", *HEADINGS], rows, numbers_from=2),
         ]
     return blocks + (_wins(content.wins) if content.wins else [])
+
+
+def against_blocks(found: Against | None) -> list[str]:
+    """Return what changed since another report; nothing if none was named."""
+    if found is None:
+        return []
+    rows = [[change.strategy, *changes.cells(change)] for change in found.changes]
+    return [
+        f"## Against {escape(found.name)}",
+        bullets([escape(line) for line in changes.lines(found)]),
+        table_text(["Strategy", *changes.HEADINGS], rows, numbers_from=3),
+    ]
 
 
 def split_blocks(tables: list[SplitTable]) -> list[str]:

@@ -15,6 +15,7 @@ from cl_strategies.reports.analysis.mixing import identity_rows, mixed
 from cl_strategies.reports.analysis.orders import DisparityTable, disparity_tables
 from cl_strategies.reports.analysis.summary_table import benchmarks_of
 from cl_strategies.reports.analysis.tables import SummaryRow, summarize
+from cl_strategies.reports.comparison.against import Against, against
 from cl_strategies.reports.comparison.components import SplitTable, share_findings, split_tables
 from cl_strategies.reports.comparison.pairs import PairTable, pair_tables
 from cl_strategies.reports.comparison.sentences import comparison_findings
@@ -48,6 +49,7 @@ class Content:
     :param comparisons: competitors pair by pair, for each benchmark.
     :param wins: the same counted over the benchmarks; ``None`` with fewer than two.
     :param ranks: mean ranks; ``None`` with too few benchmarks.
+    :param against: what changed since another report, if one was named.
     :param splits: variance of order, seed and rest, for each benchmark with several orders.
     """
 
@@ -71,10 +73,16 @@ class Content:
     wins: Wins | None
     ranks: Ranks | None
     splits: list[SplitTable]
+    against: Against | None
 
 
-def content_of(collection: Collection, title: str) -> Content:
-    """Group and summarize the runs of ``collection``."""
+def content_of(
+    collection: Collection, title: str, other: tuple[Collection, str] | None = None
+) -> Content:
+    """Group and summarize the runs of ``collection``.
+
+    :param other: another report and its name, to compare with.
+    """
     groups = group_records(run.record for run in collection.runs)
     rows = summarize(groups)
     labels = labels_of(groups)
@@ -109,6 +117,7 @@ def content_of(collection: Collection, title: str) -> Content:
         wins=wins(comparisons),
         ranks=ranks(shown_rows, PRIMARY),
         splits=splits,
+        against=None if other is None else against(collection, *other),
     )
 
 

@@ -264,9 +264,11 @@ def _limits(spots: Sequence[Spot], others: Iterable[float], floor: float | None 
     ends = [end for spot in spots for end in (spot.interval or ())]
     low = max(min([low, *ends]), low - span / 2)
     high = min(max([high, *ends]), high + span / 2)
+    if high - low < 1.0:
+        low, high = low - 0.5, high + 0.5
     margin = 0.04 * (high - low)
     if floor is not None:
-        return max(low, min(floor, min(inner))) - margin, min(high, 100.0) + margin
+        return max(low, min(floor, min(inner))) - margin, min(high, 100.5) + margin
     return low - margin, high + margin
 
 
