@@ -58,7 +58,8 @@ def differences(layout: Layout, groups: Sequence[Group]) -> dict[str, dict[str, 
                 pair = label, base.get(x, "")
                 if name == reference_of(lines) or any(one not in cells.scores for one in pair):
                     continue
-                first, second, _ = complete_pairs(*(cells.scores[one] for one in pair), cells.units)
+                own, base_scores = (cells.scores[one] for one in pair)
+                first, second, _ = complete_pairs(own, base_scores, cells.units)
                 if len(first):
                     d = first - second
                     low, high = (float(end) for end in t_interval(d))
