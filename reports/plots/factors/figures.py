@@ -152,6 +152,9 @@ def _differences(
 
 def _curves(layout: Layout, here: Mapping[str, Group], styles: Styles, k: int) -> Figure:
     every = [here[label] for label in layout.places]
+    known = {
+        id(group.records): seen_accuracy(group) for group in every
+    }  # each is drawn, and beside
     panels = []
     for i, panel in enumerate(layout.panels):
         for j, x in enumerate(sorted(layout.ticks) or [0.0]):
@@ -167,14 +170,24 @@ def _curves(layout: Layout, here: Mapping[str, Group], styles: Styles, k: int) -
                 if layout.x.endswith("_bytes")
                 else (f"{panel}, {layout.axis} {layout.ticks[x]}" if layout.ticks else panel)
             )
-            svg = curves_svg(drawn, styles, f"curves{k}-{i}-{j}", beside=every) if drawn else ""
+            svg = curves_svg(
+                drawn,
+                styles,
+                f"curves{k}-{i}-{j}",
+                curve_of=lambda group: known[id(group.records)],
+                beside=every,
+            )
             panels.append((title, svg))
     return Figure(
         svg="",
         alt=alternative(
             "Small multiples of line charts: accuracy on tasks seen so far (%) after each task on "
             f"{layout.benchmark}; bands are one standard deviation. At the end",
-            {label: float(seen_accuracy(here[label]).mean[-1]) for label in layout.places},
+            {
+                label: float(known[id(here[label].records)].mean[-1])
+                for label in layout.places
+                if len(known[id(here[label].records)].mean)
+            },
             lambda value: show(value, "fraction"),
         ),
         caption="Accuracy over tasks by factors",
