@@ -18,7 +18,7 @@ from cl_strategies.reports.analysis.configuration import (
 )
 from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
-from cl_strategies.reports.comparison import components
+from cl_strategies.reports.comparison import components, effects
 from cl_strategies.reports.plots import figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
@@ -75,6 +75,7 @@ def html_text(content: Content) -> str:
             zip(content.comparisons, forest_figures(content.comparisons), strict=True)
         ),
         factors=factor_sections(content.layouts, groups, rows),
+        effect_headings=effects.HEADINGS,
         labels=content.labels.changed,
         folding=Folding(),
         pair_headings=pair_rows.HEADINGS,

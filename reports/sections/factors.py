@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.layout import Layout
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.comparison.effects import EffectTable, effect_tables
 from cl_strategies.reports.comparison.references import differences, interaction
 from cl_strategies.reports.plots.factors.figures import facet_figures
 from cl_strategies.reports.plots.figures import Figure
@@ -18,11 +19,13 @@ class FactorSection:
     """One benchmark of a factorial suite.
 
     :param sentences: how the gain over the reference of each panel changes along the axis.
+    :param effects: of the factors of each strategy.
     :param figures: small multiples.
     """
 
     benchmark: str
     sentences: tuple[str, ...]
+    effects: tuple[EffectTable, ...]
     figures: tuple[Figure, ...]
 
 
@@ -39,6 +42,7 @@ def factor_sections(
             FactorSection(
                 benchmark=benchmark,
                 sentences=tuple(text for text in sentences if text),
+                effects=tuple(effect_tables(here)),
                 figures=tuple(facet_figures(layout, here, rows, found, k)),
             )
         )
