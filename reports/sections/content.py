@@ -17,6 +17,7 @@ from cl_strategies.reports.analysis.summary_table import benchmarks_of
 from cl_strategies.reports.analysis.tables import SummaryRow, summarize
 from cl_strategies.reports.comparison.against import Against, against
 from cl_strategies.reports.comparison.components import SplitTable, share_findings, split_tables
+from cl_strategies.reports.comparison.learning import less_learnt
 from cl_strategies.reports.comparison.pairs import PairTable, pair_tables
 from cl_strategies.reports.comparison.sentences import comparison_findings
 from cl_strategies.reports.comparison.streams import Ranks, Wins, ranks, wins
@@ -101,7 +102,7 @@ def content_of(
         shown_rows=shown_rows,
         layouts=layouts,
         counts=_counts(collection, groups),
-        findings=_findings(shown_rows, comparisons, splits),
+        findings=_findings(shown, shown_rows, comparisons, splits),
         notices=[*several, *notices(collection, shown)],
         mixed=several,
         widths=bit_tables(groups, rows, labels, layouts),
@@ -122,7 +123,10 @@ def content_of(
 
 
 def _findings(
-    rows: Sequence[SummaryRow], comparisons: Sequence[PairTable], splits: Sequence[SplitTable]
+    groups: Sequence[Group],
+    rows: Sequence[SummaryRow],
+    comparisons: Sequence[PairTable],
+    splits: Sequence[SplitTable],
 ) -> list[tuple[str, list[Finding]]]:
     tables = {table.benchmark: table for table in comparisons}
     shares = {table.benchmark: table for table in splits}
@@ -130,6 +134,7 @@ def _findings(
     for benchmark in benchmarks_of(rows):
         found = findings(rows, benchmark)
         if benchmark in tables:
+            found += less_learnt(groups, benchmark)
             found += comparison_findings(tables[benchmark])
         if benchmark in shares:
             found += share_findings(shares[benchmark])
