@@ -61,6 +61,12 @@ class Layout:
             labels.sort(key=lambda label: self.places[label].x or 0.0)
         return {name: found[name] for name in self.series if name in found}
 
+    def at(self, x: float) -> str:
+        """Return a place in words: ``1 MiB``, ``2 bits``, ``alpha 0.9``."""
+        if self.x == BITS:
+            return f"{self.ticks[x]} bits"
+        return self.ticks[x] if self.x.endswith("_bytes") else f"{self.axis} {self.ticks[x]}"
+
     @property
     def axis(self) -> str:
         """What the axis of places shows, in words."""

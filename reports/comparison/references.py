@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.cells import cells_of
 from cl_strategies.reports.analysis.grouping import Group
-from cl_strategies.reports.analysis.layout import Layout
+from cl_strategies.reports.analysis.layout import OTHERS, Layout
 from cl_strategies.reports.analysis.marks import PRIMARY
 from cl_strategies.reports.comparison.sentences import points
 from cl_strategies.statistics.cells import complete_pairs
@@ -48,7 +48,7 @@ def differences(layout: Layout, groups: Sequence[Group]) -> dict[str, dict[str, 
     result: dict[str, dict[str, list[Difference]]] = {}
     for panel in layout.panels:
         lines = layout.lines(panel)
-        if len(lines) < 2:
+        if len(lines) < 2 or panel == OTHERS:  # strategies of their own, not levels
             continue
         base = {layout.places[label].x: label for label in lines[reference_of(lines)]}
         found: dict[str, list[Difference]] = {}
@@ -88,8 +88,8 @@ def interaction(layout: Layout, panel: str, lines: Mapping[str, Sequence[Differe
         return ""
     gain = f"{panel}: the gain of {name} over {reference_of(layout.lines(panel))}"
     ends = (
-        f"{points(first.mean)} points at {layout.ticks[first.x]}",
-        (f"{points(last.mean)} at {layout.ticks[last.x]}"),
+        f"{points(first.mean)} points at {layout.at(first.x)}",
+        (f"{points(last.mean)} at {layout.at(last.x)}"),
     )
     if first.interval is None or last.interval is None:
         return f"{gain} is {ends[0]} and {ends[1]} (one pair each: the change may be noise)."

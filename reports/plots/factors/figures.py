@@ -127,7 +127,7 @@ def _differences(
             f"difference{k}-{i}",
             ticks=layout.ticks,
             limits=_limits(every, [-1.0, 1.0], floor=None),
-            labels=(layout.axis, f"accuracy less that of {reference} (points)"),
+            labels=(layout.axis, f"difference to {reference} (points)"),
             band=1.0,
         )
         panels.append((f"{panel}: against {reference}", svg))
@@ -165,11 +165,7 @@ def _curves(layout: Layout, here: Mapping[str, Group], styles: Styles, k: int) -
                 if not layout.ticks or layout.places[label].x in (x, None)
             }
             drawn = [replace(here[label], strategy=name) for name, label in labels.items()]
-            title = (
-                f"{panel}, {layout.ticks[x]}"
-                if layout.x.endswith("_bytes")
-                else (f"{panel}, {layout.axis} {layout.ticks[x]}" if layout.ticks else panel)
-            )
+            title = f"{panel}, {layout.at(x)}" if layout.ticks else panel
             svg = curves_svg(
                 drawn,
                 styles,
@@ -201,9 +197,7 @@ def _cost(layout: Layout, rows: Sequence[SummaryRow], styles: Styles, k: int) ->
     panels = []
     for i, panel in enumerate(layout.panels):
         labels = {
-            label: f"{name}, {layout.ticks[x]}"
-            if (x := layout.places[label].x) is not None
-            else name
+            label: f"{name}, {layout.at(x)}" if (x := layout.places[label].x) is not None else name
             for name, found in layout.lines(panel).items()
             for label in found
         }
@@ -237,7 +231,7 @@ def _stored(layout: Layout, here: Mapping[str, Group], styles: Styles, k: int) -
         }
         label = "stored, relative to one network"
         panels.append((panel, stream_svg(last, styles, f"stored{k}-{i}", label=label)))
-    largest = f" at {layout.ticks[max(layout.ticks)]}" if layout.ticks else ""
+    largest = f" at {layout.at(max(layout.ticks))}" if layout.ticks else ""
     return Figure(
         svg="",
         alt=alternative(
