@@ -10,13 +10,18 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
 from cl_strategies.reports.analysis.tables import csv_text
+from cl_strategies.reports.comparison.against import Against
+from cl_strategies.reports.comparison.pairs import PairTable
 from cl_strategies.reports.derived.folder import with_derived
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
+from cl_strategies.reports.reading.other import read_other
 from cl_strategies.reports.reading.temporary_files import sweep
 from cl_strategies.reports.render.html import html_text
 from cl_strategies.reports.render.markdown import markdown_text
 from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
+from cl_strategies.results.heading import FILE as HEADING_FILE
+from cl_strategies.results.heading import read_heading
 from cl_strategies.results.json_text import json_lines
 from cl_strategies.results.published import FILE, read_published
 from cl_strategies.validation.plain_data import shown
@@ -31,8 +36,8 @@ _MOST_READINGS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
-    """Where the files of a report are, its summary for a terminal, what is damaged, and which runs
-    are of several identities."""
+    """Where the files of a report are, its summary for a terminal, what is damaged, which runs are
+    of several identities, and what changed since another report."""
 
     csv: Path
     json: Path
@@ -41,10 +46,14 @@ class ReportPaths:
     table: str
     problems: tuple[Problem, ...] = ()
     mixed: tuple[str, ...] = ()
+    against: str = ""
 
 
 def write_report(
-    source_dir: Path | str, out_dir: Path | str | None = None, title: str | None = None
+    source_dir: Path | str,
+    out_dir: Path | str | None = None,
+    title: str | None = None,
+    against: Path | str | None = None,
 ) -> ReportPaths:
     """Read ``source_dir/runs`` and write ``summary.csv``, ``summary.json``, ``report.md`` and
     ``report.html``.
@@ -54,17 +63,21 @@ def write_report(
 
     :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
     :param out_dir: where to write; ``source_dir`` when left out. It is made if it is missing.
-    :param title: heading of the report.
-    :raises UserError: if an argument is not of these types, there are no runs in ``source_dir``,
-        or ``out_dir`` cannot be written to.
+    :param title: heading of the report; that of the suite when left out.
+    :param against: the folder of another report, or of its runs: the report then says what
+        changed since, and whether it is noise.
+    :raises UserError: if an argument is not of these types, there are no runs in ``source_dir``
+        or ``against``, or ``out_dir`` cannot be written to.
     """
     source_dir = checked_folder("source_dir", source_dir)
     out_dir = source_dir if out_dir is None else checked_folder("out_dir", out_dir)
     if title is not None and not isinstance(title, str):
         raise UserError(f"title is {shown(title)}: give a text, or leave it out")
+    other = None if against is None else read_other(against)
     for _ in range(_MOST_READINGS):
         before = _stamp(out_dir / _CSV)
-        content = content_of(_collected(source_dir), title or TITLE)
+        collection, heading = _collected(source_dir)
+        content = content_of(collection, title or heading or TITLE, other)
         texts = {
             _CSV: csv_text(content.rows),
             _JSON: json_text(content),
@@ -73,7 +86,7 @@ def write_report(
         }
         if _stamp(out_dir / _CSV) == before:
             break
-    sweep(out_dir, [FILE, *texts])
+    sweep(out_dir, [FILE, HEADING_FILE, *texts])
     for name, text in texts.items():
         write_text(out_dir / name, text)
     return ReportPaths(
@@ -81,9 +94,10 @@ def write_report(
         json=out_dir / _JSON,
         markdown=out_dir / _MARKDOWN,
         html=out_dir / _HTML,
-        table=render_terminal_table(content.rows),
+        table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),
+        against=content.against.sentence if content.against else "",
     )
 
 
@@ -104,11 +118,30 @@ def json_text(content: Content) -> str:
         "damaged": [asdict(problem) for problem in collection.problems],
         "unfinished": list(collection.unfinished),
     }
+    if content.comparisons:
+        data["comparisons"] = [comparison_data(table) for table in content.comparisons]
+    if content.against:
+        data["against"] = _against(content.against)
+    if content.splits:
+        data["variance"] = [asdict(table) for table in content.splits]
     if content.mixed:
         data["mixed"] = content.mixed
     if collection.published:
         data["published_elsewhere"] = [table.to_dict() for table in collection.published]
     return json_lines(data)
+
+
+def comparison_data(table: PairTable) -> dict[str, Any]:
+    """Return the comparisons of one benchmark as plain data."""
+    data = asdict(table)
+    del data["signs"]
+    return data
+
+
+def _against(found: Against) -> dict[str, Any]:
+    data = asdict(found)
+    data["changes"] = [_plain(change) for change in data["changes"]]
+    return data
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -120,13 +153,23 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def _collected(folder: Path) -> Collection:
-    collection = _with_later_metrics(folder, collect(folder))
+def _collected(folder: Path) -> tuple[Collection, str]:
+    """Return what was found in ``folder``, and the title of its suite."""
+    collection, heading = _with_later_metrics(folder, collect(folder)), ""
     try:
-        return replace(collection, published=read_published(folder))
+        collection = replace(collection, published=read_published(folder))
     except UserError as error:
-        problem = Problem(file=FILE, message=str(error).replace(str(folder / FILE), FILE))
-        return replace(collection, problems=(*collection.problems, problem))
+        collection = _with_problem(collection, folder, FILE, error)
+    try:
+        heading = read_heading(folder)
+    except UserError as error:
+        collection = _with_problem(collection, folder, HEADING_FILE, error)
+    return collection, heading
+
+
+def _with_problem(collection: Collection, folder: Path, file: str, error: UserError) -> Collection:
+    problem = Problem(file=file, message=str(error).replace(str(folder / file), file))
+    return replace(collection, problems=(*collection.problems, problem))
 
 
 def _with_later_metrics(folder: Path, collection: Collection) -> Collection:

@@ -67,6 +67,7 @@ def compare_suite(options: argparse.Namespace) -> int:
     """Run strategies x benchmarks x seeds x orders, and write the report."""
     from cl_strategies.experiment.sweep.compare import compare
     from cl_strategies.experiment.sweep.preflight import check_configs
+    from cl_strategies.results.heading import write_heading
     from cl_strategies.results.published import write_published
 
     suite = _suite(options)
@@ -97,7 +98,8 @@ def compare_suite(options: argparse.Namespace) -> int:
         warn(f"{left} of {len(configs)} runs have no result yet: they belong to other shards")
     if result.records:
         write_published(out, suite.published)
-        _write_report(out, out, suite.name, said=" ".join(result.problems.values()))
+        write_heading(out, suite.name, suite.title)
+        _write_report(out, out, None, said=" ".join(result.problems.values()))
     return exit_code
 
 
@@ -163,15 +165,18 @@ def tune_suite(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of a folder of runs again."""
-    _write_report(Path(options.folder), Path(options.out or options.folder), None)
+    folder = Path(options.folder)
+    _write_report(folder, Path(options.out or folder), None, against=options.against)
     return EXIT_OK
 
 
-def _write_report(folder: Path, out: Path, title: str | None, said: str = "") -> None:
+def _write_report(
+    folder: Path, out: Path, title: str | None, said: str = "", against: str | None = None
+) -> None:
     """:param said: what was printed before; damaged files that it names are not named again."""
     from cl_strategies.reports import write_report
 
-    paths = write_report(folder, out, title=title)
+    paths = write_report(folder, out, title=title, against=against)
     for problem in paths.problems:
         file = folder / problem.file
         if str(file) not in said:
@@ -179,6 +184,8 @@ def _write_report(folder: Path, out: Path, title: str | None, said: str = "") ->
     answer(paths.table)
     for sentence in paths.mixed:
         warn(sentence)
+    if paths.against:
+        answer(paths.against)
     answer(f"report: {paths.html}")
 
 

@@ -72,6 +72,11 @@ def make_parser() -> argparse.ArgumentParser:
     sub = command("report", computation.report, "write the report of a folder of runs again")
     sub.add_argument("folder", help="what --out was")
     sub.add_argument("--out", metavar="DIR", help="where the report goes (default: the folder)")
+    sub.add_argument(
+        "--against",
+        metavar="OTHER",
+        help="another report: say what changed since, and what is noise",
+    )
 
     sub = command(
         "metrics",

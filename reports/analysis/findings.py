@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.grouping import Group, flatten, literal
+from cl_strategies.reports.analysis.marks import BEST, LEVEL
 from cl_strategies.reports.analysis.summary_table import rows_of
-from cl_strategies.reports.analysis.tables import BEST, LEVEL, SummaryRow
+from cl_strategies.reports.analysis.tables import SummaryRow
 from cl_strategies.reports.reading.collection import Collection, Run
 from cl_strategies.results.formatting import count, listing, show, show_with_spread
+from cl_strategies.results.metrics import describe
 
 _MOST_NAMES = 4
 #: Repetitions do the same work, so their times say something else if the longest is as many times
@@ -99,22 +101,29 @@ def notices(collection: Collection, groups: Sequence[Group]) -> list[str]:
 
 
 def _leader(rows: Sequence[SummaryRow], noun: str, one: str, many: str) -> list[Finding]:
-    """Who is best: ``one`` is the claim about a single strategy, ``many`` about several."""
-    best = sorted((row for row in rows if row.mark == BEST), key=lambda row: row.strategy)
-    if not best:
+    """Who has the best mean, and who cannot be told apart: ``one`` is the claim about a single
+    strategy, ``many`` about several."""
+    higher = describe(rows[0].metric).higher_is_better
+    best = (max if higher else min)(row.mean for row in rows)
+    first = sorted((row for row in rows if row.mean == best), key=lambda row: row.strategy)
+    if len(first) == len(rows):
         return [Finding(name="", text=f"All strategies have the same {noun}, {_value(rows[0])}.")]
-    if len(best) > 1:
-        names = listing([row.strategy for row in best[1:]])
-        return [Finding(name=best[0].strategy, text=f"and {names} {many}, {_value(best[0])} each.")]
-    level = [row for row in rows if row.mark == LEVEL]
-    level.sort(key=lambda row: (abs(row.mean - best[0].mean), row.strategy))
-    text = f"{one}, {_value(best[0])}"
-    if level:
+    if len(first) > 1:
+        names = listing([row.strategy for row in first[1:]])
+        text = f"and {names} {many}, {_value(first[0])} each."
+        return [Finding(name=first[0].strategy, text=text)]
+    lead = first[0]
+    text = f"{one}, {_value(lead)}"
+    level = [row for row in rows if row.mark == LEVEL and row is not lead]
+    level.sort(key=lambda row: (abs(row.mean - best), row.strategy))
+    if lead.mark == BEST:
+        text += ", better than every other" if len(rows) > 2 else ", the better one"
+    elif level:
         close = [f"{row.strategy} ({show(row.mean, 'fraction')})" for row in level]
         if len(close) > _MOST_NAMES:
             close[_MOST_NAMES - 1 :] = [f"{len(close) - _MOST_NAMES + 1} others"]
-        text += f"; {listing(close)} cannot be told apart from it at this spread"
-    return [Finding(name=best[0].strategy, text=f"{text}.")]
+        text += f"; {listing(close)} cannot be told apart from it"
+    return [Finding(name=lead.strategy, text=f"{text}.")]
 
 
 def _least_forgetting(drops: Sequence[SummaryRow], rivals: Sequence[SummaryRow]) -> list[Finding]:
@@ -122,7 +131,7 @@ def _least_forgetting(drops: Sequence[SummaryRow], rivals: Sequence[SummaryRow])
         return []
     result = _leader(drops, "forgetting", "forgets least", "forget least")
     accuracy = {row.strategy: row for row in rivals}.get(result[0].name)
-    if accuracy is None or accuracy.mark == BEST:
+    if accuracy is None or accuracy.mean == max(row.mean for row in rivals):
         return result
     if result[0].text.startswith("and "):
         return result

@@ -26,7 +26,7 @@ REPEATED = frozenset(
     {"run.seed", "benchmark.order", "benchmark.class_order", "benchmark.stream_seed"}
 )
 """Configuration keys in which repetitions differ."""
-_ELSEWHERE = frozenset({"benchmark.data_root", "run.predictions"})
+ELSEWHERE = frozenset({"benchmark.data_root", "run.predictions"})
 """Keys that say where a run found its data and what it kept, not what it did."""
 _LONGEST_VALUE = 24
 
@@ -143,7 +143,7 @@ def _variants(
         flat = {
             key: literal(value)
             for key, value in sorted(flatten(config).items())
-            if key not in REPEATED and key not in _ELSEWHERE
+            if key not in REPEATED and key not in ELSEWHERE
         }
         variant = tuple(flat.items())
         options[variant] = flat

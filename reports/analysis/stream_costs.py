@@ -94,7 +94,6 @@ def _relative(curves: Mapping[str, Series], units: Mapping[str, float]) -> dict[
     }
 
 
-def last_values(curves: Mapping[str, Series], text: Callable[[float], str]) -> str:
-    """Return the last value of each curve in words, largest first."""
-    ends = sorted(((float(v[-1]), name) for name, v in curves.items()), reverse=True)
-    return ", ".join(f"{name} {text(value)}" for value, name in ends)
+def last_values(curves: Mapping[str, Series]) -> dict[str, float]:
+    """Return the last value of each curve."""
+    return {name: float(values[-1]) for name, values in curves.items()}

@@ -22,11 +22,15 @@ class Cell:
     :param text: the mean.
     :param spread: the standard deviation, ``""`` if it is not known.
     :param mark: ``"best"``, ``"level"`` or ``""``.
+    :param leads: whether no other competitor has a better mean; it is bold, and no claim.
+    :param sorted_by: what a reader sorts by: the mean itself, ``""`` where there is none.
     """
 
     text: str
     spread: str = ""
     mark: str = ""
+    leads: bool = False
+    sorted_by: str = ""
 
     @property
     def full(self) -> str:
@@ -93,12 +97,15 @@ def summary_table(
         for name in shown
     }
     found = {(row.strategy, row.metric): row for row in here}
+    best = {name: _best_mean(here, name) for name in shown}
     totals = {row.strategy: row for row in here if row.metric == "failure_rate"}
     lines = [
         Line(
             strategy=name,
             reference=total.reference,
-            cells=tuple(_cell(found.get((name, metric)), largest[metric]) for metric in shown),
+            cells=tuple(
+                _cell(found.get((name, metric)), largest[metric], best[metric]) for metric in shown
+            ),
             n=total.n - total.n_failed,
             n_failed=total.n_failed,
         )
@@ -125,18 +132,25 @@ def _heading(metric: Metric, largest: float) -> str:
     return f"{metric.title} ({unit})" if unit else metric.title
 
 
-def _cell(row: SummaryRow | None, largest: float) -> Cell:
+def _best_mean(rows: Sequence[SummaryRow], metric: str) -> float | None:
+    """Return the best mean of the competitors, if they have several."""
+    higher = presentation(metric).higher_is_better
+    means = {row.mean for row in rows if row.metric == metric and row.n and not row.reference}
+    if higher is None or len(means) < 2:
+        return None
+    return max(means) if higher else min(means)
+
+
+def _cell(row: SummaryRow | None, largest: float, best: float | None) -> Cell:
     if row is None or not row.n:
         return Cell(text=MISSING)
     unit = presentation(row.metric).unit
-    if unit == "bytes":
-        varies = row.std > 0
-        spread = show(row.std, unit) if varies else ""
-        return Cell(text=show(row.mean, unit), spread=spread, mark=row.mark)
+    own = unit == "bytes"  # of each cell: bytes differ by orders of magnitude
+    known = row.std > 0 if own else row.n > 1 and row.std == row.std
     return Cell(
-        text=show(row.mean, unit, largest=largest, symbol=False),
-        spread=""
-        if row.n < 2 or row.std != row.std
-        else show(row.std, unit, largest=largest, symbol=False),
+        text=show(row.mean, unit, largest=None if own else largest, symbol=own),
+        spread=show(row.std, unit, largest=None if own else largest, symbol=own) if known else "",
         mark=row.mark,
+        leads=row.mean == best and not row.reference,
+        sorted_by=repr(row.mean),
     )

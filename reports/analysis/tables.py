@@ -12,14 +12,12 @@ import numpy as np
 
 from cl_strategies.errors.text import csv_cell
 from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.marks import marks
 from cl_strategies.reports.analysis.orders import disparity
-from cl_strategies.reports.derived.keys import presentation
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES
 from cl_strategies.results.record import RunRecord
 
 CSV_COLUMNS = ("benchmark", "strategy", "metric", "mean", "std", "n")
-BEST = "best"
-LEVEL = "level"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,7 @@ class SummaryRow:
     :param n_failed: failed runs of the strategy on the benchmark, no part of the mean.
     :param values: the values themselves, by seed.
     :param reference: a bound, never marked.
-    :param mark: ``"best"``, ``"level"`` (not distinguishable from the best) or ``""``.
+    :param mark: ``"best"``, ``"level"`` (it cannot be told apart from the best) or ``""``.
     """
 
     benchmark: str
@@ -64,15 +62,16 @@ def aggregate(
 def summarize(groups: Sequence[Group]) -> list[SummaryRow]:
     """See :func:`aggregate`."""
     rows = [row for group in groups for row in _rows_of(group)]
-    marks: dict[int, str] = {}
-    for benchmark, metric in {(row.benchmark, row.metric): None for row in rows}:
-        same = {
-            i: row
-            for i, row in enumerate(rows)
-            if row.benchmark == benchmark and row.metric == metric
-        }
-        marks.update(_marks(metric, same))
-    return [replace(row, mark=marks.get(i, "")) for i, row in enumerate(rows)]
+    found = {
+        (benchmark, metric): marks(
+            [group for group in groups if group.benchmark == benchmark and not group.reference],
+            metric,
+        )
+        for benchmark, metric in {(row.benchmark, row.metric): None for row in rows}
+    }
+    return [
+        replace(row, mark=found[row.benchmark, row.metric].get(row.strategy, "")) for row in rows
+    ]
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
@@ -80,18 +79,6 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     array = np.asarray(values, dtype=np.float64)
     mean = float(array.mean()) if array.size else math.nan
     return mean, float(array.std(ddof=1)) if array.size > 1 else math.nan
-
-
-def distinguishable(first: SummaryRow, second: SummaryRow) -> bool:
-    """Return whether two means differ by more than one pooled standard deviation.
-
-    The pooled standard deviation is ``sqrt((s1^2 + s2^2) / 2)``. With a single run on either
-    side the spread is not known and any difference counts.
-    """
-    gap = abs(first.mean - second.mean)
-    if math.isnan(first.std) or math.isnan(second.std):
-        return gap > 0
-    return gap > math.sqrt((first.std**2 + second.std**2) / 2)
 
 
 def csv_text(rows: Iterable[SummaryRow]) -> str:
@@ -145,18 +132,3 @@ def _disparity_rows(group: Group) -> list[SummaryRow]:
             ("average_order_disparity", found.average),
         )
     ]
-
-
-def _marks(metric: str, rows: dict[int, SummaryRow]) -> dict[int, str]:
-    higher = presentation(metric).higher_is_better
-    eligible = {i: row for i, row in rows.items() if row.n and not row.reference}
-    if higher is None or len({row.mean for row in eligible.values()}) < 2:
-        return {}  # nothing to choose between
-    best = (max if higher else min)(eligible.values(), key=lambda row: row.mean)
-    marks = {}
-    for i, row in eligible.items():
-        if row.mean == best.mean:
-            marks[i] = BEST
-        elif not distinguishable(row, best):
-            marks[i] = LEVEL
-    return marks

@@ -33,6 +33,7 @@ _FROM_POINT = 5.0
 """How far a leader stays from its point, in points of the page."""
 _SHORTEST = 1e-9  # no clock measures less, and logarithms of nearly nothing have no place
 Box = tuple[float, float, float, float]
+Whisker = list[tuple[float, float]]
 
 
 def cost_svg(
@@ -57,13 +58,14 @@ def cost_svg(
     with drawing_style():
         axes = new_axes(_WIDTH, _HEIGHT, _MARGINS)
         size, unit = _set_axes(axes, drawn)
-        _draw_spreads(axes, drawn, styles, size)
+        whiskers = _draw_spreads(axes, drawn, styles, size)
         for accuracy, time in drawn:
             marks = edged(styles[accuracy.strategy], 8)
             axes.plot([time.mean / size], [100 * accuracy.mean], linestyle="", **marks)
         axes.set_xlabel(f"training time of the whole stream ({unit})")
         axes.set_ylabel("average accuracy (%)")
-        _place_labels(axes, [(a.strategy, t.mean / size, 100 * a.mean) for a, t in drawn])
+        points = [(a.strategy, t.mean / size, 100 * a.mean) for a, t in drawn]
+        _place_labels(axes, points, whiskers)
         return to_svg(axes, key, [styles[row.strategy] for row, _ in drawn])
 
 
@@ -72,9 +74,13 @@ def _draw_spreads(
     drawn: Sequence[tuple[SummaryRow, SummaryRow]],
     styles: Mapping[str, Style],
     size: float,
-) -> None:
-    """A cross of one standard deviation to either side, where they are known."""
-    lines, colors = [], []
+) -> list[Whisker]:
+    """Draw a cross of one standard deviation to either side, where they are known.
+
+    :return: the ends of each line, in data coordinates.
+    """
+    lines: list[Whisker] = []
+    colors = []
     for accuracy, time in drawn:
         x, y = time.mean / size, 100 * accuracy.mean
         dx, dy = _below(time.std, time.mean) / size, 100 * accuracy.std
@@ -83,6 +89,7 @@ def _draw_spreads(
                 lines.append(ends)
                 colors.append(styles[accuracy.strategy].light)
     axes.add_collection(LineCollection(lines, colors=colors, linewidths=1), autolim=False)
+    return lines
 
 
 def _below(std: float, mean: float) -> float:
@@ -115,12 +122,18 @@ def _set_axes(axes: Axes, drawn: Sequence[tuple[SummaryRow, SummaryRow]]) -> tup
     return size, unit
 
 
-def _place_labels(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Put each name where it covers no point and no other name, if there is such a place."""
+def _place_labels(
+    axes: Axes, points: Sequence[tuple[str, float, float]], whiskers: Sequence[Whisker]
+) -> None:
+    """Put each name where it covers no point, no whisker and no other name, if it can be."""
     centres = [axes.transData.transform((x, y)) for _, x, y in points]
     scale = POINTS / axes.figure.dpi
     spots = [(float(x) * scale, float(y) * scale) for x, y in centres]
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
+    for (x1, y1), (x2, y2) in whiskers:
+        ends = axes.transData.transform([(x1, y1), (x2, y2)]) * scale
+        low_end, high_end = ends.min(axis=0), ends.max(axis=0)
+        taken.append((low_end[0] - 1, low_end[1] - 1, high_end[0] + 1, high_end[1] + 1))
     inside = (
         _MARGINS[0] * POINTS,
         _MARGINS[2] * POINTS,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from cl_strategies.reports.analysis.curves import Curve, seen_accuracy
+from cl_strategies.reports.analysis.curves.experiences import Curve, seen_accuracy
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.plots.palette import Style
 from cl_strategies.reports.plots.svg import (
@@ -34,6 +34,7 @@ def curves_svg(
     *,
     curve_of: Callable[[Group], Curve] = seen_accuracy,
     label: str = "accuracy on tasks seen so far (%)",
+    beside: Sequence[Group] = (),
 ) -> str:
     """Curves of all strategies on one benchmark; ``""`` if no run finished.
 
@@ -42,6 +43,7 @@ def curves_svg(
     :param key: prefix of the SVG's ids.
     :param curve_of: what is drawn.
     :param label: what it is, for the axis.
+    :param beside: groups of other panels, which are not drawn and share the axes.
     """
     drawn = {group.strategy: curve_of(group) for group in groups if group.finished}
     drawn = {name: curve for name, curve in drawn.items() if np.isfinite(curve.mean[-1:]).all()}
@@ -53,7 +55,9 @@ def curves_svg(
         right = 0.36 + text_width(names, _LABEL)
         axes = new_axes(_WIDTH, height, (0.5, right, 0.45, 0.12))
         tasks = max(len(curve.mean) for curve in drawn.values())
-        _set_limits(axes, list(drawn.values()), tasks)
+        others = [curve_of(group) for group in beside if group.finished]
+        known = [curve for curve in others if np.isfinite(curve.mean[-1:]).all()]
+        _set_limits(axes, [*drawn.values(), *known], tasks)
         axes.set_ylabel(label)
         for name, curve in drawn.items():
             _draw(axes, curve, styles[name], 0.14 if len(drawn) <= _CROWD else 0.05)

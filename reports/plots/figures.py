@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cl_strategies.reports.analysis.curves import Array, mean_matrix, seen_spread
+from cl_strategies.reports.analysis.curves.experiences import Array, mean_matrix, seen_spread
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.plots.alternatives import alternative, runs_of
 from cl_strategies.reports.plots.bars import forgetting_svg, memory_svg
 from cl_strategies.reports.plots.cost import cost_svg
 from cl_strategies.reports.plots.curves import curves_svg
@@ -19,6 +20,7 @@ from cl_strategies.reports.plots.palette import Style
 from cl_strategies.results.formatting import plain, show
 
 Styles = Mapping[str, Style]
+MOST_MATRICES, SHOWN_MATRICES = 12, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,14 @@ class Figure:
     :param alt: what it shows, in words and numbers.
     :param caption: line below (or above) it.
     :param strategy: label of the strategy it is about, ``""`` if it is about all.
+    :param panels: title and ``<svg>`` of each of several small multiples, instead of ``svg``.
     """
 
     svg: str
     alt: str
     caption: str
     strategy: str = ""
+    panels: tuple[tuple[str, str], ...] = ()
 
 
 def curve_figures(
@@ -43,12 +47,16 @@ def curve_figures(
     """Return one figure with curves for each benchmark."""
     figures = []
     for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
-        ends = _in_words(rows_of(rows, benchmark, "average_accuracy"), "fraction")
         figures.append(
             Figure(
                 svg=curves_svg(here, styles, f"curve{k}"),
-                alt=f"Line chart of the accuracy on tasks seen so far on {benchmark}, after each "
-                f"task. After the last task: {ends}.",
+                alt=alternative(
+                    f"Line chart of the accuracy on tasks seen so far (%) on {benchmark}, after "
+                    "each task; bands are one standard deviation. After the last task",
+                    _means(rows_of(rows, benchmark, "average_accuracy")),
+                    lambda value: show(value, "fraction"),
+                    end=runs_of(here),
+                ),
                 caption=benchmark,
             )
         )
@@ -61,7 +69,6 @@ def spread_figures(
     """Return one figure with the spread over the tasks for each benchmark."""
     figures = []
     for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
-        ends = _in_words(rows_of(rows, benchmark, "accuracy_spread"), "fraction")
         svg = curves_svg(
             here,
             styles,
@@ -69,19 +76,36 @@ def spread_figures(
             curve_of=seen_spread,
             label="spread over tasks seen so far (%)",
         )
-        alt = (
+        alt = alternative(
             f"Line chart of the standard deviation of the accuracies of the tasks seen so far on "
-            f"{benchmark}, after each task. After the last task: {ends}."
+            f"{benchmark}, after each task. After the last task",
+            _means(rows_of(rows, benchmark, "accuracy_spread")),
+            lambda value: show(value, "fraction"),
+            end=runs_of(here),
         )
         figures.append(Figure(svg=svg, alt=alt, caption=benchmark))
     return [figure for figure in figures if figure.svg]
 
 
-def matrix_figures(groups: Sequence[Group]) -> list[tuple[str, int, list[Figure]]]:
-    """For each benchmark its label, its number of tasks and a heat map of each strategy."""
+def matrix_figures(
+    groups: Sequence[Group], rows: Sequence[SummaryRow]
+) -> list[tuple[str, int, list[Figure]]]:
+    """For each benchmark its label, its number of tasks and a heat map of each strategy.
+
+    With more than :data:`MOST_MATRICES` strategies only of those with the best mean accuracies.
+    """
+    means = {
+        (row.benchmark, row.strategy): row.mean
+        for row in rows
+        if row.metric == "average_accuracy" and row.n
+    }
     result = []
     for k, (benchmark, here) in enumerate(_by_benchmark(groups)):
         figures = []
+        if len(here) > MOST_MATRICES:
+            best = sorted(here, key=lambda group: -means.get((benchmark, group.strategy), -1.0))
+            chosen = {group.strategy for group in best[:SHOWN_MATRICES]}
+            here = [group for group in here if group.strategy in chosen]
         for j, group in enumerate(here):
             matrix = mean_matrix(group)
             if not np.isfinite(matrix).any():
@@ -109,7 +133,12 @@ def forgetting_figures(rows: Sequence[SummaryRow], styles: Styles) -> list[Figur
         figures.append(
             Figure(
                 svg=forgetting_svg(here, styles, f"forgetting{k}"),
-                alt=f"Bar chart of forgetting on {benchmark}: {_in_words(here, 'fraction')}.",
+                alt=alternative(
+                    f"Bar chart of forgetting on {benchmark}, means; whiskers are one standard "
+                    "deviation",
+                    _means(here),
+                    lambda value: show(value, "fraction"),
+                ),
                 caption=benchmark,
             )
         )
@@ -127,14 +156,21 @@ def cost_figures(rows: Sequence[SummaryRow], styles: Styles) -> list[tuple[str, 
         pair = [
             Figure(
                 svg=cost_svg(accuracies, times, styles, f"cost{k}"),
-                alt=f"Scatter chart of average accuracy against training time on {benchmark}. "
-                f"Training times: {_in_words(times, 'seconds')}.",
+                alt=alternative(
+                    f"Scatter chart of average accuracy against training time on {benchmark}. "
+                    "Training times",
+                    _means(times),
+                    lambda value: show(value, "seconds"),
+                ),
                 caption="Accuracy against training time",
             ),
             Figure(
                 svg=memory_svg(parameters, states, styles, f"memory{k}"),
-                alt=f"Bar chart of memory on {benchmark}. Method state beside the parameters: "
-                f"{_in_words(states, 'bytes')}.",
+                alt=alternative(
+                    f"Bar chart of memory on {benchmark}. Method state beside the parameters",
+                    _means(states),
+                    lambda value: show(value, "bytes"),
+                ),
                 caption="Memory: parameters (grey) + method state (color)",
             ),
         ]
@@ -153,9 +189,8 @@ def _benchmarks(rows: Sequence[SummaryRow]) -> list[str]:
     return sorted({row.benchmark for row in rows})
 
 
-def _in_words(rows: Sequence[SummaryRow], unit: str) -> str:
-    known = sorted((row for row in rows if row.n), key=lambda row: (-row.mean, row.strategy))
-    return ", ".join(f"{row.strategy} {show(row.mean, unit)}" for row in known) or "not measured"
+def _means(rows: Sequence[SummaryRow]) -> dict[str, float]:
+    return {row.strategy: row.mean for row in rows if row.n}
 
 
 def _last_row(matrix: Array) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cl_strategies.reports.analysis import stream_costs
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.orders import DisparityTable
+from cl_strategies.reports.plots.alternatives import alternative
 from cl_strategies.reports.plots.figures import Figure, Styles
 from cl_strategies.reports.plots.orders import disparity_svg
 from cl_strategies.reports.plots.stream import stream_svg
@@ -17,20 +18,27 @@ def order_figures(tables: Sequence[DisparityTable], styles: Styles) -> list[Figu
     """Return a box plot for each table."""
     figures = []
     for k, table in enumerate(tables):
-        words = ", ".join(
-            f"{item.strategy} {show(item.average, 'fraction', symbol=False)} "
-            f"(at most {show(item.maximum, 'fraction', symbol=False)})"
+        texts = {
+            item.strategy: f"{_points(item.average)} (at most {_points(item.maximum)})"
             for item in table.items
-        )
+        }
         figures.append(
             Figure(
                 svg=disparity_svg(table.items, styles, f"order{k}"),
-                alt=f"Box plot of the order disparity of the tasks of {table.benchmark}, in "
-                f"percentage points. Means: {words}.",
+                alt=alternative(
+                    f"Box plot of the order disparity of the tasks of {table.benchmark}, in "
+                    f"percentage points, {table.items[0].orders} orders. Means",
+                    {item.strategy: item.average for item in table.items},
+                    texts,
+                ),
                 caption=f"{table.benchmark}: order disparity of the tasks",
             )
         )
     return figures
+
+
+def _points(value: float) -> str:
+    return show(value, "fraction", symbol=False)
 
 
 def stream_figures(groups: Sequence[Group], styles: Styles) -> dict[str, list[Figure]]:
@@ -56,15 +64,22 @@ def _of_benchmark(here: Sequence[Group], benchmark: str, styles: Styles, k: int)
     return [
         Figure(
             svg=stream_svg(growth, styles, f"growth{k}", label="stored, relative to one network"),
-            alt=f"Line chart of the bytes of model and method state after each task on "
-            f"{benchmark}, relative to the network after the first. At the end: "
-            f"{stream_costs.last_values(growth, times)}.",
+            alt=alternative(
+                "Line chart of the bytes of model and method state after each task on "
+                f"{benchmark}, relative to the network after the first. At the end",
+                stream_costs.last_values(growth),
+                times,
+            ),
             caption="Stored bytes after each task (model and method state)",
         ),
         Figure(
             svg=stream_svg(ratios, styles, f"ratio{k}", label="training time, ratio"),
-            alt=f"Line chart of the training time up to each task on {benchmark}, relative to "
-            f"{base}. At the end: {stream_costs.last_values(ratios, times)}.",
+            alt=alternative(
+                f"Line chart of the training time up to each task on {benchmark}, relative to "
+                f"{base}. At the end",
+                stream_costs.last_values(ratios),
+                times,
+            ),
             caption=f"Training time up to each task, relative to {base}",
         ),
         Figure(
@@ -74,8 +89,12 @@ def _of_benchmark(here: Sequence[Group], benchmark: str, styles: Styles, k: int)
                 f"peak{k}",
                 label=f"peak memory ({unit})",
             ),
-            alt=f"Line chart of the peak memory while each task was trained on {benchmark}. "
-            f"In the last: {stream_costs.last_values(peaks, lambda v: show(v, 'bytes'))}.",
+            alt=alternative(
+                f"Line chart of the peak memory while each task was trained on {benchmark}. "
+                "In the last",
+                stream_costs.last_values(peaks),
+                lambda value: show(value, "bytes"),
+            ),
             caption="Peak memory while each task is trained",
         ),
     ]

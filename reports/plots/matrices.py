@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from cl_strategies.reports.analysis.curves import Array
+from cl_strategies.reports.analysis.curves.experiences import Array
 from cl_strategies.reports.plots.palette import MUTED, SURFACE
 from cl_strategies.reports.plots.svg import POINTS, RISE, drawing_style, new_axes, to_svg
 

@@ -64,6 +64,9 @@ def disparity_svg(items: Sequence[Disparity], styles: Mapping[str, Style], key: 
                 zorder=5,
             )
             axes.plot(values, [y] * len(values), "o", markersize=2.6, color=INK, zorder=4)
+            if item.floor is not None:
+                tick = [100 * item.floor] * 2
+                axes.plot(tick, [y - 0.24, y + 0.24], color=MUTED, linewidth=1.6, linestyle=":")
             if len(values) <= _MANY:
                 places = spread(values, gap, -0.02 * high, 1.05 * high)
                 for task, place in enumerate(places):

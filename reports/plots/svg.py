@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
+from xml.sax.saxutils import escape
 
 import matplotlib.style
 from matplotlib.artist import Artist
@@ -26,7 +27,9 @@ _CHARACTER = 0.6
 """Mean width of a character in font sizes."""
 RISE = 0.35
 """How far the middle of a digit is above its baseline, in font sizes."""
-_LONGEST_LABEL = 26
+_LONGEST_LABEL, _TAIL = 32, 22
+_LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
+_COORDINATES = re.compile(r' (?:d|x|y|width|height|transform)="[^"]*"')
 _FROM_POINT, _FROM_LABEL = 4.0, 1.0
 """How far a leader stays from the end of its line and from its label, in points."""
 
@@ -104,10 +107,17 @@ def to_svg(axes: Axes, key: str, styles: Sequence[Style] = ()) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = _COORDINATES.sub(lambda match: _LONG_NUMBER.sub(r"\1", match[0]), text)
+    text = re.sub(r"\s*\n\s*", "\n", text)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
-    text = re.sub(r' id="([^"]+)"', rf' id="{key}-\1"', text)
+    text = text.replace("<svg", '<svg focusable="false"', 1)
+    used = {*re.findall(r'url\(#([^)]+)\)|xlink:href="#([^"]+)"', text)}
+    kept = {name for pair in used for name in pair} | {"figure_1"}
+    text = re.sub(
+        r' id="([^"]+)"', lambda match: f' id="{key}-{match[1]}"' if match[1] in kept else "", text
+    )
     text = text.replace("url(#", f"url(#{key}-").replace('xlink:href="#', f'xlink:href="#{key}-')
     variables = {light: name for name, (light, _) in ROLES.items()}
     variables |= {style.light: style.variable for style in styles}
@@ -122,9 +132,24 @@ def to_svg(axes: Axes, key: str, styles: Sequence[Style] = ()) -> str:
     ).strip()
 
 
+def described(svg: str, title: str, description: str) -> str:
+    """Return ``svg`` as an image with a title and a description that readers of screens say."""
+    key = re.search(r' id="([^"]+)"', svg)
+    names = f"{key[1] if key else 'figure'}-title", f"{key[1] if key else 'figure'}-desc"
+    labelled = f'<svg role="img" aria-labelledby="{names[0]} {names[1]}"'
+    texts = (
+        f'<title id="{names[0]}">{escape(title)}</title>'
+        f'<desc id="{names[1]}">{escape(description)}</desc>'
+    )
+    opening = svg.index(">") + 1
+    return svg[:opening].replace("<svg", labelled, 1) + texts + svg[opening:]
+
+
 def shorten(label: str) -> str:
-    """Return ``label``, cut where a figure has no room for more."""
-    return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
+    """Return ``label``, cut where a figure has no room for more; variants differ at their ends."""
+    if len(label) <= _LONGEST_LABEL:
+        return label
+    return f"{label[: _LONGEST_LABEL - 1 - _TAIL]}…{label[-_TAIL:]}"
 
 
 class Label(Artist):

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cl_strategies.reports.analysis.traces import TraceCurves
+from cl_strategies.reports.analysis.curves.iterations import TraceCurves
 from cl_strategies.reports.plots.palette import MUTED, SURFACE, Style
 from cl_strategies.reports.plots.svg import (
     Label,

@@ -16,54 +16,83 @@ from cl_strategies.reports.analysis.configuration import (
     hyperparameters,
     shared_settings,
 )
-from cl_strategies.reports.analysis.findings import findings
+from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
+from cl_strategies.reports.comparison import components, effects
 from cl_strategies.reports.derived.keys import KEYS, presentation
 from cl_strategies.reports.plots import figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
+from cl_strategies.reports.plots.pairs.figures import forest_figures, rank_figure
 from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plots.stability import stability_figures
-from cl_strategies.reports.sections import bits, exemplars
+from cl_strategies.reports.plots.svg import described
+from cl_strategies.reports.render.folding import Folding
+from cl_strategies.reports.sections import bits, changes, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
+from cl_strategies.reports.sections.factors import factor_sections
 from cl_strategies.results.formatting import show, show_with_spread
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES
 from cl_strategies.results.published import WARNING
 
+MOST_ROWS, MOST_CONFIGURATIONS = 600, 60
+"""Rows of the long tables, and configurations; a page stays below a megabyte or so."""
+
 
 def html_text(content: Content) -> str:
     """Return the page as text; everything that comes from runs is escaped."""
-    collection, groups, rows = content.collection, content.groups, content.rows
+    collection, groups, rows = content.collection, content.shown, content.shown_rows
+    plain = [group for group in groups if group.benchmark not in content.layouts]
+    plain_rows = [row for row in rows if row.benchmark not in content.layouts]
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)
     benchmarks = benchmarks_of(rows)
     disparities = content.disparities
-    matrices = figures.matrix_figures(groups)
+    matrices = figures.matrix_figures(groups, rows)
     return _template().render(
         title=content.title,
         version=cl_strategies.__version__,
         css=Markup(_asset("report.css")),
+        script=Markup(_asset("report.js")),
         variables=Markup(_variables(styles)),
         counts=content.counts,
-        findings=[(name, findings(rows, name)) for name in benchmarks],
+        findings=content.findings,
         notices=content.notices,
         tables=[summary_table(rows, name) for name in benchmarks],
-        rows=[row for row in rows if row.n],
+        rows=[row for row in content.rows if row.n],
         runs=collection.runs,
-        curves=figures.curve_figures(groups, rows, styles),
-        spreads=figures.spread_figures(groups, rows, styles),
+        curves=figures.curve_figures(plain, plain_rows, styles),
+        spreads=figures.spread_figures(plain, plain_rows, styles),
         matrices=matrices,
         scale=scale_svg("scale") if matrices else "",
-        forgetting=figures.forgetting_figures(rows, styles),
-        stability=stability_figures(groups, styles),
-        costs=figures.cost_figures(rows, styles),
-        streams=stream_figures(groups, styles),
+        forgetting=figures.forgetting_figures(plain_rows, styles),
+        stability=stability_figures(plain, styles),
+        costs=figures.cost_figures(plain_rows, styles),
+        streams=stream_figures(plain, styles),
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=content.widths,
         width_headings=bits.HEADINGS,
         traces=content.traces,
         memories=content.memories,
         memory_headings=exemplars.HEADINGS,
+        comparisons=list(
+            zip(content.comparisons, forest_figures(content.comparisons), strict=True)
+        ),
+        factors=factor_sections(content.layouts, groups, rows),
+        effect_headings=effects.HEADINGS,
+        labels=content.labels.changed,
+        folding=Folding(),
+        pair_headings=pair_rows.HEADINGS,
+        pair_cells=pair_rows.cells,
+        pair_text=pair_rows.explanation,
+        against=content.against,
+        change_lines=changes.lines(content.against) if content.against else [],
+        change_headings=changes.HEADINGS,
+        change_cells=changes.cells,
+        wins=content.wins,
+        ranks=rank_figure(content.ranks),
+        splits=content.splits,
+        split_headings=components.HEADINGS,
         published=collection.published,
         published_warning=WARNING,
         failed=[run for run in collection.runs if not run.record.finished],
@@ -71,7 +100,11 @@ def html_text(content: Content) -> str:
         problems=collection.problems,
         hyperparameters=hyperparameters(groups),
         shared=shared_settings(groups),
-        configurations=[(group, full_configuration(group)) for group in groups],
+        configurations=[(group, full_configuration(group)) for group in groups]
+        if len(groups) <= MOST_CONFIGURATIONS
+        else [],
+        most_rows=MOST_ROWS,
+        many=any(len(table.strategies) > MANY for table in content.comparisons),
         environment=content.environments,
         metrics=[
             presentation(name)
@@ -97,6 +130,10 @@ def _variables(styles: Mapping[str, Style]) -> str:
     )
 
 
+def _described(svg: str, title: str, description: str) -> Markup:
+    return Markup(described(svg, title, description))  # matplotlib escapes the text inside
+
+
 def _asset(name: str) -> str:
     return files("cl_strategies.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
@@ -106,7 +143,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["svg"] = Markup  # matplotlib escapes the text inside
+    environment.filters["described"] = _described
     environment.filters["describe"] = presentation
     environment.filters["minus"] = lambda text: text.replace(" - ", " \u2212 ")
     environment.filters["data_uri"] = data_uri

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from cl_strategies.reports.analysis.configuration import hyperparameters
-from cl_strategies.reports.analysis.findings import findings
 from cl_strategies.reports.analysis.grouping import Group
-from cl_strategies.reports.analysis.summary_table import MARKS, Table, benchmarks_of, summary_table
+from cl_strategies.reports.analysis.summary_table import MARKS, Table, summary_table
 from cl_strategies.reports.analysis.tables import SummaryRow
 from cl_strategies.reports.derived.keys import KEYS, presentation
 from cl_strategies.reports.reading.collection import Collection, Run
+from cl_strategies.reports.render.markdown_comparisons import (
+    against_blocks,
+    comparison_blocks,
+    split_blocks,
+)
+from cl_strategies.reports.render.markdown_parts import bullets, escape, table_text
 from cl_strategies.reports.sections.bits import HEADINGS
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.exemplars import HEADINGS as EXEMPLAR_HEADINGS
@@ -21,71 +25,64 @@ from cl_strategies.results.published import WARNING
 
 def markdown_text(content: Content) -> str:
     """Return ``report.md``; everything that comes from runs is escaped. See :func:`html_text`."""
-    collection, rows = content.collection, content.rows
+    collection, rows = content.collection, content.shown_rows
     blocks = [f"# {escape(content.title)}", " · ".join(content.counts)]
     blocks.append("Figures, full configurations and tracebacks are in `report.html`.")
     if content.notices:
         notices = [escape(text) for text in content.notices]
-        blocks += ["## Before you compare", _bullets(notices)]
+        blocks += ["## Before you compare", bullets(notices)]
+    blocks += against_blocks(content.against)
     blocks.append("## Summary")
     blocks.append(
-        f"Mean ± sample standard deviation over n finished runs. {MARKS['best']} best mean; "
-        f"{MARKS['level']} within one pooled standard deviation of the best. Strategies in "
-        "italics are references and never marked."
+        f"Mean ± sample standard deviation over n finished runs. {MARKS['best']} better than every "
+        f"other; {MARKS['level']} cannot be told apart from the one with the best mean (paired "
+        "comparisons, Holm). Bold: the best mean. Strategies in italics are references and never "
+        "marked."
     )
-    for benchmark in benchmarks_of(rows):
+    for benchmark, found in content.findings:
         sentences = [
             f"**{escape(item.name)}** {escape(item.text)}" if item.name else escape(item.text)
-            for item in findings(rows, benchmark)
+            for item in found
         ]
-        blocks += [f"### {escape(benchmark)}", _bullets(sentences)]
+        blocks += [f"### {escape(benchmark)}", bullets(sentences)]
         blocks.append(_summary(summary_table(rows, benchmark)))
+    blocks += comparison_blocks(content)
     for widths in content.widths:
         blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
         lines = [[name, *cells] for name, cells in widths.lines]
-        blocks.append(_table(["Strategy", *HEADINGS], lines, numbers_from=1))
+        blocks.append(table_text(["Strategy", *HEADINGS], lines, numbers_from=1))
     for memory in content.memories:
         blocks.append(f"## Exemplars in bytes on {escape(memory.benchmark)}")
         lines = [[name, *cells] for name, cells in memory.lines]
-        blocks.append(_table(["Strategy", *EXEMPLAR_HEADINGS], lines, numbers_from=1))
+        blocks.append(table_text(["Strategy", *EXEMPLAR_HEADINGS], lines, numbers_from=1))
     for traced in content.traces:
         blocks.append(f"## During training on {escape(traced.benchmark)}")
         lines = [[name, *cells] for name, cells in traced.lines]
-        blocks.append(_table(["Strategy", *traced.headings], lines, numbers_from=1))
+        blocks.append(table_text(["Strategy", *traced.headings], lines, numbers_from=1))
     for table in content.disparities:
         blocks.append(f"## Task orders on {escape(table.benchmark)}")
         blocks.append(
             "Largest minus smallest final accuracy of each task over the orders, in percentage "
-            f"points ({table.items[0].orders} orders; tasks by their original index)."
+            f"points ({table.items[0].orders} orders; tasks by their original index). The floor is "
+            "what the seeds alone would make of AOPD, the excess what is above it, p that of "
+            "orders that make no difference."
         )
         head = ["Strategy", *table.headings]
-        blocks.append(_table(head, [list(line) for line in table.lines], numbers_from=1))
+        blocks.append(table_text(head, [list(line) for line in table.lines], numbers_from=1))
+    blocks += split_blocks(content.splits)
     blocks += _published(collection)
     blocks += ["## Failed and missing runs", *_missing(collection)]
-    blocks += ["## Hyper-parameters", _hyperparameters(content.groups)]
+    blocks += ["## Hyper-parameters", _hyperparameters(content.shown)]
+    if content.labels.changed:
+        names = [list(pair) for pair in content.labels.changed]
+        blocks += ["### Names in summary.csv", table_text(["Here", "In summary.csv"], names)]
     if content.environments:
         blocks += [
             "## Environment",
-            _table(["What", "Value"], [list(pair) for pair in content.environments]),
+            table_text(["What", "Value"], [list(pair) for pair in content.environments]),
         ]
     blocks += ["## What the numbers mean", _meanings(rows)]
     return "\n\n".join(blocks) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return ``text`` so that Markdown and HTML inside Markdown show it as it is, on one line."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#~$])", r"\\\1", " ".join(text.split()))
-
-
-def _bullets(items: Sequence[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]], numbers_from: int = 99) -> str:
-    rules = ["---:" if i >= numbers_from else "---" for i in range(len(head))]
-    lines = [[escape(cell) for cell in head], rules, *([escape(c) for c in row] for row in body)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _summary(table: Table) -> str:
@@ -93,7 +90,7 @@ def _summary(table: Table) -> str:
     lines = [["Strategy", *(escape(heading) for heading in table.headings), "n"], rules]
     for line in table.lines:
         name = f"*{escape(line.strategy)}*" if line.reference else escape(line.strategy)
-        cells = [f"**{c.full}**" if c.mark == "best" else c.full for c in line.cells]
+        cells = [f"**{c.full}**" if c.leads else c.full for c in line.cells]
         lines.append([name, *cells, line.runs])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -102,7 +99,7 @@ def _published(collection: Collection) -> list[str]:
     blocks = ["## Published elsewhere", WARNING] if collection.published else []
     for table in collection.published:
         blocks += [f"### {escape(table.setting)}", f"{escape(table.source)}. {escape(table.note)}"]
-        blocks.append(_table(["Strategy", *table.headings], table.lines, numbers_from=1))
+        blocks.append(table_text(["Strategy", *table.headings], table.lines, numbers_from=1))
     return blocks
 
 
@@ -122,7 +119,7 @@ def _failure(run: Run) -> str:
 
 
 def _hyperparameters(groups: Sequence[Group]) -> str:
-    return _table(
+    return table_text(
         ["Strategy", "Benchmark", "Hyper-parameters"],
         [
             [
@@ -144,4 +141,4 @@ def _meanings(rows: Sequence[SummaryRow]) -> str:
             formula = f" `{metric.formula}`." if metric.formula else ""
             source = f" {metric.source}." if metric.source else ""
             items.append(f"**{metric.title}** (`{name}`): {metric.meaning}{formula}{source}")
-    return _bullets(items)
+    return bullets(items)

@@ -23,7 +23,10 @@ def render_terminal_table(rows: Sequence[SummaryRow]) -> str:
     :param rows: the rows of :func:`cl_strategies.reports.analysis.tables.aggregate`.
     """
     blocks = [_block(summary_table(rows, name, _METRICS)) for name in benchmarks_of(rows)]
-    keys = {"best": "* best", "level": "~ within one pooled standard deviation of the best"}
+    keys = {
+        "best": "* better than every other",
+        "level": "~ cannot be told apart from the best mean",
+    }
     used = [text for mark, text in keys.items() if any(row.mark == mark for row in rows)]
     if used:
         blocks.append("   ".join(used))

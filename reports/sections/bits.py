@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.grouping import Group
+from cl_strategies.reports.analysis.labels import Labels
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.plots.alternatives import LONGEST, alternative
 from cl_strategies.reports.plots.bits import Point, bits_svg
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import assign_styles
@@ -39,9 +41,19 @@ class BitTable:
     figure: Figure | None
 
 
-def bit_tables(groups: Sequence[Group], rows: Sequence[SummaryRow]) -> list[BitTable]:
-    """Return a table for each benchmark with a quantized run, strategies of fewest bits last."""
+def bit_tables(
+    groups: Sequence[Group],
+    rows: Sequence[SummaryRow],
+    labels: Labels | None = None,
+    facets: Container[str] = (),
+) -> list[BitTable]:
+    """Return a table for each benchmark with a quantized run, strategies of fewest bits last.
+
+    :param labels: short labels for the lines.
+    :param facets: benchmarks whose facets show the accuracies by bits: they have no figure.
+    """
     tables = []
+    labels = labels or Labels({})
     for k, benchmark in enumerate(sorted({group.benchmark for group in groups})):
         here = [group for group in groups if group.benchmark == benchmark and group.finished]
         if all(group.precision.full for group in here):
@@ -52,10 +64,15 @@ def bit_tables(groups: Sequence[Group], rows: Sequence[SummaryRow]) -> list[BitT
             for metric in _METRICS
         }
         lines = tuple(
-            (group.strategy, _cells(group, [found[metric].get(group.strategy) for metric in found]))
+            (
+                labels.of(group),
+                _cells(group, [found[metric].get(group.strategy) for metric in found]),
+            )
             for group in here
         )
-        figure = _figure(here, found["average_accuracy"], benchmark, f"bits{k}")
+        figure = None
+        if benchmark not in facets:
+            figure = _figure(here, found["average_accuracy"], benchmark, f"bits{k}")
         tables.append(BitTable(benchmark=benchmark, lines=lines, figure=figure))
     return tables
 
@@ -104,7 +121,13 @@ def _figure(
     words = ", ".join(
         f"{label} {', '.join(_said(point) for point in points)}" for label, points in series.items()
     )
-    alt = f"Line chart of average accuracy against the bits of a weight on {benchmark}: {words}."
+    start = f"Line chart of average accuracy against the bits of a weight on {benchmark}"
+    alt = f"{start}: {words}."
+    if len(alt) > LONGEST:
+        ends = {label: max(point.mean for point in points) for label, points in series.items()}
+        alt = alternative(
+            f"{start}; the best width of each", ends, lambda value: show(value, "fraction")
+        )
     return Figure(svg=svg, alt=alt, caption=benchmark)
 
 

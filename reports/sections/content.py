@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.configuration import environment_table
-from cl_strategies.reports.analysis.findings import notices
+from cl_strategies.reports.analysis.findings import Finding, findings, notices
 from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.labels import Labels, labels_of
+from cl_strategies.reports.analysis.layout import Layout, layouts_of
+from cl_strategies.reports.analysis.marks import PRIMARY
 from cl_strategies.reports.analysis.mixing import identity_rows, mixed
 from cl_strategies.reports.analysis.orders import DisparityTable, disparity_tables
+from cl_strategies.reports.analysis.summary_table import benchmarks_of
 from cl_strategies.reports.analysis.tables import SummaryRow, summarize
+from cl_strategies.reports.comparison.against import Against, against
+from cl_strategies.reports.comparison.components import SplitTable, share_findings, split_tables
+from cl_strategies.reports.comparison.learning import less_learnt
+from cl_strategies.reports.comparison.pairs import PairTable, pair_tables
+from cl_strategies.reports.comparison.sentences import comparison_findings
+from cl_strategies.reports.comparison.streams import Ranks, Wins, ranks, wins
 from cl_strategies.reports.reading.collection import Collection
 from cl_strategies.reports.sections.bits import BitTable, bit_tables
 from cl_strategies.reports.sections.during_training import TraceTable, trace_tables
@@ -24,9 +34,14 @@ class Content:
 
     :param title: heading of the report.
     :param collection: what was found on disk.
-    :param groups: its runs as groups of repetitions.
+    :param groups: its runs as groups of repetitions, by their labels in ``summary.csv``.
     :param rows: the summary of ``groups``.
+    :param labels: short labels of variants.
+    :param shown: ``groups`` under their short labels, as in all that follows.
+    :param shown_rows: ``rows`` under their short labels.
+    :param layouts: label of each benchmark with many variants, and its facets.
     :param counts: how much there is, for the line below the title.
+    :param findings: label of each benchmark, and what the numbers say there.
     :param notices: what to know before comparing.
     :param mixed: those of the notices that say that runs are of several identities.
     :param widths: accuracy by bit-width, for each benchmark with several.
@@ -34,13 +49,23 @@ class Content:
     :param traces: what happens during training, for each benchmark on which that was evaluated.
     :param environments: of all parts of all runs.
     :param disparities: what the order of the tasks changes, for each benchmark with several.
+    :param comparisons: competitors pair by pair, for each benchmark.
+    :param wins: the same counted over the benchmarks; ``None`` with fewer than two.
+    :param ranks: mean ranks; ``None`` with too few benchmarks.
+    :param against: what changed since another report, if one was named.
+    :param splits: variance of order, seed and rest, for each benchmark with several orders.
     """
 
     title: str
     collection: Collection
     groups: list[Group]
     rows: list[SummaryRow]
+    labels: Labels
+    shown: list[Group]
+    shown_rows: list[SummaryRow]
+    layouts: dict[str, Layout]
     counts: list[str]
+    findings: list[tuple[str, list[Finding]]]
     notices: list[str]
     mixed: list[str]
     widths: list[BitTable]
@@ -48,32 +73,77 @@ class Content:
     traces: list[TraceTable]
     environments: list[tuple[str, str]]
     disparities: list[DisparityTable]
+    comparisons: list[PairTable]
+    wins: Wins | None
+    ranks: Ranks | None
+    splits: list[SplitTable]
+    against: Against | None
 
 
-def content_of(collection: Collection, title: str) -> Content:
-    """Group and summarize the runs of ``collection``."""
+def content_of(
+    collection: Collection, title: str, other: tuple[Collection, str] | None = None
+) -> Content:
+    """Group and summarize the runs of ``collection``.
+
+    :param other: another report and its name, to compare with.
+    """
     groups = group_records(run.record for run in collection.runs)
     rows = summarize(groups)
-    several = mixed(collection.runs, groups)
+    labels = labels_of(groups)
+    shown, shown_rows = labels.groups(groups), labels.rows(rows)
+    layouts = layouts_of(shown)
+    several = mixed(collection.runs, shown)
+    comparisons = pair_tables(shown)
+    splits = split_tables(shown)
     return Content(
         title=title,
         collection=collection,
         groups=groups,
         rows=rows,
+        labels=labels,
+        shown=shown,
+        shown_rows=shown_rows,
+        layouts=layouts,
         counts=_counts(collection, groups),
-        notices=[*several, *notices(collection, groups)],
+        findings=_findings(shown, shown_rows, comparisons, splits),
+        notices=[*several, *notices(collection, shown)],
         mixed=several,
-        widths=bit_tables(groups, rows),
-        memories=exemplar_tables(collection, groups, rows),
-        traces=trace_tables(collection, groups, rows),
+        traces=trace_tables(collection, shown, shown_rows),
+        widths=bit_tables(groups, rows, labels, layouts),
+        memories=exemplar_tables(collection, groups, rows, labels, layouts),
         environments=environment_table(
             [
                 *identity_rows(collection.runs),
                 *(environment for run in collection.runs for environment in run.environments),
             ]
         ),
-        disparities=disparity_tables(groups),
+        disparities=disparity_tables(shown),
+        comparisons=comparisons,
+        wins=wins(comparisons),
+        ranks=ranks(shown_rows, PRIMARY),
+        splits=splits,
+        against=None if other is None else against(collection, *other),
     )
+
+
+def _findings(
+    groups: Sequence[Group],
+    rows: Sequence[SummaryRow],
+    comparisons: Sequence[PairTable],
+    splits: Sequence[SplitTable],
+) -> list[tuple[str, list[Finding]]]:
+    tables = {table.benchmark: table for table in comparisons}
+    shares = {table.benchmark: table for table in splits}
+    result = []
+    for benchmark in benchmarks_of(rows):
+        found = findings(rows, benchmark)
+        if benchmark in tables:
+            found += less_learnt(groups, benchmark)
+            found += comparison_findings(tables[benchmark])
+        if benchmark in shares:
+            found += share_findings(shares[benchmark])
+        result.append((benchmark, found))
+    return result
 
 
 def _counts(collection: Collection, groups: Sequence[Group]) -> list[str]:

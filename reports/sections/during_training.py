@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cl_strategies.reports.analysis.curves.iterations import TraceCurves, mean_curves
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
-from cl_strategies.reports.analysis.traces import TraceCurves, mean_curves
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import assign_styles
 from cl_strategies.reports.plots.traces import traces_svg

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cl_strategies.reports.analysis.grouping import Group
+from cl_strategies.reports.analysis.labels import Labels
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow
+from cl_strategies.reports.plots.alternatives import LONGEST, alternative
 from cl_strategies.reports.plots.budgets import BudgetPoint, budget_svg
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import assign_styles
@@ -53,10 +55,19 @@ class ExemplarTable:
 
 
 def exemplar_tables(
-    collection: Collection, groups: Sequence[Group], rows: Sequence[SummaryRow]
+    collection: Collection,
+    groups: Sequence[Group],
+    rows: Sequence[SummaryRow],
+    labels: Labels | None = None,
+    facets: Container[str] = (),
 ) -> list[ExemplarTable]:
-    """Return a table for each benchmark with such a memory."""
+    """Return a table for each benchmark with such a memory.
+
+    :param labels: short labels for the lines.
+    :param facets: benchmarks whose facets show the accuracies by bytes: they have no such figure.
+    """
     tables = []
+    labels = labels or Labels({})
     for k, benchmark in enumerate(sorted({group.benchmark for group in groups})):
         here = [g for g in groups if g.benchmark == benchmark and _memory(g, "count") is not None]
         if not here:
@@ -65,9 +76,11 @@ def exemplar_tables(
         tables.append(
             ExemplarTable(
                 benchmark=benchmark,
-                lines=tuple((group.strategy, _cells(group, rows)) for group in here),
-                figures=tuple(f for f in _figures(here, rows, benchmark, k) if f.svg),
-                pictures=tuple(_pictures(collection, here)),
+                lines=tuple((labels.of(group), _cells(group, rows)) for group in here),
+                figures=()
+                if benchmark in facets
+                else tuple(f for f in _figures(here, rows, benchmark, k) if f.svg),
+                pictures=tuple(_pictures(collection, here, labels)),
             )
         )
     return tables
@@ -144,8 +157,7 @@ def _figures(
         figures.append(
             Figure(
                 svg=budget_svg(series, styles, f"budget{k}-{metric}", label=f"{title} (%)"),
-                alt=f"Line chart of {title} against the bytes of the memory on {benchmark}: "
-                f"{_in_words(series)}.",
+                alt=_alternative(title, benchmark, series),
                 caption=f"{title[0].upper()}{title[1:]} against bytes",
             )
         )
@@ -155,12 +167,15 @@ def _figures(
         for group in here
         if _budget(group) == largest and len(rate := compression_curve(group)) > 1
     }
-    ends = ", ".join(f"{name} {show(float(rate[-1]), 'fraction')}" for name, rate in rates.items())
     figures.append(
         Figure(
             svg=stream_svg(rates, styles, f"rate{k}", label="stored bytes / raw bytes"),
-            alt="Line chart of the bytes of the exemplars as a share of the same images raw, "
-            f"after each task on {benchmark}. At the end: {ends}.",
+            alt=alternative(
+                "Line chart of the bytes of the exemplars as a share of the same images raw, "
+                f"after each task on {benchmark}. At the end",
+                {name: float(rate[-1]) for name, rate in rates.items()},
+                lambda value: show(value, "fraction"),
+            ),
             caption=f"Compression over the tasks, at {show(largest, 'bytes')}",
         )
     )
@@ -183,7 +198,9 @@ def compression_curve(group: Group) -> np.ndarray:
     return np.mean(curves, axis=0)
 
 
-def _pictures(collection: Collection, here: Sequence[Group]) -> list[tuple[str, bytes]]:
+def _pictures(
+    collection: Collection, here: Sequence[Group], labels: Labels
+) -> list[tuple[str, bytes]]:
     """Of the first run of each method at the smallest budget."""
     files = {id(run.record): run.exemplars for run in collection.runs}
     smallest = min(map(_budget, here))
@@ -192,8 +209,19 @@ def _pictures(collection: Collection, here: Sequence[Group]) -> list[tuple[str, 
         if _budget(group) == smallest and group.finished:
             data = files.get(id(group.finished[0]), b"")
             if data:
-                found.append((group.strategy, data))
+                found.append((labels.of(group), data))
     return found[:_MOST_PICTURES]
+
+
+def _alternative(title: str, benchmark: str, series: Mapping[str, Sequence[BudgetPoint]]) -> str:
+    start = f"Line chart of {title} against the bytes of the memory on {benchmark}"
+    whole = f"{start}: {_in_words(series)}."
+    if len(whole) <= LONGEST:
+        return whole
+    ends = {name: max(points).mean for name, points in series.items()}
+    return alternative(
+        f"{start}; at the largest budget", ends, lambda value: show(value, "fraction")
+    )
 
 
 def _in_words(series: Mapping[str, Sequence[BudgetPoint]]) -> str:

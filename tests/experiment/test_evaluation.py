@@ -265,7 +265,7 @@ def test_values_that_are_none_are_refused(value):
 
 
 def test_curves_go_over_what_was_not_evaluated(tmp_path):
-    from cl_strategies.reports.analysis.curves import seen_accuracy
+    from cl_strategies.reports.analysis.curves.experiences import seen_accuracy
     from cl_strategies.reports.analysis.grouping import group_records
     from cl_strategies.reports.reading.collection import collect
     from cl_strategies.reports.write import write_report

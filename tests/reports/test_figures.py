@@ -8,7 +8,7 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from cl_strategies.reports.analysis.curves import mean_matrix, seen_accuracy
+from cl_strategies.reports.analysis.curves.experiences import mean_matrix, seen_accuracy
 from cl_strategies.reports.analysis.grouping import group_records
 from cl_strategies.reports.analysis.tables import summarize
 from cl_strategies.reports.plots.curves import curves_svg

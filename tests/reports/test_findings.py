@@ -28,10 +28,21 @@ def test_the_leader_and_those_level_with_it_are_named(make_record) -> None:
         for seed, value in enumerate(pair)
     )
     assert sentences[0] == (
-        "a has the highest average accuracy, 81.0 ± 1.4 %; b (80.0 %) cannot be told apart from "
-        "it at this spread."
+        "a has the highest average accuracy, 81.0 ± 1.4 %; b (80.0 %) cannot be told apart from it."
     )
-    assert sentences[1] == ("c forgets least, 10.0 ± 0.0 %. Its average accuracy is 51.0 ± 1.4 %.")
+    assert sentences[1] == (
+        "c forgets least, 10.0 ± 0.0 %; b (20.0 %) and a (30.0 %) cannot be told apart from it. "
+        "Its average accuracy is 51.0 ± 1.4 %."
+    )
+
+
+def test_a_strategy_that_is_shown_to_be_better_is_said_to_be(make_record) -> None:
+    sentences = _sentences(
+        make_record(name, seed=seed, metrics={"average_accuracy": level + 0.01 * (seed % 3)})
+        for name, level in (("a", 0.8), ("b", 0.5))
+        for seed in range(6)
+    )
+    assert sentences[0] == "a has the highest average accuracy, 81.0 ± 0.9 %, the better one."
 
 
 def test_a_reference_is_reported_but_not_ranked(make_record, joint_matrix) -> None:

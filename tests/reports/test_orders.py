@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from cl_strategies.reports.analysis.grouping import group_records
-from cl_strategies.reports.analysis.orders import disparity, disparity_tables, final_by_order
+from cl_strategies.reports.analysis.orders import (
+    HEADINGS,
+    disparity,
+    disparity_tables,
+    final_by_order,
+)
 from cl_strategies.reports.plots.figures_stream import order_figures
 from cl_strategies.reports.plots.palette import assign_styles
+from cl_strategies.results.formatting import MISSING
 
 
 def final(order, accuracies, make_record, **options):
@@ -59,12 +65,32 @@ def test_table_and_figure_list_strategies_by_average_and_name_every_task(make_re
             records.append(final(order, [0.9, second], make_record, strategy=strategy))
     groups = group_records(records)
     (table,) = disparity_tables(groups)
-    assert table.headings == ("Task 0", "Task 1", "MOPD", "AOPD")
+    assert table.headings == ("Task 0", "Task 1", *HEADINGS)
     assert table.lines == [
-        ("b", "0.0", "10.0", "10.0", "5.0"),
-        ("a", "0.0", "30.0", "30.0", "15.0"),
+        ("b", "0.0", "10.0", "10.0", "5.0", "unknown", MISSING, MISSING),
+        ("a", "0.0", "30.0", "30.0", "15.0", "unknown", MISSING, MISSING),
     ]
     (figure,) = order_figures([table], assign_styles({"a": "a", "b": "b"}))
     numbers = re.findall(r">(\d)</text>", figure.svg)
     assert numbers.count("1") >= 2
-    assert "b 5.0 (at most 10.0), a 15.0 (at most 30.0)" in figure.alt
+    assert "a 15.0 (at most 30.0), b 5.0 (at most 10.0)" in figure.alt
+
+
+def test_the_noise_floor_is_that_of_seeds_and_takes_two_of_each_order(make_record) -> None:
+    runs = [
+        final([0, 1], [0.90, 0.50], make_record),
+        final([0, 1], [0.70, 0.54], make_record, seed=1),
+        final([1, 0], [0.80, 0.60], make_record),
+        final([1, 0], [0.84, 0.60], make_record, seed=1),
+    ]
+    (table,) = disparity_tables(group_records(runs))
+    (item,) = table.items
+    assert item.average == pytest.approx((0.02 + 0.08) / 2)
+    # standard deviations within orders, 2 degrees of freedom; d2 of 2 orders; c4 of 2
+    sds = [((2 * 0.1**2 + 2 * 0.02**2) / 2) ** 0.5, (2 * 0.02**2 / 2) ** 0.5]
+    c4 = 0.886226925452758
+    floor = np.mean([1.1283791670955126 * sd / np.sqrt(2) / c4 for sd in sds])
+    assert item.floor == pytest.approx(floor)
+    assert item.noise_cells[0] == f"{100 * floor:.1f}"
+    (figure,) = order_figures([table], assign_styles({"synthetic-a": "synthetic-a"}))
+    assert "stroke-dasharray" in figure.svg

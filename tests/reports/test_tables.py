@@ -74,50 +74,114 @@ def test_csv_keeps_odd_names_in_one_field(make_record) -> None:
     assert {line["strategy"] for line in csv.DictReader(io.StringIO(text))} == {'a,"b"\nc'}
 
 
-def test_the_best_and_what_is_level_with_it(make_record) -> None:
+def test_the_best_is_better_than_every_other(make_record) -> None:
     rows = aggregate(
         [
-            *_with(make_record, "best", 0.80, 0.82),  # std 0.01414
-            *_with(make_record, "level", 0.79, 0.81),  # gap 0.01 <= pooled 0.01414
-            *_with(make_record, "worse", 0.70, 0.72),
-            *_with(make_record, "joint", 0.99, 0.99),
+            *_with(make_record, "best", 0.80, 0.83, 0.81, 0.84, 0.82),
+            *_with(make_record, "worse", 0.70, 0.71, 0.71, 0.72, 0.71),
+            *_with(make_record, "joint", 0.99, 0.98, 0.99, 0.98, 0.99),
         ]
     )
     marks = {row.strategy: row.mark for row in rows if row.metric == "average_accuracy"}
-    assert marks == {"best": "best", "level": "level", "worse": "", "joint": ""}
+    assert marks == {"best": "best", "worse": "", "joint": ""}
+
+
+def test_who_is_not_shown_to_be_worse_cannot_be_told_apart(make_record) -> None:
+    rows = aggregate(
+        [
+            *_with(make_record, "first", 0.80, 0.83, 0.81, 0.84, 0.82),
+            *_with(make_record, "second", 0.82, 0.80, 0.81, 0.83, 0.81),
+            *_with(make_record, "worse", 0.30, 0.33, 0.31, 0.33, 0.32),
+        ]
+    )
+    marks = {row.strategy: row.mark for row in rows if row.metric == "average_accuracy"}
+    assert marks == {"first": "level", "second": "level", "worse": ""}
 
 
 def test_less_is_better_for_forgetting(make_record) -> None:
-    rows = aggregate([make_record("keeps", keep=0.9), make_record("loses", keep=0.5)])
+    keeps = {"forgetting": 0.1, "backward_transfer": -0.1}
+    loses = {"forgetting": 0.5, "backward_transfer": -0.5}
+    rows = aggregate(
+        make_record(name, seed=seed, metrics={k: v + 0.01 * seed for k, v in metrics.items()})
+        for name, metrics in (("keeps", keeps), ("loses", loses))
+        for seed in range(6)
+    )
     assert _row(rows, "forgetting", "keeps").mark == "best"
     assert _row(rows, "backward_transfer", "keeps").mark == "best"
     assert _row(rows, "forgetting", "loses").mark == ""
 
 
-def test_without_a_known_spread_only_an_exact_tie_counts(make_record) -> None:
-    rows = aggregate(
-        [
-            *_with(make_record, "a", 0.8),
-            *_with(make_record, "b", 0.8),
-            *_with(make_record, "c", 0.7999),
-        ]
-    )
-    marks = {row.strategy: row.mark for row in rows if row.metric == "average_accuracy"}
-    assert marks == {"a": "best", "b": "best", "c": ""}
+def test_a_single_run_of_each_proves_nothing(make_record) -> None:
+    rows = aggregate([*_with(make_record, "a", 0.8), *_with(make_record, "b", 0.3)])
+    assert {row.mark for row in rows} == {""}
+
+
+def test_runs_are_paired_by_seed_and_failed_ones_are_no_pair(make_record) -> None:
+    """What the seeds have in common cancels: apart, these means differ by less than the spread."""
+    seeds = (0.1, 0.9, 0.3, 0.7, 0.5, 0.6)
+    records = _with(make_record, "a", *(value + 0.02 for value in seeds))
+    records += _with(make_record, "b", *seeds)
+    marks = {row.strategy: row.mark for row in aggregate(records) if row.metric == "forgetting"}
+    assert set(marks.values()) == {""}  # all equal
+    assert _row(aggregate(records), "average_accuracy", "a").mark == "best"
+    records += [make_record("a", seed=6, failed=True), *_with(make_record, "b", *seeds, 0.99)[-1:]]
+    assert _row(aggregate(records), "average_accuracy", "a").mark == "best"
+
+
+def test_runs_of_other_seeds_are_no_pairs(make_record) -> None:
+    records = [
+        make_record(name, seed=seed, metrics={"average_accuracy": value})
+        for name, value, seeds in (("a", 0.9, range(6)), ("b", 0.1, range(10, 16)))
+        for seed in seeds
+    ]
+    assert {row.mark for row in aggregate(records)} == {""}
+
+
+def test_an_order_of_several_seeds_counts_once(make_record) -> None:
+    """Six cells, but two orders: nothing can be said of orders."""
+    records = [
+        make_record(
+            name,
+            seed=seed,
+            order=order,
+            tasks=2,
+            benchmark_options={"order": order},
+            metrics={"average_accuracy": value + 0.01 * seed * (1 + order[0])},
+        )
+        for name, value in (("a", 0.9), ("b", 0.88))
+        for order in ([0, 1], [1, 0])
+        for seed in range(3)
+    ]
+    records = [
+        replace(
+            record,
+            metrics={
+                **record.metrics,
+                "average_accuracy": record.metrics["average_accuracy"]
+                + (0.01 if record.strategy == "a" and record.task_order[0] else 0.0),
+            },
+        )
+        for record in records
+    ]
+    marks = {r.strategy: r.mark for r in aggregate(records) if r.metric == "average_accuracy"}
+    assert marks == {"a": "level", "b": "level"}
 
 
 def test_nothing_is_best_where_all_are_equal_or_alone(make_record) -> None:
-    rows = aggregate([make_record("a", keep=0.9), make_record("b")])
+    rows = aggregate(make_record(name, seed=seed) for name in ("a", "b") for seed in range(3))
     assert {row.mark for row in rows if row.metric == "parameter_bytes"} == {""}
     assert {row.mark for row in aggregate([make_record()])} == {""}
 
 
 def test_other_references_can_be_named(make_record) -> None:
-    rows = aggregate(
-        [make_record("a", keep=0.9), make_record("b"), make_record("c", keep=0.5)],
-        references=frozenset({"a"}),
-    )
+    records = [
+        record
+        for name, level in (("a", 0.9), ("b", 0.5), ("c", 0.3))
+        for record in _with(make_record, name, *(level + 0.01 * k for k in (0, 2, 1, 3, 2, 2)))
+    ]
+    rows = aggregate(records, references=frozenset({"a"}))
     assert _row(rows, "average_accuracy", "b").mark == "best"
+    assert _row(rows, "average_accuracy", "a").mark == ""
 
 
 def test_order_disparity_follows_the_original_task(make_record) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cl_strategies.plugins.continual_evaluation.trace import Trace
-from cl_strategies.reports.analysis.curves import Array
+from cl_strategies.reports.analysis.curves.experiences import Array
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Accuracy against the experiences, and against the iterations within them."""

@@ -1,0 +1,1 @@
+"""Small multiples of factorial suites."""
