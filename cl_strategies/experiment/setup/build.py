@@ -72,10 +72,10 @@ def build_strategy(
     )
     for plugin in quantization:
         plugin.attach(strategy)
+    _check_parts(config, strategy, info)
     for plugin in strategy.plugins:
         if hasattr(plugin, "check_stream"):  # for what a stream must bring
             plugin.check_stream(info)
-    _check_parts(config, strategy, info)
     return strategy
 
 

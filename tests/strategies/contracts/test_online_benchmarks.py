@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+import small
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.registry import registry
 
-#: What fits a small network.
-OPTIONS: dict[str, dict[str, Any]] = {"cim": {"masks": "center"}}
-#: Strategies with one head that cannot learn parts, for reasons of their own.
-REFUSED = {
-    *("icarl", "lucir", "wa", "bic", "podnet", "der-expandable", "foster", "aanets", "mnemonics"),
-    *("mrdc", "dann", "dsan", "single-task"),
-}
 ENTRIES = list(registry("strategies"))
 #: With heads per task where there can be some, and with one head on samples of mixed classes.
 CASES = [
@@ -38,8 +30,8 @@ def test_a_strategy_learns_a_stream_in_parts_or_is_refused_before_training(
     config = ExperimentConfig.from_dict(
         {
             "benchmark": {"name": stream, "scenario": scenario, **SMALL},
-            "strategy": {"name": strategy, **OPTIONS.get(strategy, {})},
-            "model": {"hidden": [8]},
+            "strategy": {"name": strategy, **small.OPTIONS.get(strategy, {})},
+            "model": small.network(strategy),
         }
     )
     try:
@@ -52,5 +44,5 @@ def test_a_strategy_learns_a_stream_in_parts_or_is_refused_before_training(
         assert record.status == "finished", record.error
         assert np.isfinite(np.array(record.accuracy_matrix[-1], dtype=float)).all()
         refused = False
-    per_task = {"task"} == set(registry("strategies")[strategy].scenarios)
-    assert refused == (strategy in REFUSED or per_task or (strategy, scenario) == ("gpm", "task"))
+    whole = getattr(registry("strategies")[strategy].load(), "needs_whole_experiences", "")
+    assert refused == bool(whole or (strategy, scenario) == ("gpm", "task"))
