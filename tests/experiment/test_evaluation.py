@@ -78,7 +78,11 @@ FIXED = {
 }
 
 
-@pytest.mark.parametrize("model", [None, CONVOLUTIONAL], ids=["mlp", "batch-norm"])
+@pytest.mark.parametrize(
+    "model",
+    [None, pytest.param(CONVOLUTIONAL, marks=pytest.mark.slow)],
+    ids=["mlp", "batch-norm"],
+)
 @pytest.mark.parametrize("case", FIXED)
 def test_copied_accuracies_are_those_of_full_evaluation(
     case, model, tmp_path, evaluated, monkeypatch
@@ -225,7 +229,7 @@ def test_rows_say_what_was_evaluated(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["naive", "wsn"])
-@pytest.mark.parametrize("every", [2, 3, 9])
+@pytest.mark.parametrize("every", [2, pytest.param(3, marks=pytest.mark.slow), 9])
 def test_every_nth_row_and_the_last_are_whole_the_others_have_the_new_task_alone(
     strategy, every, tmp_path
 ):

@@ -69,7 +69,7 @@ def leaves(state: Any, path: str = "") -> list[tuple[str, torch.Tensor]]:
     return []
 
 
-@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("after", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
 def test_an_interrupted_run_ends_where_a_whole_one_ends(
     name: str, after: int, tmp_path: Path

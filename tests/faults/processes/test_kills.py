@@ -61,7 +61,7 @@ def one_kill(out, arguments, wait):
     return at_work
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(100, marks=pytest.mark.slow)])
 def test_the_command_is_killed_at_random_points(kills, tmp_path, command, numbers):
     whole = tmp_path / "whole"
     finish(command(whole, settings=LONGER))
@@ -97,7 +97,7 @@ def test_the_command_is_killed_at_random_points(kills, tmp_path, command, number
         pytest.param(1, "compressed-replay", marks=pytest.mark.slow),  # which leaves pictures, too
     ],
 )
-@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("step", [pytest.param("fsync", marks=pytest.mark.slow), "replace"])
 def test_the_command_is_killed_at_each_step_of_writing(
     step, every, strategies, tmp_path, command, numbers
 ):
@@ -123,7 +123,7 @@ def test_the_command_is_killed_at_each_step_of_writing(
 
 
 @pytest.mark.parametrize("every", [160, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("step", ["fsync", pytest.param("replace", marks=pytest.mark.slow)])
 def test_doing_runs_again_is_killed_at_each_step_of_writing(
     step, every, tmp_path, command, numbers
 ):
