@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from avalanche.training.plugins import EarlyStoppingPlugin, EvaluationPlugin, LRSchedulerPlugin
 from avalanche.training.plugins.clock import Clock
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from cl_strategies.plugins.features.generators import isolated_rng
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 
 #: Plugins that take an evaluation for one of the user's.
@@ -47,7 +46,7 @@ def undisturbed(strategy: TrainingStrategy) -> Iterator[None]:
     gradients = [(p, p.grad) for p in strategy.model.parameters()]
     strategy.plugins = [p for p in strategy.plugins if not isinstance(p, _LISTENERS)]
     try:
-        with _generators():
+        with isolated_rng():
             yield
     finally:
         for name, value in held.items():
@@ -65,17 +64,3 @@ def _running(model: nn.Module) -> Iterator[torch.Tensor]:
     for module in model.modules():
         if isinstance(module, _NormBase):
             yield from module.buffers(recurse=False)
-
-
-@contextmanager
-def _generators() -> Iterator[None]:
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)

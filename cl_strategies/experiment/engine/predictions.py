@@ -19,9 +19,9 @@ from cl_strategies.errors.failure import Failure
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.prediction_log import PredictionLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
-from cl_strategies.experiment.setup.seeding import isolated_rng
 from cl_strategies.io.links import check_no_link
 from cl_strategies.plugins.data.flatten import attribute_column
+from cl_strategies.plugins.features.generators import isolated_rng
 from cl_strategies.plugins.metrics.accuracy_matrix import AccuracyMatrix
 from cl_strategies.plugins.metrics.stream_predictions import Predictions, StreamPredictions
 from cl_strategies.results.predictions.manifest import Manifest

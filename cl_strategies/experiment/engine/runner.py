@@ -19,7 +19,8 @@ from cl_strategies.experiment.identity.run_identity import (
     read_not_computed,
 )
 from cl_strategies.experiment.setup.portable import kernels
-from cl_strategies.experiment.setup.seeding import isolated_rng, torch_threads
+from cl_strategies.experiment.setup.seeding import torch_threads
+from cl_strategies.plugins.features.generators import isolated_rng
 from cl_strategies.results.record import RunRecord
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any
 from cl_strategies.benchmarks.datasets.published import Located, what_is_located
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import Named
-from cl_strategies.experiment.setup.seeding import isolated_rng
+from cl_strategies.plugins.features.generators import isolated_rng
 from cl_strategies.registry import registry
 
 #: What the files of data sets look like: path, size and time.

@@ -25,21 +25,6 @@ def seed_everything(seed: int) -> None:
 
 
 @contextmanager
-def isolated_rng() -> Iterator[None]:
-    """Give the caller's global generators back as they were."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-
-
-@contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Compute with ``count`` CPU threads: sums depend on it in their last bits."""
     before = torch.get_num_threads()

@@ -15,7 +15,7 @@ from cl_strategies.experiment.identity.present_data import built
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.setup.environment import resolve_device
 from cl_strategies.experiment.setup.portable import check_machine
-from cl_strategies.experiment.setup.seeding import isolated_rng
+from cl_strategies.plugins.features.generators import isolated_rng
 
 
 def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -> None:

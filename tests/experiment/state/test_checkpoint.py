@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.setup.seeding import derive_seed, isolated_rng, seed_everything
+from cl_strategies.experiment.setup.seeding import derive_seed, seed_everything
 from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
 from cl_strategies.io.atomic import atomic_write, write_text
+from cl_strategies.plugins.features.generators import isolated_rng
 
 
 def test_tensors_and_plain_data_come_back(tmp_path):
