@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,8 @@ def check_torch_stays(python: Path, wheel: Path, folder: Path) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        # A wheel takes along what an earlier build left there of modules that are gone.
+        shutil.rmtree(ROOT / "build", ignore_errors=True)
         call(
             sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist", ROOT, cwd=folder
         )
