@@ -37,6 +37,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def name_of(kind: Any) -> str:
+    """The registered name of a strategy's class."""
+    return next(entry.name for entry in registry("strategies") if entry.load() is kind)
+
+
 def options(name: str, input_shape: Any, **more: Any) -> dict[str, Any]:
     """Options of a strategy in a script, with images without labels if it takes some."""
     found = {**OPTIONS.get(name, {}), **more}

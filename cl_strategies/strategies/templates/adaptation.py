@@ -7,9 +7,9 @@ from typing import Annotated
 from avalanche.core import SupervisedPlugin
 from typing_extensions import Doc
 
-from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.adaptation.plugin import AdaptationPlugin
 from cl_strategies.registry import Entry
+from cl_strategies.strategies.templates.host_by_name import host_by_name
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Since
 
@@ -32,15 +32,7 @@ def make_adaptation(host: str) -> AdaptationPlugin | None:
     :returns: ``None`` for ``"naive"``, which trains on what comes with labels.
     :raises UserError: for an unknown name or option, or an option out of its range.
     """
-    name, _, settings = host.partition(":")
-    known = {entry.name: entry for entry in ADAPTATIONS}
-    if name == "naive" and not settings:
-        return None
-    if name not in known:
-        raise unknown_name("host", name, ["naive", *known])
-    entry = known[name]
-    made: AdaptationPlugin = entry.load()(**entry.parse_options(settings))
-    return made
+    return host_by_name(host, ADAPTATIONS, plain="naive")
 
 
 @hyperparameters

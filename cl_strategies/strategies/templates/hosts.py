@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from torch import Tensor
 from typing_extensions import Doc
 
-from cl_strategies.errors import unknown_name
 from cl_strategies.plugins.incremental.method import IncrementalMethod
 from cl_strategies.registry import Entry
+from cl_strategies.strategies.templates.host_by_name import host_by_name
 
 _METHODS = "cl_strategies.plugins.incremental.methods"
 HOSTS: tuple[Entry, ...] = (
@@ -36,15 +36,7 @@ def make_host(host: str) -> IncrementalMethod[Any] | None:
     :returns: ``None`` for ``"replay"``, which trains the model as it is.
     :raises UserError: for an unknown name or option, or an option out of its range.
     """
-    name, _, settings = host.partition(":")
-    hosts = {entry.name: entry for entry in HOSTS}
-    if name == "replay" and not settings:
-        return None
-    if name not in hosts:
-        raise unknown_name("host", name, ["replay", *hosts])
-    entry = hosts[name]
-    made: IncrementalMethod[Any] = entry.load()(**entry.parse_options(settings))
-    return made
+    return host_by_name(host, HOSTS, plain="replay")
 
 
 def host_loss(strategy: Any, network: Any, x: Tensor, y: Tensor) -> Tensor:

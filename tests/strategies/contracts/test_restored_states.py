@@ -30,7 +30,7 @@ def stream(scenario: str = "task") -> Any:
 
 
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
-    name = next(e.name for e in registry("strategies") if e.load() is kind)
+    name = small.name_of(kind)
     model = small.model(name, benchmark.info)
     return kind(
         model=model,

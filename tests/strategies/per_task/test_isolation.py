@@ -56,7 +56,7 @@ SHAPE = SimpleNamespace(input_shape=(1, 8, 8), n_classes=2, scenario="task")
 
 
 def build(kind: Any, plugins: list[Any], epochs: int = 2) -> Any:
-    name = next(entry.name for entry in registry("strategies") if entry.load() is kind)
+    name = small.name_of(kind)
     model = small.model(name, SHAPE)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     if plugins == ["scheduler"]:
