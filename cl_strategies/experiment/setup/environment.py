@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def joined(earlier: Any, now: dict[str, Any]) -> list[dict[str, Any]]:
     return [*(table for table in earlier if table != now), now]
 
 
+@cache
 def package_version(name: str) -> str | None:
     try:
         return version(name)
