@@ -35,7 +35,7 @@ compare: $(RUNTIME)
 	$(BIN)/cl-strategies compare quickstart --out $(OUT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --maxprocesses 8
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 test-all: $(STAMP)
 	$(PIP) -e '.[ray]'

@@ -102,6 +102,19 @@ def test_a_machine_that_cannot_refuses_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @needs_mkl
+def test_a_serial_run_is_portable_on_a_processor_with_few_instructions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OTHERS.items():
+        monkeypatch.setenv(name, value)
+    made = config(portable=True)
+    done = compare([made], tmp_path, executor_name="serial")
+    assert not done.problems and not done.failed
+    assert kernels(tmp_path, made) == {"aten": "DEFAULT", "mkl": "COMPATIBLE", "onednn": False}
+
+
+@pytest.mark.slow
+@needs_mkl
 def test_the_numbers_are_those_of_another_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,16 +35,17 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def reported(tmp_path, command, monkeypatch):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, command):
     """A comparison in whose every file and name someone has put something."""
-    out, data = tmp_path / HOSTILE, tmp_path / f"data {HOSTILE}"
+    folder = tmp_path_factory.mktemp("hostile")
+    out, data = folder / HOSTILE, folder / f"data {HOSTILE}"
     data.mkdir()
 
     def failing(*arguments, **options):
         raise RuntimeError(f"{HOSTILE}{TAG}")
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cl_strategies.strategies.SI.train", failing)
         more = ("--executor", "serial", "--data-root", str(data))
         assert main(command(out, *more)) == 1
@@ -59,8 +60,14 @@ def reported(tmp_path, command, monkeypatch):
     return out
 
 
-def test_the_page_shows_hostile_names_as_text(reported):
-    text = (reported / "report.html").read_text()
+@pytest.fixture
+def reported(finished, tmp_path):
+    """A copy to change."""
+    return shutil.copytree(finished, tmp_path / HOSTILE)
+
+
+def test_the_page_shows_hostile_names_as_text(finished):
+    text = (finished / "report.html").read_text()
     page = Page(text)
     assert text.count("<script") == 1 and "img" not in page.tags  # the page's own
     assert not [name for name in page.attributes if name.startswith("on")]
@@ -69,8 +76,8 @@ def test_the_page_shows_hostile_names_as_text(reported):
         assert place in page.text, place
 
 
-def test_the_markdown_shows_hostile_names_as_text(reported):
-    text = (reported / "report.md").read_text()
+def test_the_markdown_shows_hostile_names_as_text(finished):
+    text = (finished / "report.md").read_text()
     assert MARK in text
     assert not re.search(r"<(?!br>)[a-z!/]", text)
 

@@ -14,6 +14,8 @@ from cl_strategies.reports import write, write_report
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.results.record import write_result
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NAMES = ("summary.csv", "summary.json", "report.md", "report.html", "published.json")
 
 

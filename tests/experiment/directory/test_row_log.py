@@ -124,7 +124,13 @@ def test_a_line_that_came_before_a_kill_is_measured_again(tmp_path, monkeypatch)
     assert len(directory.metrics.read_text().splitlines()) == 8
 
 
-@pytest.mark.parametrize("strategy", ["naive", "si", "alasso", "ewc", "mas", "lwf"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        *("naive", "si", "ewc", "lwf"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("alasso", "mas")),
+    ],
+)
 def test_checkpoints_of_a_memory_of_constant_size_do_not_grow(strategy, tmp_path):
     tables = made(n_experiences=12).to_dict() | {"strategy": {"name": strategy}}
     config = ExperimentConfig.from_dict(tables)

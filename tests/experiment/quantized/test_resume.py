@@ -43,9 +43,9 @@ CASES: dict[str, dict[str, Any]] = {
 WIDTHS = {"weight_bits": 3, "activation_bits": 3}
 
 
-def config(case: dict[str, Any]) -> ExperimentConfig:
+def config(case: dict[str, Any], experiences: int) -> ExperimentConfig:
     tables = {
-        "benchmark": {"name": "split-digits", "n_experiences": 3, "fraction": 0.1},
+        "benchmark": {"name": "split-digits", "n_experiences": experiences, "fraction": 0.1},
         "model": {"name": "cnn", "channels": [3, 4], "hidden": 8},
         "train": {"batch_size": 16, "optimizer": "sgd", "momentum": 0.9, "lr": 0.02},
         **{key: dict(table) for key, table in case.items()},
@@ -74,7 +74,7 @@ def leaves(state: Any, path: str = "") -> list[tuple[str, torch.Tensor]]:
 def test_an_interrupted_run_ends_where_a_whole_one_ends(
     name: str, after: int, tmp_path: Path
 ) -> None:
-    made = config(CASES[name])
+    made = config(CASES[name], after + 1)
     whole = run(made, tmp_path / "whole")
 
     def stop(done: int, total: int) -> None:

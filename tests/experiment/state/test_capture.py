@@ -25,6 +25,8 @@ NAMES = {
     for scenario in ("class", "task")
 }
 FEW = ["naive", "ewc", "gdumb", "dark-er", "alasso", "single-task"]
+#: Resumed with one head, too.
+LONGER = {*NAMES["class"]} - {*FEW, "replay", "lwf", "si", "batch-norm"}
 
 #: Classes in a shuffled order, so that a growing head does not grow evenly.
 STREAM = {"n_experiences": 3, "fraction": 0.2, "class_order": 5}
@@ -104,7 +106,13 @@ def test_a_class_incremental_run_resumes_bit_for_bit(name, head):
     check_resume(lambda: build(name, benchmark.info, head=head), benchmark)
 
 
-@pytest.mark.parametrize("name", NAMES["task"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LONGER else ())
+        for name in NAMES["task"]
+    ],
+)
 def test_a_task_incremental_run_resumes_bit_for_bit(name):
     benchmark = stream("task", order=[2, 0, 1])
     whole, resumed = check_resume(lambda: build(name, benchmark.info), benchmark)

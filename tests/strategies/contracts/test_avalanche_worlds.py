@@ -251,11 +251,10 @@ def test_a_head_per_task_without_task_labels_is_refused_before_training(name):
     assert counter.iterations == 0
 
 
-@pytest.mark.parametrize(
-    "extras", [(torch.ones(3),), ({"age": 3, "place": "here"}, "note")], ids=["tensor", "nested"]
-)
 @pytest.mark.parametrize("name", NAMES)
-def test_samples_may_hold_more_than_input_label_and_task_label(name, extras):
+def test_samples_may_hold_more_than_input_label_and_task_label(name):
+    """A tensor, a nest and a text, each in its place behind the label."""
+    extras = (torch.ones(3), {"age": 3, "place": "here"}, "note")
     benchmark = stream_of_samples_with(scenario_of(name), *extras)
     counter = Count()
     strategy = build(name, network(scenario_of(name)), plugins=[counter])
@@ -341,7 +340,9 @@ def test_labels_that_are_names_are_refused_before_training(name):
     assert counter.iterations == 0
 
 
-@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int8])
+@pytest.mark.parametrize(
+    "kind", [torch.bool, torch.uint8, pytest.param(torch.int8, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", SINGLE_HEAD)
 def test_labels_may_be_of_any_integer_type(name, kind):
     data = as_classification_dataset(Samples(torch.tensor([0, 1] * 8).to(kind)))

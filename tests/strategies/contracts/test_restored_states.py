@@ -26,7 +26,7 @@ OPTIONS = {"halrp": {"warmup_epochs": 2}}
 
 
 def stream(scenario: str = "task") -> Any:
-    return split_digits(n_experiences=3, scenario=scenario, fraction=0.2)
+    return split_digits(n_experiences=3, scenario=scenario, fraction=0.1)
 
 
 def build(kind: Any, benchmark: Any, plugins: list[Any], **options: Any) -> Any:
@@ -87,7 +87,7 @@ def test_early_stopping_ends_with_the_best_state(name: str) -> None:
     if getattr(strategy, "trains_jointly", False):
         strategy.train(list(benchmark.train_stream))
     else:
-        for experience in benchmark.train_stream:
+        for experience in benchmark.train_stream[:2]:
             strategy.train(experience)
     assert watch.best and all(watch.best)
     strategy.eval(benchmark.test_stream)

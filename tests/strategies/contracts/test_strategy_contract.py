@@ -25,7 +25,7 @@ SCENARIO = {entry.name: entry.scenarios[0] for entry in registry("strategies")}
 
 def stream(scenario: str = "class", **options: Any) -> Any:
     factory = registry("benchmarks")["split-digits"].load()
-    return factory(**{"n_experiences": 3, "scenario": scenario, "fraction": 0.2, **options})
+    return factory(**{"n_experiences": 3, "scenario": scenario, "fraction": 0.1, **options})
 
 
 def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:

@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 STEM, STAGE = (4, 1, 3, 3), (6, 4, 3, 3)
 RATE = 0.05
+EXPERIENCES = 3  # that are trained: the first, the second, and one after another
 
 
 def stream(name: str) -> Any:
@@ -70,7 +71,7 @@ def train(strategy: Any, benchmark: Any) -> None:
     if getattr(strategy, "trains_jointly", False):
         strategy.train(list(benchmark.train_stream))
         return
-    for experience in benchmark.train_stream[:4]:
+    for experience in benchmark.train_stream[:EXPERIENCES]:
         strategy.train(experience)
 
 
@@ -133,7 +134,7 @@ def test_what_learns_is_in_training_mode_and_moves_in_every_experience(name: str
     benchmark, probe = stream(name), Probe()
     strategy = build(name, benchmark.info, network(benchmark.info), [probe])
     train(strategy, benchmark)
-    assert len(probe.learning) == (1 if strategy.trains_jointly else 4)
+    assert len(probe.learning) == (1 if strategy.trains_jointly else EXPERIENCES)
     assert probe.iterations >= 2 * len(probe.learning)
     assert all(len(names) > 4 for names in probe.learning)
 

@@ -27,6 +27,8 @@ PENALTIES: dict[str, tuple[str, float, dict[str, Any]]] = {
     "scp": ("strength", 1.0, {}),
     "pfr": ("strength", 1.0, {}),
 }
+#: A penalty of parameters and one in the loss: with another quantizer, too.
+LSQ = {"ewc", "pfr"}
 WEIGHTS = dict[str, torch.Tensor]
 
 
@@ -87,10 +89,18 @@ def same(a: WEIGHTS, b: WEIGHTS) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("quantizer", "bits"),
-    [("lifequant", 2), ("lsq", 2), pytest.param("lifequant", 4, marks=pytest.mark.slow)],
+    ("name", "quantizer", "bits"),
+    [
+        *((name, "lifequant", 2) for name in PENALTIES),
+        *((name, "lsq", 2) for name in LSQ),
+        *(
+            pytest.param(name, "lsq", 2, marks=pytest.mark.slow)
+            for name in PENALTIES
+            if name not in LSQ
+        ),
+        *(pytest.param(name, "lifequant", 4, marks=pytest.mark.slow) for name in PENALTIES),
+    ],
 )
-@pytest.mark.parametrize("name", PENALTIES)
 def test_the_penalty_acts_from_the_second_task_on_and_not_before(name, quantizer, bits):
     strength = PENALTIES[name][1]
     with_penalty, values = trained(name, quantizer, bits, strength)
