@@ -16,6 +16,8 @@ from PIL import Image
 from cl_strategies.cli import main
 from cl_strategies.reports.reading.side_files import read_picture
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 KEEPS = ("--executor", "serial", "--strategies", "compressed-replay")
 SHOWN = "Exemplars as they are stored"
 

@@ -19,6 +19,8 @@ from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.state.checkpoint import load_checkpoint, save_checkpoint
 from cl_strategies.results.checksum import sealed
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def made() -> ExperimentConfig:

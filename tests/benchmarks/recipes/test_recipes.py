@@ -41,7 +41,9 @@ def numbers(cells: tuple[str, ...]) -> tuple[float, ...]:
 def test_every_name_in_a_recipe_is_registered_and_its_options_resolve(name: str) -> None:
     suite = Suite.from_toml(name)
     labels = {label_of(row) for row in suite.strategies}
-    for config in suite.configs():
+    configs = replace(suite, seeds=suite.seeds[:1]).configs()  # the others differ in a number
+    assert configs
+    for config in configs:
         assert config.benchmark.name in registry("benchmarks")
         assert config.strategy.name in registry("strategies")
         assert config.model.name in registry("models")

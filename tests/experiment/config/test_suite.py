@@ -252,10 +252,10 @@ def test_a_suite_that_may_not_be_looked_at_is_named(monkeypatch):
         Suite.from_toml("locked/suite.toml")
 
 
-def test_recipes_are_found_by_name_and_are_valid():
+def test_recipes_are_found_by_name():
+    """That each is valid: ``tests/benchmarks/recipes/test_recipes.py``."""
     assert "quickstart" in recipes()
-    for name in recipes():
-        assert Suite.from_toml(name).configs()
+    assert Suite.from_toml("quickstart").configs()
 
 
 def test_a_misspelt_recipe_is_answered_with_the_nearest():

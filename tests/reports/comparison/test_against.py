@@ -16,6 +16,8 @@ from cl_strategies.reports.reading.collection import Collection, Run
 from cl_strategies.reports.sections.changes import lines
 from cl_strategies.results.identity import Identity
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def collection(records) -> Collection:
     runs = (Run(directory=f"run-{k}", record=record) for k, record in enumerate(records))

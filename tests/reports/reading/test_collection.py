@@ -12,6 +12,8 @@ from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
 from cl_strategies.reports.reading.collection import collect
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_every_directory_is_accounted_for(make_record, write_runs) -> None:
     out = write_runs([make_record(), make_record(seed=1, failed=True)], {"device": "cpu"})

@@ -9,6 +9,8 @@ from cl_strategies.reports import write_report
 from cl_strategies.results.formatting import MISSING
 from cl_strategies.results.published import PublishedTable, read_published, write_published
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TABLE = {
     "setting": "Small <images>, 5 % of the data",
     "source": "Somebody 2024, Table 2",
