@@ -130,7 +130,8 @@ def _derived(fields: Fields) -> DerivedMetrics:
 
 
 def _metric(fields: Fields) -> DerivedMetric:
-    fields.only(tuple(DerivedMetric.__dataclass_fields__), optional=("meaning",))
+    known = [name for name in DerivedMetric.__dataclass_fields__ if name != "meaning"]
+    fields.only(tuple(known), optional=("meaning",))
     value, reason = fields.values["value"], fields.values["undefined_reason"]
     if not _is_value(value):
         fields.fail("value", "a number, a list or a table of numbers, or null")
