@@ -32,6 +32,11 @@ def is_reference(name: Any) -> bool:
     return isinstance(name, str) and ":" in name
 
 
+def is_loaded(name: Any) -> bool:
+    """Return whether ``name`` is a ``module:attribute`` of a module that is imported."""
+    return is_reference(name) and name.partition(":")[0] in sys.modules
+
+
 def look_in(folder: str | os.PathLike[str]) -> None:
     """Look for modules in ``folder``, too, before the folders that were given earlier."""
     place = os.path.abspath(folder)

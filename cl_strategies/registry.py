@@ -15,7 +15,6 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -247,10 +246,7 @@ class Registry:
         return iter(self._entries.values())
 
     def __contains__(self, name: object) -> bool:
-        if is_reference(name):
-            with suppress(UserError):
-                return bool(self[name])
-            return False
+        """Return whether ``name`` is registered; nothing is imported for a ``module:attribute``."""
         return isinstance(name, str) and self.present_name(name) in self._entries
 
     def table_of(self, thing: Any) -> dict[str, Any]:

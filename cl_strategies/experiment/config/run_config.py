@@ -21,7 +21,7 @@ from typing_extensions import Doc
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
-from cl_strategies.own_code import look_in
+from cl_strategies.own_code import is_loaded, is_reference, look_in
 from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import Entry, registry
@@ -295,7 +295,10 @@ def present_names(table: str, name: Any, content: Mapping[str, Any]) -> Mapping[
     :param name: the registered name in it.
     :raises UserError: if an option is given under two names.
     """
-    entry = _entry(table, name)
+    if is_reference(name) and table in _KINDS_OF_TABLES:
+        entry: Entry | None = registry(_KINDS_OF_TABLES[table])[name]
+    else:
+        entry = _entry(table, name)
     return content if entry is None else resolve_aliases(entry.load(), content)
 
 
@@ -306,8 +309,12 @@ def _oldest_names(table: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _entry(table: str, name: Any) -> Entry | None:
+    """Return what a name stands for; nothing is imported for a ``module:attribute``, which may
+    stand in a file of unknown origin."""
     kind = _KINDS_OF_TABLES.get(table)
-    return registry(kind)[name] if kind is not None and name in registry(kind) else None
+    if kind is None or not (name in registry(kind) or is_loaded(name)):
+        return None
+    return registry(kind)[name]
 
 
 _KINDS_OF_TABLES = {"benchmark": "benchmarks", "strategy": "strategies", "model": "models"}
