@@ -45,6 +45,8 @@ class ReportPaths:
     json: Path
     markdown: Path
     html: Path
+    wide: Path
+    latex: Path
     table: str
     problems: tuple[Problem, ...] = ()
     mixed: tuple[str, ...] = ()
@@ -98,6 +100,8 @@ def write_report(
         json=out_dir / _JSON,
         markdown=out_dir / _MARKDOWN,
         html=out_dir / _HTML,
+        wide=out_dir / _WIDE,
+        latex=out_dir / _LATEX,
         table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),

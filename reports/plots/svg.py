@@ -20,7 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import IdentityTransform, Transform
+from matplotlib.transforms import Bbox, IdentityTransform, Transform
 
 from cl_strategies.reports.plots.palette import GRID, INK, MUTED, ROLES, SURFACE, Style
 
@@ -81,7 +81,9 @@ class InlineFigure(Figure):
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         FigureCanvasAgg(self)
-        self.savefig(buffer, format="png", dpi=144, facecolor=SURFACE)
+        width, height = self.get_size_inches()
+        room = Bbox.from_extents(0, 0, width + 0.4, height)  # letters are wider than in a page
+        self.savefig(buffer, format="png", dpi=144, facecolor=SURFACE, bbox_inches=room)
         return buffer.getvalue()
 
 

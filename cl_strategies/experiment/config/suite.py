@@ -33,7 +33,6 @@ from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     override,
     present_names,
-    read_toml,
 )
 from cl_strategies.experiment.config.suite_checks import (
     SHARED,
@@ -47,6 +46,7 @@ from cl_strategies.experiment.config.suite_checks import (
     check_seeds,
     check_tables,
 )
+from cl_strategies.experiment.config.toml_file import read_toml
 from cl_strategies.registry import registry
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown
