@@ -277,7 +277,7 @@ def _third_party(found: Any, name: str, reference: str, fixed: frozenset[str]) -
     :raises UserError: if it is neither.
     """
     if isinstance(found, Entry):
-        return found
+        return replace(found, fixed=found.fixed | fixed)
     if not callable(found):
         raise UserError(
             f"{reference} is a {type(found).__name__}: name an Entry, or a callable that makes one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from cl_strategies.errors import UserError
@@ -13,9 +14,8 @@ def pandas() -> Any:
     :raises UserError: if it is not installed.
     """
     try:
-        import pandas as found
+        return importlib.import_module("pandas")
     except ImportError as error:
         raise UserError(
             "data frames need pandas, which is not installed: pip install 'cl-strategies[pandas]'"
         ) from error
-    return found
