@@ -99,8 +99,8 @@ def _is_missing(module: str) -> bool:
     """Return whether there is no such module, rather than one that fails."""
     try:
         return importlib.util.find_spec(module) is None
-    except (ImportError, AttributeError, ValueError):
-        return module.partition(".")[0] not in sys.modules
+    except ModuleNotFoundError as error:
+        return error.name is not None and f"{module}.".startswith(f"{error.name}.")
     except BaseException:  # what the package above it raises is its own
         return False
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from cl_strategies import own_code
 from cl_strategies.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -16,20 +15,6 @@ FILE = re.compile(r"# ([\w-]+\.\w+)\n")
 #: What makes the runs of a page cheap.
 SMALL = ["--set", "benchmark.fraction=0.3", "--set", "benchmark.n_experiences=2"]
 SMALL += ["--set", "model.hidden=[8]"]
-
-
-@pytest.fixture
-def own_folder(tmp_path, monkeypatch):
-    """An empty folder to be in, whose modules are forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(own_code, "_FOLDERS", [])
-    known = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - known:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and tmp_path in Path(file).parents:
-            del sys.modules[name]
 
 
 def commands(text):
@@ -55,16 +40,16 @@ def script(text, name):
 
 
 @pytest.mark.parametrize("page", ["own-method", "reading-results"])
-def test_every_block_runs(page, own_folder, capsys):
+def test_every_block_runs(page, empty_folder, capsys):
     done = 0
     for kind, text in BLOCK.findall((DOCS / f"{page}.md").read_text()):
         named = FILE.match(text)
         if named:
-            (own_folder / named[1]).write_text(text)
+            (empty_folder / named[1]).write_text(text)
         if kind == "python" and (not named or "__main__" in text):
-            sys.path.insert(0, str(own_folder))  # as Python does for a script
+            sys.path.insert(0, str(empty_folder))  # as Python does for a script
             script(text, named[1] if named else page)
-            sys.path.remove(str(own_folder))
+            sys.path.remove(str(empty_folder))
             done += 1
         for arguments in commands(text) if kind == "" else []:
             do(arguments)
@@ -73,7 +58,7 @@ def test_every_block_runs(page, own_folder, capsys):
     assert "None" not in capsys.readouterr().err
 
 
-def test_the_package_in_the_page_is_the_one_that_is_written(own_folder, capsys):
+def test_the_package_in_the_page_is_the_one_that_is_written(empty_folder, capsys):
     main(["new", "method", "my-method"])
     point = BLOCK.search((DOCS / "own-method.md").read_text().split("entry point:")[1])[2]
-    assert point in (own_folder / "my-method" / "pyproject.toml").read_text()
+    assert point in (empty_folder / "my-method" / "pyproject.toml").read_text()
