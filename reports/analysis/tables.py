@@ -106,9 +106,10 @@ def wide_csv_text(rows: Sequence[SummaryRow]) -> str:
     writer.writerow(("benchmark", "strategy", "failed", *map(csv_cell, columns)))
     for keys, found in lines.items():
         cells: list[str] = []
-        for row in (found.get(name) for name in names):
-            known = row is not None and row.n > 0
-            cells += [repr(row.mean), repr(row.std), str(row.n)] if row and known else ["", "", "0"]
+        for name in names:
+            one = found.get(name)
+            known = one is not None and one.n > 0
+            cells += [repr(one.mean), repr(one.std), str(one.n)] if one and known else ["", "", "0"]
         failed = next(iter(found.values())).n_failed
         writer.writerow((*map(csv_cell, keys), failed, *cells))
     return buffer.getvalue()

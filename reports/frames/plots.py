@@ -51,13 +51,17 @@ class Plots:
 
     def cost(self, benchmark: str | None = None) -> InlineFigure:
         """Draw accuracy against training time."""
-        rows = [self._rows(benchmark, name) for name in ("average_accuracy", "train_seconds")]
-        return self._drawn(draw_cost(*rows, self.styles))
+        accuracies = self._rows(benchmark, "average_accuracy")
+        return self._drawn(
+            draw_cost(accuracies, self._rows(benchmark, "train_seconds"), self.styles)
+        )
 
     def memory(self, benchmark: str | None = None) -> InlineFigure:
         """Draw the bytes of the model, and of what the method keeps beside it."""
-        rows = [self._rows(benchmark, name) for name in ("parameter_bytes", "method_state_bytes")]
-        return self._drawn(draw_memory(*rows, self.styles))
+        parameters = self._rows(benchmark, "parameter_bytes")
+        return self._drawn(
+            draw_memory(parameters, self._rows(benchmark, "method_state_bytes"), self.styles)
+        )
 
     def pairs(self, benchmark: str | None = None) -> InlineFigure:
         """Draw how far the best mean is ahead of the others, with 95 % intervals."""

@@ -123,7 +123,8 @@ class Report:
             for (benchmark, label), short in self._content.labels.short.items()
             if benchmark == row["benchmark"]
         }
-        return {side: names.get(row[side], row[side]) for side in ("a", "b")}
+        sides = {side: str(row[side]) for side in ("a", "b")}
+        return {side: names.get(name, name) for side, name in sides.items()}
 
     def __repr__(self) -> str:
         return f"{self.title}\n\n{render_terminal_table(self._content.shown_rows)}"
