@@ -1,4 +1,4 @@
-"""Commands that tell: list, show, datasets, doctor."""
+"""Commands that tell: list, show, new, datasets, doctor."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def show(options: argparse.Namespace) -> int:
     from cl_strategies.cli.describe_suite import describe_suite, to_dict
     from cl_strategies.errors import unknown_name
     from cl_strategies.experiment.config.suite import Suite, recipes
+    from cl_strategies.own_code import is_reference
     from cl_strategies.registry import KINDS, OLDER_KINDS, registry
 
     if options.name in recipes():
@@ -44,6 +45,10 @@ def show(options: argparse.Namespace) -> int:
     for older, kind in OLDER_KINDS.items():
         entries |= {f"{older}/{entry.name}": (kind, entry) for entry in registry(kind)}
     entries |= {entry.name: (kind, entry) for kind, entry in reversed(found)}  # first kind wins
+    kind, _, name = options.name.rpartition("/")
+    if is_reference(name):
+        kind = kind or "strategies"
+        entries[options.name] = (kind, registry(kind)[name])
     if options.name not in entries:
         raise unknown_name("name", options.name, {**entries, **recipes()})
     kind, entry = entries[options.name]
@@ -63,6 +68,16 @@ def show(options: argparse.Namespace) -> int:
     table = "quantization" if kind == "quantizers" else registry(kind).singular
     parameters = entry.parameters().values()
     answer(f"  options:\n{text_table(parameters, table)}" if parameters else "  no options")
+    return EXIT_OK
+
+
+def new(options: argparse.Namespace) -> int:
+    """Write the files of a new method."""
+    from cl_strategies.scaffold.method import new_method
+
+    paths = new_method(options.name, options.folder)
+    answer("\n".join(map(str, paths)))
+    answer(f"try it: cd {paths[0].parent} && python -m pytest")
     return EXIT_OK
 
 

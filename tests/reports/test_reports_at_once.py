@@ -66,7 +66,7 @@ def test_what_cannot_be_removed_costs_no_report(make_record, write_runs, monkeyp
     assert write_report(out).html.exists()
 
 
-@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("moment", range(6))
 def test_a_report_in_the_middle_of_another_disturbs_neither(
     make_record, write_runs, monkeypatch, moment: int
 ) -> None:
@@ -82,12 +82,12 @@ def test_a_report_in_the_middle_of_another_disturbs_neither(
 
     monkeypatch.setattr(os, "replace", interrupted)
     assert {path.name: path.read_bytes() for path in files(write_report(out))} == expected
-    assert len(renamed) == 8
+    assert len(renamed) == 12
     assert {path.name for path in out.iterdir()} == {"runs", *expected}
 
 
 def files(paths: Any) -> list[Path]:
-    return [paths.csv, paths.json, paths.markdown, paths.html]
+    return [paths.csv, paths.wide, paths.json, paths.markdown, paths.html, paths.latex]
 
 
 def test_the_report_of_whoever_read_less_does_not_win(
