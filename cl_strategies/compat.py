@@ -6,6 +6,12 @@ torchvision::nms does not exist``, because two Python modules describe operators
 nobody defined. Defining their schemas is enough for transforms, models and data sets;
 the compiled image codecs (``torchvision.io``) stay unavailable.
 
+``import torch`` calls :func:`install` through the entry point ``torch.backends``, by which torch
+loads what extends it, so that the order of imports is free: whoever needs torchvision imports
+torch first, and torchvision itself does so in its first line. Nothing is added to the start of
+Python, and where torch is told not to look (``TORCH_DEVICE_BACKEND_AUTOLOAD=0``) importing this
+package does the same.
+
 Avalanche reads or writes ``~/.avalanche/config.json`` when it is imported, and stops with whatever
 that raises. Here it stops with an error that names the file and says what to do.
 """
@@ -36,6 +42,9 @@ def patched_operators() -> tuple[str, ...]:
 
 def install() -> None:
     """Mend torchvision and Avalanche when they are first imported; costs nothing until then."""
+    begun = sys.modules.get("torchvision")
+    if begun is not None and "torchvision.extension" not in sys.modules:
+        _mend(begun.__path__)  # its first line imported torch, which called this
     finders: dict[str, type[_ConfigFinder | _TorchvisionFinder]] = {
         _READS_CONFIG: _ConfigFinder,
         "torchvision": _TorchvisionFinder,
@@ -54,11 +63,12 @@ class _TorchvisionFinder:
     ) -> None:
         if name != "torchvision":
             return
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
-        spec = importlib.machinery.PathFinder.find_spec(name, path)
-        folders = spec.submodule_search_locations if spec else None
-        if folders and importlib.util.find_spec("torch") and not _operators_load(Path(folders[0])):
-            _define_schemas()
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            if spec and spec.submodule_search_locations and importlib.util.find_spec("torch"):
+                _mend(spec.submodule_search_locations)
+        finally:
+            sys.meta_path.remove(self)  # type: ignore[arg-type]
 
 
 class _ConfigFinder:
@@ -90,6 +100,12 @@ class _ConfigFinder:
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
+
+
+def _mend(folders: Sequence[str]) -> None:
+    """Define the schemas if torchvision's library in the first of ``folders`` does not load."""
+    if not _operators_load(Path(folders[0])):
+        _define_schemas()
 
 
 def _operators_load(folder: Path) -> bool:
