@@ -12,6 +12,7 @@ from cl_strategies.io.atomic import write_text
 from cl_strategies.reports.analysis.tables import csv_text
 from cl_strategies.reports.comparison.against import Against
 from cl_strategies.reports.comparison.pairs import PairTable
+from cl_strategies.reports.comparison.streams import Wins
 from cl_strategies.reports.derived.folder import with_derived
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.reading.other import read_other
@@ -20,6 +21,7 @@ from cl_strategies.reports.render.html import html_text
 from cl_strategies.reports.render.markdown import markdown_text
 from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
+from cl_strategies.reports.sections.factors import factor_data
 from cl_strategies.results.heading import FILE as HEADING_FILE
 from cl_strategies.results.heading import read_heading
 from cl_strategies.results.json_text import json_lines
@@ -120,6 +122,10 @@ def json_text(content: Content) -> str:
     }
     if content.comparisons:
         data["comparisons"] = [comparison_data(table) for table in content.comparisons]
+    if content.wins:
+        data["wins"] = _wins(content.wins)
+    if content.factors:
+        data["factors"] = [factor_data(section) for section in content.factors]
     if content.against:
         data["against"] = _against(content.against)
     if content.splits:
@@ -136,6 +142,14 @@ def comparison_data(table: PairTable) -> dict[str, Any]:
     data = asdict(table)
     del data["signs"]
     return data
+
+
+def _wins(found: Wins) -> dict[str, Any]:
+    pairs = [
+        {"strategy": row, "other": column, "wins": cell[0], "ties": cell[1], "losses": cell[2]}
+        for (row, column), cell in sorted(found.counts.items())
+    ]
+    return {"benchmarks": found.benchmarks, "strategies": found.strategies, "pairs": pairs}
 
 
 def _against(found: Against) -> dict[str, Any]:

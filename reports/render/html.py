@@ -18,9 +18,10 @@ from cl_strategies.reports.analysis.configuration import (
 )
 from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
-from cl_strategies.reports.comparison import components, effects
+from cl_strategies.reports.comparison import components, effects, rates
 from cl_strategies.reports.derived.keys import KEYS, presentation
 from cl_strategies.reports.plots import figures
+from cl_strategies.reports.plots.factors.figures import facet_figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
 from cl_strategies.reports.plots.pairs.figures import forest_figures, rank_figure
@@ -30,7 +31,7 @@ from cl_strategies.reports.plots.svg import described
 from cl_strategies.reports.render.folding import Folding
 from cl_strategies.reports.sections import bits, changes, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
-from cl_strategies.reports.sections.factors import factor_sections
+from cl_strategies.reports.sections.factors import rates_text
 from cl_strategies.results.formatting import show, show_with_spread
 from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES
 from cl_strategies.results.published import WARNING
@@ -78,8 +79,15 @@ def html_text(content: Content) -> str:
         comparisons=list(
             zip(content.comparisons, forest_figures(content.comparisons), strict=True)
         ),
-        factors=factor_sections(content.layouts, groups, rows),
+        factors=[
+            (section, facet_figures(layout, groups, rows, section.differences, k))
+            for k, (section, layout) in enumerate(
+                zip(content.factors, content.layouts.values(), strict=True)
+            )
+        ],
         effect_headings=effects.HEADINGS,
+        rate_headings=rates.HEADINGS,
+        rates_text=rates_text,
         labels=content.labels.changed,
         folding=Folding(),
         pair_headings=pair_rows.HEADINGS,

@@ -25,6 +25,7 @@ from cl_strategies.reports.reading.collection import Collection
 from cl_strategies.reports.sections.bits import BitTable, bit_tables
 from cl_strategies.reports.sections.during_training import TraceTable, trace_tables
 from cl_strategies.reports.sections.exemplars import ExemplarTable, exemplar_tables
+from cl_strategies.reports.sections.factors import FactorSection, factor_sections
 from cl_strategies.results.formatting import count
 
 
@@ -40,6 +41,7 @@ class Content:
     :param shown: ``groups`` under their short labels, as in all that follows.
     :param shown_rows: ``rows`` under their short labels.
     :param layouts: label of each benchmark with many variants, and its facets.
+    :param factors: what the factors do, for each of these benchmarks.
     :param counts: how much there is, for the line below the title.
     :param findings: label of each benchmark, and what the numbers say there.
     :param notices: what to know before comparing.
@@ -64,6 +66,7 @@ class Content:
     shown: list[Group]
     shown_rows: list[SummaryRow]
     layouts: dict[str, Layout]
+    factors: list[FactorSection]
     counts: list[str]
     findings: list[tuple[str, list[Finding]]]
     notices: list[str]
@@ -104,6 +107,7 @@ def content_of(
         shown=shown,
         shown_rows=shown_rows,
         layouts=layouts,
+        factors=factor_sections(layouts, shown),
         counts=_counts(collection, groups),
         findings=_findings(shown, shown_rows, comparisons, splits),
         notices=[*several, *notices(collection, shown)],
