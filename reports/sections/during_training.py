@@ -72,7 +72,11 @@ def trace_tables(
 
 
 def _traced(group: Group) -> bool:
-    return any(record.metrics.get("trace_cost") is not None for record in group.finished)
+    return any(
+        record.metrics.get(name) is not None
+        for record in group.finished
+        for name in ("trace_cost", "online_accuracy")
+    )
 
 
 def _names(groups: Sequence[Group]) -> list[str]:
