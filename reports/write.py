@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
+from cl_strategies.io.links import check_no_link
 from cl_strategies.reports.analysis.tables import csv_text
 from cl_strategies.reports.comparison.against import Against
 from cl_strategies.reports.comparison.pairs import PairTable
@@ -17,8 +20,9 @@ from cl_strategies.reports.derived.folder import with_derived
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.reading.other import read_other
 from cl_strategies.reports.reading.temporary_files import sweep
-from cl_strategies.reports.render.html import html_text
 from cl_strategies.reports.render.markdown import markdown_text
+from cl_strategies.reports.render.pages import FOLDER, INDEX, html_files
+from cl_strategies.reports.render.pages import NAME as PAGE
 from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
 from cl_strategies.reports.sections.factors import factor_data
@@ -30,7 +34,7 @@ from cl_strategies.validation.plain_data import shown
 
 TITLE = "Continual-learning comparison"
 SUMMARY_SCHEMA = 1
-_CSV, _JSON, _MARKDOWN, _HTML = "summary.csv", "summary.json", "report.md", "report.html"
+_CSV, _JSON, _MARKDOWN, _HTML = "summary.csv", "summary.json", "report.md", INDEX
 # Drawing takes seconds. Another process that ended a run and wrote its report in the meantime had
 # read more than this one did: then the runs are read again, or its report would be lost.
 _MOST_READINGS = 4
@@ -60,6 +64,9 @@ def write_report(
     """Read ``source_dir/runs`` and write ``summary.csv``, ``summary.json``, ``report.md`` and
     ``report.html``.
 
+    With several benchmarks and more strategies than a page holds ``report.html`` is an index, and
+    ``report-pages`` has a page for each benchmark.
+
     The same runs give the same bytes. Nothing is written unless all four could be made, and
     each file appears whole.
 
@@ -84,11 +91,12 @@ def write_report(
             _CSV: csv_text(content.rows),
             _JSON: json_text(content),
             _MARKDOWN: markdown_text(content),
-            _HTML: html_text(content),
+            **html_files(content),
         }
         if _stamp(out_dir / _CSV) == before:
             break
-    sweep(out_dir, [FILE, HEADING_FILE, *texts])
+    sweep(out_dir, [FILE, HEADING_FILE, *(name for name in texts if "/" not in name)])
+    _prepare_pages(out_dir / FOLDER, {name.partition("/")[2] for name in texts if "/" in name})
     for name, text in texts.items():
         write_text(out_dir / name, text)
     return ReportPaths(
@@ -101,6 +109,23 @@ def write_report(
         mixed=tuple(content.mixed),
         against=content.against.sentence if content.against else "",
     )
+
+
+def _prepare_pages(folder: Path, wanted: Set[str]) -> None:
+    """Take pages of an earlier report away that this one does not have.
+
+    :raises UserError: if the folder is a link.
+    """
+    check_no_link(folder)
+    if not folder.is_dir():
+        return
+    sweep(folder, wanted)
+    for path in folder.iterdir():
+        if PAGE.fullmatch(path.name) and path.name not in wanted:
+            with suppress(OSError):
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()  # if nothing is left in it
 
 
 def json_text(content: Content) -> str:

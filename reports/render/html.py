@@ -16,7 +16,6 @@ from cl_strategies.reports.analysis.configuration import (
     hyperparameters,
     shared_settings,
 )
-from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
 from cl_strategies.reports.comparison import components, effects, rates
 from cl_strategies.reports.derived.keys import KEYS, presentation
@@ -40,18 +39,26 @@ MOST_ROWS, MOST_CONFIGURATIONS = 600, 60
 """Rows of the long tables, and configurations; a page stays below a megabyte or so."""
 
 
-def html_text(content: Content) -> str:
-    """Return the page as text; everything that comes from runs is escaped."""
+def html_text(content: Content, *, pages: Mapping[str, str] | None = None, up: str = "") -> str:
+    """Return a page as text; everything that comes from runs is escaped.
+
+    :param pages: benchmark -> address of its own page, on an index, which has the tables and says
+        what the numbers say, and leaves the rest to them.
+    :param up: address of the index, on such a page.
+    """
     collection, groups, rows = content.collection, content.shown, content.shown_rows
-    plain = [group for group in groups if group.benchmark not in content.layouts]
-    plain_rows = [row for row in rows if row.benchmark not in content.layouts]
+    drawn = [] if pages else groups
+    plain = [group for group in drawn if group.benchmark not in content.layouts]
+    plain_rows = [row for row in rows if row.benchmark not in content.layouts if not pages]
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)
     benchmarks = benchmarks_of(rows)
     disparities = content.disparities
-    matrices = figures.matrix_figures(groups, rows)
+    matrices = figures.matrix_figures(drawn, rows)
     return _template().render(
         title=content.title,
+        pages=pages or {},
+        up=up,
         version=cl_strategies.__version__,
         css=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
@@ -108,11 +115,11 @@ def html_text(content: Content) -> str:
         problems=collection.problems,
         hyperparameters=hyperparameters(groups),
         shared=shared_settings(groups),
-        configurations=[(group, full_configuration(group)) for group in groups]
-        if len(groups) <= MOST_CONFIGURATIONS
+        configurations=[(group, full_configuration(group)) for group in drawn]
+        if len(drawn) <= MOST_CONFIGURATIONS
         else [],
         most_rows=MOST_ROWS,
-        many=any(len(table.strategies) > MANY for table in content.comparisons),
+        many=content.crowded,
         environment=content.environments,
         metrics=[
             presentation(name)
