@@ -38,7 +38,7 @@ def only(content: Content, benchmark: str) -> Content:
     runs = tuple(run for run in content.collection.runs if id(run.record) in own)
     collection = replace(content.collection, runs=runs, problems=(), unfinished=(), published=())
     parts = ("rows", "shown", "shown_rows", "factors", "widths", "memories", "traces")
-    tables = {
+    tables: dict[str, Any] = {
         name: [item for item in getattr(content, name) if item.benchmark == benchmark]
         for name in (*parts, "disparities", "comparisons", "splits")
     }
@@ -62,7 +62,7 @@ def only(content: Content, benchmark: str) -> Content:
 def index_of(content: Content) -> Content:
     """Return what the report says of all benchmarks together."""
     names = ("factors", "widths", "memories", "traces", "disparities", "splits", "comparisons")
-    empty: dict[str, list[Any]] = {name: [] for name in names}
+    empty: dict[str, Any] = {name: [] for name in names}
     return replace(content, layouts={}, **empty)
 
 
