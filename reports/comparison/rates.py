@@ -134,7 +134,7 @@ def rates(layout: Layout, groups: Sequence[Group]) -> list[Rate]:
             continue
         curves = {
             name: _curves(
-                [(x, here[label]) for label in labels if (x := layout.places[label].x) is not None],
+                [(x, here[label]) for label in labels if (x := layout.places[label].x or 0.0) > 0],
                 measured,
             )
             for name, labels in lines.items()

@@ -122,6 +122,15 @@ def test_a_seed_without_a_run_at_every_budget_is_left_out(make_record) -> None:
     assert one.byte_ratio == pytest.approx(0.5) and one.byte_ratio_interval is None
 
 
+def test_budgets_of_no_bytes_and_fewer_are_no_points_of_a_curve(make_record) -> None:
+    records = [
+        make_record("cim", options={"codec": codec, "mem_bytes": budget})
+        for codec in ("raw", "jpeg")
+        for budget in (-1, 0, 1, 2)
+    ]
+    assert len(found(records)) == 1  # of the two that are left
+
+
 def test_without_a_budget_there_are_no_rates(make_record) -> None:
     records = [
         make_record("cim", options={"codec": codec, "strength": s})
