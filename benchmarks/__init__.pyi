@@ -12,6 +12,8 @@ from .datasets.registry import (
     download as download,
 )
 from .loading import load as load
+from .own.registered import image_folder as image_folder
+from .own.registered import image_table as image_table
 from .streams.adaptation import (
     adaptation_digits as adaptation_digits,
 )

@@ -199,8 +199,11 @@ def work(
 
 
 def _at_home(config: ExperimentConfig) -> ExperimentConfig:
-    """Return a relative ``data_root`` counts from here, not from where a node happens to be."""
+    """Let a relative ``data_root`` count from here, not from where a node happens to be; and a
+    relative ``path``, which counts from it."""
     root = config.benchmark.options.get("data_root")
+    if root is None and config.benchmark.options.get("path") is not None:
+        root = "."
     if not isinstance(root, str):
         return config
     options = {**config.benchmark.options, "data_root": str(Path(root).expanduser().absolute())}
