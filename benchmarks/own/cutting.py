@@ -12,7 +12,7 @@ from cl_strategies.benchmarks.core.builder import (
     Transforms,
     build_benchmark,
 )
-from cl_strategies.benchmarks.core.options import StreamOptions
+from cl_strategies.benchmarks.core.options import SameClassesScenario, StreamOptions
 from cl_strategies.benchmarks.core.samples import Samples
 from cl_strategies.benchmarks.core.selection import partition
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
@@ -26,7 +26,7 @@ from cl_strategies.benchmarks.own.labels import (
     numbered,
     ordered,
 )
-from cl_strategies.benchmarks.own.options import CutOptions
+from cl_strategies.benchmarks.own.options import CutOptions, TaskOptions
 from cl_strategies.benchmarks.streams.split import split_stream
 from cl_strategies.errors import UserError, unknown_name
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Sides = tuple[Labeled, Labeled | None]
 
 
-def stream_options(options: CutOptions) -> StreamOptions:
+def stream_options(options: StreamOptions) -> StreamOptions:
     """Return the options that every stream has."""
     return StreamOptions(
         order=options["order"], fraction=options["fraction"], validation=options["validation"]
@@ -86,9 +86,10 @@ def split_labeled(
 
 def domain_labeled(
     domains: Mapping[str, Sides],
-    options: CutOptions,
+    options: TaskOptions,
     *,
     name: str,
+    scenario: SameClassesScenario,
     transforms: Transforms | FittedTransforms | None,
 ) -> StreamBenchmark:
     """Make one task per domain, with the same classes in each.
@@ -97,8 +98,6 @@ def domain_labeled(
     :raises UserError: if a domain lacks a class, for another number of tasks, and as
         :func:`loaded`.
     """
-    if options["class_order"] is not None:
-        raise UserError("class_order is for tasks of different classes: leave it out for domains")
     count = options["n_experiences"] or len(domains)
     if count > len(domains):
         raise UserError(
@@ -125,7 +124,7 @@ def domain_labeled(
         [train for train, _ in streams],
         [test for _, test in streams],
         name=name,
-        scenario="task" if options["scenario"] == "task" else "domain",
+        scenario=scenario,
         classes=[range(len(names))] * len(streams),
         class_names=names,
         transforms=transforms,

@@ -120,13 +120,18 @@ class PictureOptions(TypedDict, total=False):
     cache_bytes: Annotated[CacheBytes, Default(2 * 2**30)]
 
 
-class CutOptions(StreamOptions, total=False):
+class TaskOptions(StreamOptions, total=False):
+    """How samples are divided, into how many tasks."""
+
+    n_experiences: Annotated[NTasks, Default(None)]
+    test_fraction: Annotated[TestFraction, Default(0.2)]
+
+
+class CutOptions(TaskOptions, total=False):
     """How the samples are divided, and cut into tasks."""
 
     scenario: Annotated[Scenario, Default("class")]
-    n_experiences: Annotated[NTasks, Default(None)]
     class_order: Annotated[OwnClassOrder, Default(None)]
-    test_fraction: Annotated[TestFraction, Default(0.2)]
 
 
 class OwnOptions(PictureOptions, CutOptions, total=False):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
+from cl_strategies.benchmarks.core.options import SameClassesScenario
 from cl_strategies.benchmarks.own.cutting import (
     Sides,
     chosen_domains,
@@ -105,6 +106,8 @@ def _stream(data: Labeled | Sides, options: OwnOptions, name: str) -> StreamBenc
     transforms = picture_transforms(options)
     if not _has_domains(options):
         return split_labeled(sides, options, name=name, transforms=transforms)
+    if options["class_order"] is not None:
+        raise UserError("class_order is for tasks of different classes: leave it out for domains")
     train = sides[0].by_domain()
     test: Mapping[str, Labeled | None] = (
         dict.fromkeys(train) if sides[1] is None else sides[1].by_domain()
@@ -114,7 +117,8 @@ def _stream(data: Labeled | Sides, options: OwnOptions, name: str) -> StreamBenc
         if domain not in test:
             raise UserError(f"there are no test images of the domain {domain!r}: add some")
     domains = {domain: (train[domain], test[domain]) for domain in chosen}
-    return domain_labeled(domains, options, name=name, transforms=transforms)
+    scenario: SameClassesScenario = "task" if options["scenario"] == "task" else "domain"
+    return domain_labeled(domains, options, name=name, scenario=scenario, transforms=transforms)
 
 
 def _has_domains(options: OwnOptions) -> bool:
