@@ -5,7 +5,8 @@ names costs nothing. Third parties add entries through the entry-point groups
 ``cl_strategies.strategies``, ``cl_strategies.benchmarks``, ``cl_strategies.models`` and so on for
 each of :data:`KINDS`: each entry point names an :class:`Entry`, or a factory, which is then
 registered under the name of the entry point. One that cannot be used is skipped
-(:attr:`Registry.skipped`).
+(:attr:`Registry.skipped`). What no package registers is named ``module:attribute``
+(:mod:`cl_strategies.own_code`), and is an entry like any other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.errors.boundary import Boundary
 from cl_strategies.errors.failure import Failure
+from cl_strategies.own_code import find, is_reference, reference_to, takes_any
 from cl_strategies.validation.hyperparameters import parameters_of, resolve_aliases
 from cl_strategies.validation.parameter import Parameter
 from cl_strategies.validation.plain_data import check_plain, check_table, shown
@@ -90,16 +93,14 @@ class Entry:
         return theirs
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the options that a user may set, as the factory declares them."""
-        return {
-            name: parameter
-            for name, parameter in parameters_of(self.load()).items()
-            if parameter.default is not inspect.Parameter.empty and name not in self.fixed
-        }
+        """Return the options that a user may set, as the factory declares them; one without a
+        default must be set."""
+        declared = parameters_of(self.load())
+        return {name: declared[name] for name in declared if name not in self.fixed}
 
     def defaults(self) -> dict[str, Any]:
-        """Return the options a user may set, with their defaults."""
-        return {name: parameter.default for name, parameter in self.parameters().items()}
+        """Return the options a user may set, with their defaults where they have one."""
+        return {n: p.default for n, p in self.parameters().items() if not p.required}
 
     def resolve_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options: ``given`` where given, else the defaults; sorted by name.
@@ -107,16 +108,18 @@ class Entry:
         Names of earlier versions become present ones.
 
         :raises UserError: for an option that the factory does not have, of another type, or out of
-            its limits.
+            its limits, or if one that has no default is missing.
         """
         check_table(f"the options of {self.name}", given)
         check_plain(self.name, given)
         known = self.parameters()
-        values = {name: parameter.default for name, parameter in known.items()}
+        values = self.defaults()
         for key, value in resolve_aliases(self.load(), given).items():
             if key not in known:
                 raise unknown_name(f"option of {self.name}", key, known or ["(it has none)"])
             values[key] = known[key].check(value, self.name)
+        if missing := [name for name in known if name not in values]:
+            raise UserError(f"{self.name} has no default for {', '.join(missing)}: give a value")
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in sorted(values.items())
@@ -174,13 +177,14 @@ class Registry:
         self.skipped: list[str] = []
         self._entries: dict[str, Entry] = {}
         catalog = importlib.import_module(KINDS[kind])
+        self._fixed: frozenset[str] = getattr(catalog, "FIXED", frozenset())
         for entry in catalog.ENTRIES:
             self.add(entry)
         groups = [kind, *(older for older, new in OLDER_KINDS.items() if new == kind)]
         for point in (p for group in groups for p in entry_points(group=f"cl_strategies.{group}")):
             try:
                 with Boundary():
-                    self.add(_third_party(point, getattr(catalog, "FIXED", frozenset())))
+                    self.add(_third_party(point.load(), point.name, point.value, self._fixed))
             except (Failure, UserError) as error:  # whatever a broken package raises
                 self._skip(point, error)
 
@@ -207,16 +211,32 @@ class Registry:
         self._entries[entry.name] = entry
 
     def __getitem__(self, name: str) -> Entry:
-        """:raises UserError: for a name that is not registered, or no name at all."""
+        """Return the entry of a registered name, or of a ``module:attribute``.
+
+        :raises UserError: for a name that is not registered, or no name at all.
+        """
         if not isinstance(name, str):
             raise UserError(
                 f"the name of a {self.singular} is {shown(name)}: give text; "
                 f"`cl-strategies list {self.kind}` prints the names"
             )
         name = self.present_name(name)
+        if name not in self._entries and is_reference(name):
+            return self._own(name)
         if name not in self._entries:
             raise unknown_name(self.singular, name, self._entries)
         return self._entries[name]
+
+    def _own(self, reference: str) -> Entry:
+        """:raises UserError: if it cannot be found, or is no factory."""
+        found = find(reference)
+        try:
+            with Boundary():
+                return replace(
+                    _third_party(found, reference, reference, self._fixed), name=reference
+                )
+        except Failure as error:  # whatever its signature raises
+            raise UserError(f"{reference} cannot be used ({error}): mend it") from error
 
     def present_name(self, name: str) -> str:
         """Return ``name``, or the present name of what had this one in an earlier version."""
@@ -227,24 +247,52 @@ class Registry:
         return iter(self._entries.values())
 
     def __contains__(self, name: object) -> bool:
+        if is_reference(name):
+            with suppress(UserError):
+                return bool(self[name])
+            return False
         return isinstance(name, str) and self.present_name(name) in self._entries
 
+    def table_of(self, thing: Any) -> dict[str, Any]:
+        """Return a class or function as a table with its name: that by which it is registered, or
+        else ``module:attribute``.
 
-def _third_party(point: EntryPoint, fixed: frozenset[str]) -> Entry:
-    """Return what an entry point names: an entry, or a factory that becomes one.
+        :param thing: see :func:`~cl_strategies.own_code.reference_to`.
+        :raises UserError: if it has no name by which another process could find it.
+        """
+        if isinstance(thing, Entry):
+            thing = thing.name
+        table = reference_to(thing, self.singular)
+        module, _, attribute = table["name"].partition(":")
+        for entry in self:
+            place, _, name = entry.factory.partition(":")
+            if attribute and name == attribute and module.startswith(place):
+                found = getattr(importlib.import_module(module), attribute, None)
+                if entry.load() is found:
+                    return {**table, "name": entry.name}
+        return table
 
+
+def _third_party(found: Any, name: str, reference: str, fixed: frozenset[str]) -> Entry:
+    """Return an entry, or a factory that becomes one.
+
+    :param found: what an entry point or a ``module:attribute`` names.
     :param fixed: options that the engine supplies to factories of this kind.
     :raises UserError: if it is neither.
     """
-    found = point.load()
     if isinstance(found, Entry):
         return found
     if not callable(found):
         raise UserError(
-            f"it is a {type(found).__name__}: name an Entry, or a callable that makes one"
+            f"{reference} is a {type(found).__name__}: name an Entry, or a callable that makes one"
         )
-    summary = (inspect.getdoc(found) or f"Of {point.value}.").partition("\n")[0]
-    return Entry(name=point.name, factory=point.value, summary=summary, fixed=fixed)
+    if fixed and not takes_any(found, fixed):
+        raise UserError(
+            f"{reference} takes none of {', '.join(sorted(fixed))}, which it is called with: name "
+            "a class or function that does"
+        )
+    summary = (inspect.getdoc(found) or f"Of {reference}.").partition("\n")[0]
+    return Entry(name=name, factory=reference, summary=summary, fixed=fixed)
 
 
 _SINGULAR = {

@@ -114,9 +114,9 @@ def test_third_parties_register_an_entry_or_a_factory(points):
     [
         ("no_such_package:thing", "ModuleNotFoundError"),
         ("their_package:no_such_name", "AttributeError"),
-        ("their_package:NUMBER", "it is a int: name an Entry"),
+        ("their_package:NUMBER", "is a int: name an Entry"),
         ("their_package:TAKEN", "registered twice"),
-        ("their_package", "it is a module"),
+        ("their_package", "is a module"),
     ],
 )
 def test_what_cannot_be_used_is_skipped_and_named(points, caplog, value, reason):

@@ -33,6 +33,7 @@ def show(options: argparse.Namespace) -> int:
     from cl_strategies.cli.describe_suite import describe_suite, to_dict
     from cl_strategies.errors import unknown_name
     from cl_strategies.experiment.config.suite import Suite, recipes
+    from cl_strategies.own_code import is_reference
     from cl_strategies.registry import KINDS, OLDER_KINDS, registry
 
     if options.name in recipes():
@@ -44,6 +45,10 @@ def show(options: argparse.Namespace) -> int:
     for older, kind in OLDER_KINDS.items():
         entries |= {f"{older}/{entry.name}": (kind, entry) for entry in registry(kind)}
     entries |= {entry.name: (kind, entry) for kind, entry in reversed(found)}  # first kind wins
+    kind, _, name = options.name.rpartition("/")
+    if is_reference(name):
+        kind = kind or "strategies"
+        entries[options.name] = (kind, registry(kind)[name])
     if options.name not in entries:
         raise unknown_name("name", options.name, {**entries, **recipes()})
     kind, entry = entries[options.name]

@@ -29,6 +29,7 @@ def text_table(parameters: Iterable[Parameter], table: str, *, width: int = 100)
     lines = []
     for p in parameters:
         default = "(not set)" if p.default is None else written(p.default)
+        default = "(must be set)" if p.required else default
         lines.append(
             f"    {table}.{p.name} = {default}" + (f"  ({_values(p)})" if p.values else "")
         )

@@ -96,6 +96,11 @@ class Parameter:
     annotation: Any
     default: Any = Argument.empty
 
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is Argument.empty
+
     @cached_property
     def meaning(self) -> str:
         """What it is, in a sentence; ``""`` if the declaration does not say."""

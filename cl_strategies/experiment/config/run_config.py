@@ -21,6 +21,7 @@ from typing_extensions import Doc
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
+from cl_strategies.own_code import look_in
 from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import Entry, registry
@@ -271,7 +272,8 @@ class ExperimentConfig:
     @property
     def slug(self) -> str:
         """Name of the run directory: readable words, then the hash."""
-        return f"{self.strategy.name}-{self.benchmark.name}-s{self.run.seed}-{self.hash}"
+        names = f"{self.strategy.name}-{self.benchmark.name}".replace(":", ".")  # Windows has none
+        return f"{names}-s{self.run.seed}-{self.hash}"
 
 
 def hash_of(tables: Mapping[str, Mapping[str, Any]]) -> str:
@@ -344,7 +346,10 @@ def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """:raises UserError: if the file is missing, is not TOML, or holds more than plain values."""
+    """Read a file; modules that it names are looked for beside it, too.
+
+    :raises UserError: if the file is missing, is not TOML, or holds more than plain values.
+    """
     if not isinstance(path, (str, os.PathLike)):  # open would read the file of a number
         raise UserError(f"cannot read {shown(path)}: give the path of a TOML file")
     try:
@@ -358,6 +363,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         check_plain("", tables)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    look_in(Path(path).parent)
     return tables
 
 

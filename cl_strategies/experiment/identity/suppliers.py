@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.identity.typed_code import typed_source
 from cl_strategies.registry import KINDS, registry
 
 OWN = "cl-strategies"
@@ -33,6 +34,8 @@ ALWAYS = {"avalanche-lib": "avalanche", "torch": "torch", "torchvision": "torchv
 #: Of this package what no number depends on.
 _WITHOUT_NUMBERS = ("reports", "cli.py", "console.py", "doctor.py", "printable.py", "__main__.py")
 _DIGITS = 12
+#: The script that was started, here and in the processes of ``multiprocessing``.
+_MAIN, _MAIN_ELSEWHERE = "__main__", "__mp_main__"
 
 
 def named_suppliers(config: ExperimentConfig) -> set[str]:
@@ -61,8 +64,9 @@ def used_suppliers(strategy: Any) -> set[str]:
 def third_parties(modules: Iterable[str]) -> set[str]:
     """Return the packages of ``modules`` that are neither ours nor Avalanche's, torch's or
     Python's."""
-    own = {"cl_strategies", *ALWAYS.values(), *sys.stdlib_module_names} - {"__main__"}
-    return {_root(name) for name in set(modules) if name.partition(".")[0] not in own}
+    own = {"cl_strategies", *ALWAYS.values(), *sys.stdlib_module_names} - {_MAIN}
+    named = {_MAIN if name == _MAIN_ELSEWHERE else name for name in modules}
+    return {_root(name) for name in named if name.partition(".")[0] not in own}
 
 
 def describe(modules: Iterable[str]) -> dict[str, str]:
@@ -89,6 +93,8 @@ def _editable(found: Distribution) -> bool:
 
 
 def _third_party(module: str) -> str:
+    if module == _MAIN and getattr(sys.modules[_MAIN], "__file__", None) is None:
+        return typed_source()
     version = _version(module)
     return _source(module) if version is None else f"{version} {_source(module)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from avalanche.training.templates.base_sgd import BaseSGDTemplate
 from torch import nn
 
 from cl_strategies.errors import UserError
@@ -23,12 +24,13 @@ def build_benchmark(benchmark: Named) -> Any:
 def build_model(config: ExperimentConfig, info: Any) -> nn.Module:
     """Return a freshly initialized model for the stream that ``info`` describes."""
     _check_scenario("models", config.model.name, info)
-    return registry("models")[config.model.name].load()(
+    model = registry("models")[config.model.name].load()(
         input_shape=info.input_shape,
         n_classes=info.n_classes,
         scenario=info.scenario,
         **config.model.options,
     )
+    return _checked_kind(model, nn.Module, config.model.name, "a torch.nn.Module")
 
 
 def build_strategy(
@@ -70,6 +72,7 @@ def build_strategy(
         evaluator=evaluator,
         **config.strategy.options,
     )
+    _checked_kind(strategy, BaseSGDTemplate, config.strategy.name, "a strategy of Avalanche's")
     for plugin in quantization:
         plugin.attach(strategy)
     _check_parts(config, strategy, info)
@@ -77,6 +80,16 @@ def build_strategy(
         if hasattr(plugin, "check_stream"):  # for what a stream must bring
             plugin.check_stream(info)
     return strategy
+
+
+def _checked_kind(made: Any, kind: type, name: str, what: str) -> Any:
+    """:raises UserError: if a factory made something else than is asked of it."""
+    if not isinstance(made, kind):
+        raise UserError(
+            f"{name} makes a {type(made).__name__}, which is not {what} ({kind.__name__}): name a "
+            "class derived from it, or a function that returns one"
+        )
+    return made
 
 
 def _schedule(train: TrainConfig) -> list[LearningRateSchedule]:

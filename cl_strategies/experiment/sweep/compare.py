@@ -14,6 +14,8 @@ from cl_strategies.experiment.directory.rerun import ask, is_asked, last_record
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.identity.run_identity import Identities
 from cl_strategies.experiment.sweep.executors import executor
+from cl_strategies.experiment.sweep.objects import check_reach, configs_of
+from cl_strategies.experiment.sweep.preflight import check_configs
 from cl_strategies.results.record import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -54,9 +56,14 @@ class Comparison:
 
 
 def compare(
-    configs: Sequence[ExperimentConfig],
-    out: str | Path,
+    configs: Sequence[ExperimentConfig] | None = None,
+    out: str | Path = "comparison",
     *,
+    strategies: Sequence[Any] | None = None,
+    benchmarks: Sequence[Any] = (),
+    model: Any = "mlp",
+    seeds: Sequence[int] = (0,),
+    settings: Mapping[str, Any] | None = None,
     executor_name: str = "process",
     executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
@@ -66,8 +73,15 @@ def compare(
 ) -> Comparison:
     """Do every run that is not done yet.
 
-    :param configs: the runs, in the order of the report.
+    :param configs: the runs, in the order of the report; or give ``strategies``.
     :param out: folder of the comparison; runs go to ``out/runs``.
+    :param strategies: names, tables with a name and options, classes or functions that make one,
+        or ``functools.partial`` of these with options: each runs on each of ``benchmarks`` with
+        each of ``seeds``.
+    :param benchmarks: likewise.
+    :param model: likewise, one for all.
+    :param seeds: of the runs.
+    :param settings: ``{"train.epochs": 3}`` sets any key of all runs.
     :param executor_name: ``"process"``, ``"serial"`` or ``"ray"``.
     :param executor_options: ``address`` and ``gpus`` of the ray executor.
     :param jobs: runs at a time; as many as there are cores for, if not given.
@@ -78,6 +92,19 @@ def compare(
     """
     start = executor(executor_name, **(executor_options or {}))
     out = Path(out)
+    if (configs is None) == (strategies is None):
+        raise UserError("give the runs either as configs, or as strategies and benchmarks")
+    if strategies is not None:
+        configs = configs_of(
+            strategies=strategies,
+            benchmarks=benchmarks,
+            model=model,
+            seeds=seeds,
+            settings=settings,
+        )
+        check_configs(configs, device=executor_name != "ray")
+    configs = configs or []
+    check_reach(configs, executor_name)
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"jobs is {jobs!r}: give at least 1")
     index, count = shard
@@ -99,6 +126,8 @@ def compare(
             done = record is not None and not is_asked(config, out)
             if record is not None and done:
                 read[config.slug] = identities.difference(directory, record)
+                if strategies is not None and read[config.slug]:
+                    logger.warning("%s: %s", config.slug, read[config.slug])
         except UserError as error:
             problems[config.slug] = str(error)
             done = True

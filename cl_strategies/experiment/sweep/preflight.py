@@ -51,7 +51,8 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
             except Failure as error:  # of a factory that does not check its options itself
                 raise UserError(
                     f"{config.strategy.name} on {config.benchmark.name} with {config.model.name} "
-                    f"cannot be built ({error.message}): change its options"
+                    f"cannot be built ({error.message}): change its options, or mend the code if "
+                    "it is yours; `cl-strategies new method NAME` writes an example that works"
                 ) from error
     if missing and not streams:
         raise next(iter(missing.values()))
