@@ -7,7 +7,6 @@ with another image is another run. Other processes get the object itself.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import tempfile
@@ -20,13 +19,9 @@ from typing_extensions import Doc
 
 from cl_strategies.benchmarks import StreamInfo, from_avalanche
 from cl_strategies.benchmarks.core.options import Order
-from cl_strategies.benchmarks.core.samples import TransformedTensors
 from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.errors.failure import named
 from cl_strategies.experiment.config.run_config import Named
-from cl_strategies.experiment.identity.data_fingerprint import fingerprint
-from cl_strategies.experiment.identity.described import described
-from cl_strategies.plugins.data.flatten import NotResident, flatten
 from cl_strategies.registry import Entry, registry
 from cl_strategies.validation.hyperparameters import hyperparameters
 
@@ -84,6 +79,8 @@ def give(benchmark: Any) -> dict[str, Any]:
     :param benchmark: under the stream contract, or of Avalanche.
     :raises UserError: for what cannot be brought under the contract.
     """
+    from cl_strategies.experiment.identity.content import content_of
+
     benchmark = from_avalanche(benchmark)
     info: StreamInfo = benchmark.info
     natural = info.task_order == tuple(range(info.n_experiences))
@@ -91,35 +88,6 @@ def give(benchmark: Any) -> dict[str, Any]:
     content = content_of(benchmark)
     _GIVEN[_key(content, order)] = benchmark
     return {"name": _named(info.name, info.scenario), "content": content, "order": order}
-
-
-def content_of(benchmark: Any) -> str:
-    """Return sixteen hexadecimal digits for all that a benchmark is, in any order of its tasks.
-
-    Samples that a data set draws at random count by their number and their labels.
-
-    :param benchmark: under the stream contract.
-    """
-    info: StreamInfo = benchmark.info
-    transforms = set()
-    for stream in (
-        getattr(benchmark, "whole_stream", benchmark.train_stream),
-        benchmark.test_stream,
-    ):
-        for experience, task in zip(stream, info.task_order, strict=True):
-            transforms.update(f"{task} {text}" for text in _transforms(experience.dataset))
-    said = [
-        info.name,
-        info.scenario,
-        info.n_classes,
-        sorted(transforms),
-        fingerprint(benchmark, every=True),
-    ]
-    if info.parts is not None:
-        part = benchmark.train_stream[0]
-        ids = [list(one.dataset.sample_ids) for one in benchmark.train_stream]
-        said += [part.access_task_boundaries, sorted(map(str, ids))]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 def parcel_of(benchmark: Named) -> Parcel | None:
@@ -177,23 +145,6 @@ def _enter(name: str, scenarios: tuple[str, ...]) -> None:
     summary = "A benchmark that was given as a Python object."
     entry = Entry(name=name, factory=factory, summary=summary, scenarios=scenarios)
     registry("benchmarks").add_unlisted(entry)
-
-
-def _transforms(dataset: Any) -> set[str]:
-    """Return what its groups of transforms, and transforms below them, would do."""
-    found = set()
-    for group in sorted(dataset._flat_data._transform_groups.transform_groups):
-        try:
-            branches = flatten(dataset.with_transforms(group))
-        except NotResident:
-            found.add(f"{group} {described(type(dataset))}")
-            continue
-        for branch in branches:
-            leaf = branch.leaf
-            below = leaf._transform if isinstance(leaf, TransformedTensors) else None
-            own = getattr(leaf, "transform", None)
-            found.add(f"{group} {described([branch.pipeline, below, own])}")
-    return found
 
 
 _folder: list[tempfile.TemporaryDirectory[str]] = []
