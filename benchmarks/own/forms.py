@@ -100,7 +100,7 @@ def _of_arrays(x: Any, y: Any, options: PictureOptions, what: str) -> Labeled:
 
 
 def _of_dataset(data: Any, options: PictureOptions, what: str) -> Labeled:
-    source = ItemSource(partial(_first, data), len(data), what)
+    source = ItemSource(partial(_first, data), len(data), f"{what}, sample")
     if not len(data):
         raise UserError(f"{what} has no samples")
     labels = as_names(_labels_of(data, what), source.name)

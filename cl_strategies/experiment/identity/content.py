@@ -44,7 +44,8 @@ def content_of(benchmark: Any) -> str:
 def _transforms(dataset: Any) -> set[str]:
     """Return what its groups of transforms, and transforms below them, would do."""
     found = set()
-    for group in sorted(dataset._flat_data._transform_groups.transform_groups):
+    groups = {"train", "eval", *dataset._flat_data._transform_groups.transform_groups}
+    for group in sorted(groups):
         try:
             branches = flatten(dataset.with_transforms(group))
         except NotResident:
