@@ -33,11 +33,7 @@ CONFIG_VERSION = 1
 #: What a run may store of its predictions.
 PREDICTION_BYTES = 4 * 2**20
 #: Where things lie and what is kept, not what is computed: no part of a run's identity.
-_NOT_IDENTITY = (
-    ("benchmark", "data_root"),
-    ("benchmark", "cache_bytes"),
-    ("run", "predictions"),
-)
+_NOT_IDENTITY = (("benchmark", "data_root"), ("benchmark", "cache_bytes"), ("run", "predictions"))
 
 #: What came later than the hash, with the value at which it is not written down.
 _LEFT_OUT = {"portable": False, "evaluate_every": 1, "predictions": PREDICTION_BYTES}
