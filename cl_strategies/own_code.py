@@ -32,6 +32,11 @@ def is_reference(name: Any) -> bool:
     return isinstance(name, str) and ":" in name
 
 
+def is_loaded(name: Any) -> bool:
+    """Return whether ``name`` is a ``module:attribute`` of a module that is imported."""
+    return is_reference(name) and name.partition(":")[0] in sys.modules
+
+
 def look_in(folder: str | os.PathLike[str]) -> None:
     """Look for modules in ``folder``, too, before the folders that were given earlier."""
     place = os.path.abspath(folder)
@@ -94,8 +99,8 @@ def _is_missing(module: str) -> bool:
     """Return whether there is no such module, rather than one that fails."""
     try:
         return importlib.util.find_spec(module) is None
-    except (ImportError, AttributeError, ValueError):
-        return module.partition(".")[0] not in sys.modules
+    except ModuleNotFoundError as error:
+        return error.name is not None and f"{module}.".startswith(f"{error.name}.")
     except BaseException:  # what the package above it raises is its own
         return False
 

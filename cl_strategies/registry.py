@@ -15,7 +15,6 @@ import importlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -254,10 +253,7 @@ class Registry:
         return iter(self._entries.values())
 
     def __contains__(self, name: object) -> bool:
-        if is_reference(name):
-            with suppress(UserError):
-                return bool(self[name])
-            return False
+        """Return whether ``name`` is registered; nothing is imported for a ``module:attribute``."""
         if not isinstance(name, str):
             return False
         return name in self._unlisted or self.present_name(name) in self._entries
@@ -290,7 +286,7 @@ def _third_party(found: Any, name: str, reference: str, fixed: frozenset[str]) -
     :raises UserError: if it is neither.
     """
     if isinstance(found, Entry):
-        return found
+        return replace(found, fixed=found.fixed | fixed)
     if not callable(found):
         raise UserError(
             f"{reference} is a {type(found).__name__}: name an Entry, or a callable that makes one"

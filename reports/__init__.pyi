@@ -2,6 +2,9 @@ from .analysis.tables import SummaryRow as SummaryRow
 from .analysis.tables import aggregate as aggregate
 from .derived.folder import RunMetrics as RunMetrics
 from .derived.folder import add_metrics as add_metrics
+from .derived.own_metrics import own_metric as own_metric
+from .frames.report import Report as Report
+from .frames.report import load as load
 from .reading.collection import Collection as Collection
 from .reading.collection import collect as collect
 from .render.terminal import render_terminal_table as render_terminal_table

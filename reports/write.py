@@ -9,7 +9,7 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
-from cl_strategies.reports.analysis.tables import csv_text
+from cl_strategies.reports.analysis.tables import csv_text, wide_csv_text
 from cl_strategies.reports.comparison.against import Against
 from cl_strategies.reports.comparison.pairs import PairTable
 from cl_strategies.reports.derived.folder import with_derived
@@ -17,6 +17,7 @@ from cl_strategies.reports.reading.collection import Collection, Problem, checke
 from cl_strategies.reports.reading.other import read_other
 from cl_strategies.reports.reading.temporary_files import sweep
 from cl_strategies.reports.render.html import html_text
+from cl_strategies.reports.render.latex import latex_text
 from cl_strategies.reports.render.markdown import markdown_text
 from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
@@ -29,6 +30,7 @@ from cl_strategies.validation.plain_data import shown
 TITLE = "Continual-learning comparison"
 SUMMARY_SCHEMA = 1
 _CSV, _JSON, _MARKDOWN, _HTML = "summary.csv", "summary.json", "report.md", "report.html"
+_WIDE, _LATEX = "summary_wide.csv", "tables.tex"
 # Drawing takes seconds. Another process that ended a run and wrote its report in the meantime had
 # read more than this one did: then the runs are read again, or its report would be lost.
 _MOST_READINGS = 4
@@ -43,6 +45,8 @@ class ReportPaths:
     json: Path
     markdown: Path
     html: Path
+    wide: Path
+    latex: Path
     table: str
     problems: tuple[Problem, ...] = ()
     mixed: tuple[str, ...] = ()
@@ -55,10 +59,10 @@ def write_report(
     title: str | None = None,
     against: Path | str | None = None,
 ) -> ReportPaths:
-    """Read ``source_dir/runs`` and write ``summary.csv``, ``summary.json``, ``report.md`` and
-    ``report.html``.
+    """Read ``source_dir/runs`` and write ``summary.csv``, ``summary_wide.csv``, ``summary.json``,
+    ``report.md``, ``report.html`` and ``tables.tex``.
 
-    The same runs give the same bytes. Nothing is written unless all four could be made, and
+    The same runs give the same bytes. Nothing is written unless all of them could be made, and
     each file appears whole.
 
     :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
@@ -76,10 +80,12 @@ def write_report(
     other = None if against is None else read_other(against)
     for _ in range(_MOST_READINGS):
         before = _stamp(out_dir / _CSV)
-        collection, heading = _collected(source_dir)
+        collection, heading = collected(source_dir)
         content = content_of(collection, title or heading or TITLE, other)
         texts = {
             _CSV: csv_text(content.rows),
+            _WIDE: wide_csv_text(content.rows),
+            _LATEX: latex_text(content.shown_rows),
             _JSON: json_text(content),
             _MARKDOWN: markdown_text(content),
             _HTML: html_text(content),
@@ -94,6 +100,8 @@ def write_report(
         json=out_dir / _JSON,
         markdown=out_dir / _MARKDOWN,
         html=out_dir / _HTML,
+        wide=out_dir / _WIDE,
+        latex=out_dir / _LATEX,
         table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),
@@ -153,7 +161,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def _collected(folder: Path) -> tuple[Collection, str]:
+def collected(folder: Path) -> tuple[Collection, str]:
     """Return what was found in ``folder``, and the title of its suite."""
     collection, heading = _with_later_metrics(folder, collect(folder)), ""
     try:

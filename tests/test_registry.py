@@ -103,7 +103,8 @@ def points(monkeypatch):
 def test_third_parties_register_an_entry_or_a_factory(points):
     points(**{"their-model": "their_package:ENTRY", "other": "their_package:TheirModel"})
     models = Registry("models")
-    assert models["their-model"] is ENTRY and not models.skipped
+    assert models["their-model"].factory == ENTRY.factory and not models.skipped
+    assert models["their-model"].fixed >= {"input_shape", "n_classes"}
     assert models["other"].summary == "A network of another package."
     assert models["other"].load() is TheirModel
     assert models["other"].resolve_options({}) == {"width": 3}

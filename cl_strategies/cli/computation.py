@@ -67,6 +67,7 @@ def compare_suite(options: argparse.Namespace) -> int:
     """Run strategies x benchmarks x seeds x orders, and write the report."""
     from cl_strategies.experiment.sweep.compare import compare
     from cl_strategies.experiment.sweep.preflight import check_configs
+    from cl_strategies.reports.derived.folder import add_metrics, split
     from cl_strategies.results.heading import write_heading
     from cl_strategies.results.published import write_published
 
@@ -76,6 +77,7 @@ def compare_suite(options: argparse.Namespace) -> int:
     say(f"{suite.name}: {len(configs)} runs in {out}")
     elsewhere = options.executor == "ray" and (options.address or os.environ.get("RAY_ADDRESS"))
     check_configs(configs, device=not elsewhere)
+    split(suite.metrics)
     with progress_bar("runs", total=len(configs)) as bar:
 
         def progress(config: ExperimentConfig, problem: str | None) -> None:
@@ -99,6 +101,8 @@ def compare_suite(options: argparse.Namespace) -> int:
     if result.records:
         write_published(out, suite.published)
         write_heading(out, suite.name, suite.title)
+        if suite.metrics:
+            add_metrics(out, suite.metrics)
         _write_report(out, out, None, said=" ".join(result.problems.values()))
     return exit_code
 

@@ -1,4 +1,4 @@
-"""Commands that tell: list, show, datasets, doctor."""
+"""Commands that tell: list, show, new, datasets, doctor."""
 
 from __future__ import annotations
 
@@ -68,6 +68,16 @@ def show(options: argparse.Namespace) -> int:
     table = "quantization" if kind == "quantizers" else registry(kind).singular
     parameters = entry.parameters().values()
     answer(f"  options:\n{text_table(parameters, table)}" if parameters else "  no options")
+    return EXIT_OK
+
+
+def new(options: argparse.Namespace) -> int:
+    """Write the files of a new method."""
+    from cl_strategies.scaffold.method import new_method
+
+    paths = new_method(options.name, options.folder)
+    answer("\n".join(map(str, paths)))
+    answer(f"try it: cd {paths[0].parent} && python -m pytest")
     return EXIT_OK
 
 

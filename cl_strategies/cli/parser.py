@@ -94,6 +94,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--list", action="store_true", help="list the metrics that can be added")
 
+    sub = command("new", information.new, "write the files of a new method: a package that works")
+    sub.add_argument("kind", choices=["method"], help="what to write")
+    sub.add_argument("name", metavar="NAME", help="of the method, such as my-method")
+    sub.add_argument("--folder", metavar="DIR", help="where it goes (default: NAME)")
+
     sub = command("datasets", information.datasets, "say which data sets are here, and get them")
     sub.add_argument("action", choices=["check", "fetch"], help="check all, or fetch one")
     sub.add_argument("name", nargs="?", help="the data set to fetch, or to check alone")

@@ -24,7 +24,7 @@ from cl_strategies.results.record import RunRecord
 FILE, SCHEMA = "metrics.json", 1
 UNITS = ("fraction", "number", "count")
 DIRECTIONS = ("higher", "lower", "zero", "none")
-_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
+KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _REMEDY = "delete it, and compute it again with `cl-strategies metrics`"
 Value = float | Sequence[Any] | None
 
@@ -39,6 +39,7 @@ class DerivedMetric:
     :ivar n: test samples, experiences or runs behind it.
     :ivar undefined_reason: why there is no value.
     :ivar definition_version: number of the definition.
+    :ivar meaning: of a metric of the user's own, in a sentence.
     """
 
     value: Value
@@ -47,6 +48,12 @@ class DerivedMetric:
     n: int
     undefined_reason: str | None
     definition_version: int
+    meaning: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, without a meaning where there is none."""
+        data = asdict(self)
+        return data if self.meaning else {k: v for k, v in data.items() if k != "meaning"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,7 @@ class DerivedMetrics:
 
         :raises StorageError: if that is not possible.
         """
-        metrics = {key: asdict(self.metrics[key]) for key in sorted(self.metrics)}
+        metrics = {key: self.metrics[key].to_dict() for key in sorted(self.metrics)}
         references = dict(sorted(self.references.items()))
         data = {
             "schema": SCHEMA,
@@ -112,7 +119,7 @@ def _derived(fields: Fields) -> DerivedMetrics:
     fields.only(("result", "predictions", "references", "metrics"))
     references, metrics = fields.table("references"), fields.table("metrics")
     for key in metrics.values:
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             metrics.fail(key, "absent, as it is no key of a metric")
     return DerivedMetrics(
         result=fields.text("result"),
@@ -123,7 +130,8 @@ def _derived(fields: Fields) -> DerivedMetrics:
 
 
 def _metric(fields: Fields) -> DerivedMetric:
-    fields.only(tuple(DerivedMetric.__dataclass_fields__))
+    known = [name for name in DerivedMetric.__dataclass_fields__ if name != "meaning"]
+    fields.only(tuple(known), optional=("meaning",))
     value, reason = fields.values["value"], fields.values["undefined_reason"]
     if not _is_value(value):
         fields.fail("value", "a number, a list or a table of numbers, or null")
@@ -140,6 +148,7 @@ def _metric(fields: Fields) -> DerivedMetric:
         n=fields.integer("n"),
         undefined_reason=reason,
         definition_version=fields.integer("definition_version"),
+        meaning=fields.text("meaning") if "meaning" in fields.values else "",
     )
 
 

@@ -176,12 +176,16 @@ _ALL = (
 METRICS = {metric.name: metric for metric in _ALL}
 """The known metrics by name, in the order of the report's columns."""
 
+OWN: dict[str, Metric] = {}
+"""Metrics of users' own that were read in this process, by name."""
+
 
 def describe(name: str) -> Metric:
     """Return the metric ``name``; one that is not known is shown as it is, without a direction."""
     return (
         METRICS.get(name)
         or training_metric(name)
+        or OWN.get(name)
         or Metric(
             name=name,
             title=name.replace("_", " ").capitalize(),

@@ -47,6 +47,7 @@ from .sgd_dropout import SGDDropout as SGDDropout
 from .si import SI as SI
 from .single_task import SingleTask as SingleTask
 from .templates.base import Strategy as Strategy
+from .templates.plugin_strategy import PluginStrategy as PluginStrategy
 from .vcl import VCL as VCL
 from .wa import WA as WA
 from .wsn import WSN as WSN

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.tables import SummaryRow
-from cl_strategies.reports.derived.keys import KEYS, presentation
+from cl_strategies.reports.derived.keys import columns, presentation
 from cl_strategies.results.formatting import MISSING, scale_of, show
-from cl_strategies.results.metrics import METRICS, Metric
+from cl_strategies.results.metrics import Metric
 
 _NOT_IN_TABLE = frozenset({"relative_forgetting", "failure_rate", "weight_bytes", "packed_bytes"})
 MARKS = {"best": "★", "level": "≈", "": ""}
@@ -89,8 +89,7 @@ def summary_table(
         value makes no column.
     """
     here = [row for row in rows if row.benchmark == benchmark]
-    known = dict.fromkeys((*METRICS, *KEYS))
-    wanted = metrics or [name for name in known if name not in _NOT_IN_TABLE]
+    wanted = metrics or [name for name in columns() if name not in _NOT_IN_TABLE]
     shown = [name for name in wanted if any(row.metric == name and row.n for row in here)]
     largest = {
         name: max((abs(row.mean) for row in here if row.metric == name and row.n), default=0.0)

@@ -93,6 +93,27 @@ def csv_text(rows: Iterable[SummaryRow]) -> str:
     return buffer.getvalue()
 
 
+def wide_csv_text(rows: Sequence[SummaryRow]) -> str:
+    """Return ``summary_wide.csv``: a line for each strategy on a benchmark, and of each metric
+    mean, standard deviation and n beside each other; cells are empty where n is 0."""
+    names = list(dict.fromkeys(row.metric for row in rows if row.n))
+    lines: dict[tuple[str, str], dict[str, SummaryRow]] = {}
+    for row in rows:
+        lines.setdefault((row.benchmark, row.strategy), {})[row.metric] = row
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = [f"{name}{end}" for name in names for end in ("", "_std", "_n")]
+    writer.writerow(("benchmark", "strategy", "failed", *map(csv_cell, columns)))
+    for keys, found in lines.items():
+        cells: list[str] = []
+        for row in (found.get(name) for name in names):
+            known = row is not None and row.n > 0
+            cells += [repr(row.mean), repr(row.std), str(row.n)] if row and known else ["", "", "0"]
+        failed = next(iter(found.values())).n_failed
+        writer.writerow((*map(csv_cell, keys), failed, *cells))
+    return buffer.getvalue()
+
+
 def _rows_of(group: Group) -> list[SummaryRow]:
     known = [name for name in METRICS if "order_disparity" not in name and name != "failure_rate"]
     recorded = {name for record in group.records for name in record.metrics}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plugins.metrics.functional.definitions import DEFINITIONS, Definition
-from cl_strategies.results.metrics import METRICS, Metric, describe
+from cl_strategies.results.derived import DerivedMetric
+from cl_strategies.results.metrics import METRICS, OWN, Metric, describe
 
 _MATRIX = (
     "acc",
@@ -77,6 +78,7 @@ _ACRONYMS = {"acc", "aia", "bwt", "ece", "fwt", "hat", "rem"}
 #: What can be computed, in the order of a list.
 KEYS = (*_MATRIX, *_PREDICTIONS, *_COSTS)
 
+_HIGHER_IS_BETTER = {"higher": True, "lower": False}
 _NO_SAMPLES = "no samples"
 _SHARED = "tasks share classes; no samples"
 _MORE = (
@@ -139,6 +141,22 @@ def _unknown(name: str) -> UserError:
     return unknown_name("metric", name, KEYS)
 
 
+def columns() -> tuple[str, ...]:
+    """Return the names of all metrics that a table may have, in their order."""
+    return tuple(dict.fromkeys((*METRICS, *KEYS, *OWN)))
+
+
+def remember(key: str, metric: DerivedMetric) -> None:
+    """Let a metric of the user's own be shown as it says itself."""
+    OWN[key] = Metric(
+        name=key,
+        title=_title(key),
+        unit="fraction" if metric.unit == "fraction" else "number",
+        higher_is_better=_HIGHER_IS_BETTER.get(metric.direction),
+        meaning=metric.meaning or "A metric of the user's own.",
+    )
+
+
 def _title(name: str) -> str:
     words = [word.upper() if word in _ACRONYMS else word for word in name.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
@@ -153,7 +171,7 @@ def presentation(name: str) -> Metric:
         name=name,
         title=_title(name),
         unit="fraction" if unit(name) == "fraction" else "number",
-        higher_is_better={"higher": True, "lower": False}.get(found.direction),
+        higher_is_better=_HIGHER_IS_BETTER.get(found.direction),
         meaning=f"{found.meaning}.",
         source=found.source,
     )

@@ -11,12 +11,12 @@ from matplotlib.collections import PolyCollection
 from cl_strategies.reports.analysis.tables import SummaryRow
 from cl_strategies.reports.plots.palette import INK, MUTED, SURFACE, Style
 from cl_strategies.reports.plots.svg import (
+    Drawing,
     Label,
     drawing_style,
     new_axes,
     shorten,
     text_width,
-    to_svg,
 )
 from cl_strategies.results.formatting import plain, scale_of, show
 
@@ -24,17 +24,25 @@ _WIDTH, _ROW, _LABEL = 4.8, 0.28, 8.0
 
 
 def forgetting_svg(rows: Sequence[SummaryRow], styles: Mapping[str, Style], key: str) -> str:
-    """Forgetting of each strategy, least at the top; ``""`` if it is nowhere defined.
+    """Return :func:`draw_forgetting` as SVG; ``""`` if it is nowhere defined.
+
+    :param key: prefix of the SVG's ids.
+    """
+    drawing = draw_forgetting(rows, styles)
+    return "" if drawing is None else drawing.svg(key, styles)
+
+
+def draw_forgetting(rows: Sequence[SummaryRow], styles: Mapping[str, Style]) -> Drawing | None:
+    """Draw the forgetting of each strategy, least at the top; ``None`` if it is nowhere defined.
 
     Bars are means, whiskers one standard deviation, dots the single runs.
 
     :param rows: rows of the metric ``forgetting`` on one benchmark.
     :param styles: label of a strategy -> its style.
-    :param key: prefix of the SVG's ids.
     """
     drawn = sorted((row for row in rows if row.n), key=lambda row: (row.mean, row.strategy))
     if not drawn:
-        return ""
+        return None
     with drawing_style():
         axes = _bar_axes([row.strategy for row in drawn], "forgetting (percentage points)")
         reach = max(100 * max(*row.values, row.mean + _known(row.std)) for row in drawn)
@@ -70,7 +78,7 @@ def forgetting_svg(rows: Sequence[SummaryRow], styles: Mapping[str, Style], key:
             end = 100 * max(0.0, *row.values, row.mean + _known(row.std))
             text, place = plain(100 * row.mean, 1), (end + room, y)
             axes.add_artist(Label(text, place, axes.transData, size=_LABEL))
-        return to_svg(axes, key, [styles[row.strategy] for row in drawn])
+        return Drawing(axes, [row.strategy for row in drawn])
 
 
 def memory_svg(
@@ -79,7 +87,18 @@ def memory_svg(
     styles: Mapping[str, Style],
     key: str,
 ) -> str:
-    """Return bytes of parameters and of method state, stacked; ``""`` if none were recorded.
+    """Return :func:`draw_memory` as SVG; ``""`` if no bytes were recorded.
+
+    :param key: prefix of the SVG's ids.
+    """
+    drawing = draw_memory(parameters, states, styles)
+    return "" if drawing is None else drawing.svg(key, styles)
+
+
+def draw_memory(
+    parameters: Sequence[SummaryRow], states: Sequence[SummaryRow], styles: Mapping[str, Style]
+) -> Drawing | None:
+    """Draw bytes of parameters and of method state, stacked; ``None`` if none were recorded.
 
     :param parameters: rows of the metric ``parameter_bytes`` on one benchmark.
     :param states: rows of the metric ``method_state_bytes`` on the same benchmark.
@@ -90,7 +109,7 @@ def memory_svg(
     ]
     drawn.sort(key=lambda item: (item[1] + item[2], item[0]))
     if not drawn:
-        return ""
+        return None
     with drawing_style():
         largest = max(own + state for _, own, state in drawn)
         size, unit = scale_of("bytes", largest)
@@ -107,7 +126,7 @@ def memory_svg(
             text = show(own, "bytes") + (f" + {show(state, 'bytes')}" if state else "")
             place = ((own + state + 0.015 * largest) / size, y)
             axes.add_artist(Label(text, place, axes.transData, size=7.5))
-        return to_svg(axes, key, [styles[name] for name, _, _ in drawn])
+        return Drawing(axes, [name for name, _, _ in drawn])
 
 
 def _known(std: float) -> float:

@@ -16,13 +16,13 @@ from cl_strategies.reports.analysis.tables import SummaryRow
 from cl_strategies.reports.plots.palette import MUTED, Style
 from cl_strategies.reports.plots.svg import (
     POINTS,
+    Drawing,
     Label,
     drawing_style,
     edged,
     new_axes,
     shorten,
     text_width,
-    to_svg,
 )
 from cl_strategies.results.formatting import scale_of
 
@@ -42,19 +42,29 @@ def cost_svg(
     styles: Mapping[str, Style],
     key: str,
 ) -> str:
-    """Return one point for each strategy; ``""`` if times were not recorded.
+    """Return :func:`draw_cost` as SVG; ``""`` if times were not recorded.
+
+    :param key: prefix of the SVG's ids.
+    """
+    drawing = draw_cost(accuracies, times, styles)
+    return "" if drawing is None else drawing.svg(key, styles)
+
+
+def draw_cost(
+    accuracies: Sequence[SummaryRow], times: Sequence[SummaryRow], styles: Mapping[str, Style]
+) -> Drawing | None:
+    """Draw one point for each strategy; ``None`` if times were not recorded.
 
     :param accuracies: rows of the metric ``average_accuracy`` on one benchmark.
     :param times: rows of the metric ``train_seconds`` on the same benchmark.
     :param styles: label of a strategy -> its style.
-    :param key: prefix of the SVG's ids.
     """
     time_of = {row.strategy: row for row in times if row.n and row.mean >= _SHORTEST}
     drawn = [
         (row, time_of[row.strategy]) for row in accuracies if row.n and row.strategy in time_of
     ]
     if not drawn:
-        return ""
+        return None
     with drawing_style():
         axes = new_axes(_WIDTH, _HEIGHT, _MARGINS)
         size, unit = _set_axes(axes, drawn)
@@ -66,7 +76,7 @@ def cost_svg(
         axes.set_ylabel("average accuracy (%)")
         points = [(a.strategy, t.mean / size, 100 * a.mean) for a, t in drawn]
         _place_labels(axes, points, whiskers)
-        return to_svg(axes, key, [styles[row.strategy] for row, _ in drawn])
+        return Drawing(axes, [row.strategy for row, _ in drawn])
 
 
 def _draw_spreads(

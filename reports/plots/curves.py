@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,13 +14,13 @@ from cl_strategies.reports.analysis.curves.experiences import Curve, seen_accura
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.plots.palette import Style
 from cl_strategies.reports.plots.svg import (
+    Drawing,
     drawing_style,
     edged,
     label_ends,
     new_axes,
     shorten,
     text_width,
-    to_svg,
 )
 
 _WIDTH, _HEIGHT, _LABEL = 4.8, 3.3, 8.0
@@ -27,20 +28,27 @@ _CROWD = 10
 """With more curves than this their bands would hide each other."""
 
 
-def curves_svg(
+def curves_svg(groups: Sequence[Group], styles: Mapping[str, Style], key: str, **more: Any) -> str:
+    """Return :func:`draw_curves` as SVG; ``""`` if no run finished.
+
+    :param key: prefix of the SVG's ids.
+    """
+    drawing = draw_curves(groups, styles, **more)
+    return "" if drawing is None else drawing.svg(key, styles)
+
+
+def draw_curves(
     groups: Sequence[Group],
     styles: Mapping[str, Style],
-    key: str,
     *,
     curve_of: Callable[[Group], Curve] = seen_accuracy,
     label: str = "accuracy on tasks seen so far (%)",
     beside: Sequence[Group] = (),
-) -> str:
-    """Curves of all strategies on one benchmark; ``""`` if no run finished.
+) -> Drawing | None:
+    """Draw curves of all strategies on one benchmark; ``None`` if no run finished.
 
     :param groups: the strategies on one benchmark.
     :param styles: label of a strategy -> its style.
-    :param key: prefix of the SVG's ids.
     :param curve_of: what is drawn.
     :param label: what it is, for the axis.
     :param beside: groups of other panels, which are not drawn and share the axes.
@@ -48,7 +56,7 @@ def curves_svg(
     drawn = {group.strategy: curve_of(group) for group in groups if group.finished}
     drawn = {name: curve for name, curve in drawn.items() if np.isfinite(curve.mean[-1:]).all()}
     if not drawn:
-        return ""
+        return None
     names = [shorten(name) for name in drawn]
     height = max(_HEIGHT, 0.155 * len(drawn) + 0.9)
     with drawing_style():
@@ -63,7 +71,7 @@ def curves_svg(
             _draw(axes, curve, styles[name], 0.14 if len(drawn) <= _CROWD else 0.05)
         ends = {n: (len(c.mean), 100 * float(c.mean[-1])) for n, c in drawn.items()}
         label_ends(axes, ends, styles, _LABEL)
-        return to_svg(axes, key, [styles[name] for name in drawn])
+        return Drawing(axes, list(drawn))
 
 
 def _set_limits(axes: Axes, curves: Sequence[Curve], tasks: int) -> None:

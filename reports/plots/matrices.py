@@ -22,7 +22,7 @@ from cl_strategies.reports.plots.svg import POINTS, RISE, drawing_style, new_axe
 
 LARGEST_WITH_VALUES = 10
 """Up to this many tasks every cell shows its number."""
-_COLORS = colormaps["viridis"]
+COLORS = colormaps["viridis"]
 _SIDE, _SMALL_SIDE, _SMALL = 3.0 * POINTS, 2.3 * POINTS, 5
 _LEFT, _RIGHT, _BOTTOM, _TOP = (POINTS * margin for margin in (0.42, 0.12, 0.42, 0.06))
 
@@ -61,7 +61,7 @@ def scale_svg(key: str) -> str:
         axes.grid(False)
         axes.imshow(
             np.linspace(0, 1, 256)[None],
-            cmap=_COLORS,
+            cmap=COLORS,
             aspect="auto",
             extent=(0, 100, 0, 1),
             interpolation="none",
@@ -89,22 +89,28 @@ def _numbered(percent: Array, width: float, height: float) -> Iterator[str]:
     for (t, i), value in np.ndenumerate(percent):
         if np.isnan(value):
             continue
-        red, green, blue, _ = _COLORS(value / 100)
+        red, green, blue, _ = COLORS(value / 100)
         x, y = _LEFT + i * wide, _TOP + t * high
         yield (
             f'<rect x="{x:.2f}" y="{y:.2f}" width="{wide:.2f}" height="{high:.2f}" '
             f'style="fill: {to_hex((red, green, blue))}; stroke: var(--surface, {SURFACE}); '
             'stroke-width: 0.8"/>'
         )
-        bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.42
         text = f"{value:.1f}" if tasks <= _SMALL else f"{value:.0f}"
-        ink = "#101418" if bright else "#ffffff"
+        ink = ink_on(value / 100)
         yield _text(text, x + wide / 2, y + high / 2 + size * RISE, size, ink)
+
+
+def ink_on(share: float) -> str:
+    """Return the color of a number that can be read on that of ``share`` in [0, 1]."""
+    red, green, blue, _ = COLORS(share)
+    bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.42
+    return "#101418" if bright else "#ffffff"
 
 
 def _image(percent: Array, width: float, height: float) -> Iterator[str]:
     """Return a pixel for every entry, transparent where nothing was measured."""
-    pixels = _COLORS(np.ma.masked_invalid(percent / 100), bytes=True)
+    pixels = COLORS(np.ma.masked_invalid(percent / 100), bytes=True)
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(buffer, format="png")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 from xml.sax.saxutils import escape
 
@@ -14,10 +15,12 @@ import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.transforms import Transform
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox, IdentityTransform, Transform
 
 from cl_strategies.reports.plots.palette import GRID, INK, MUTED, ROLES, SURFACE, Style
 
@@ -72,6 +75,39 @@ def drawing_style() -> Iterator[None]:
         yield
 
 
+class InlineFigure(Figure):
+    """A figure that a notebook shows."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self)
+        width, height = self.get_size_inches()
+        room = Bbox.from_extents(0, 0, width + 0.4, height)  # letters are wider than in a page
+        self.savefig(buffer, format="png", dpi=144, facecolor=SURFACE, bbox_inches=room)
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What was drawn.
+
+    :param names: labels of the strategies in it.
+    """
+
+    axes: Axes
+    names: Sequence[str] = ()
+
+    @property
+    def figure(self) -> InlineFigure:
+        """The figure that the axes stand in."""
+        return cast(InlineFigure, self.axes.figure)
+
+    def svg(self, key: str, styles: Mapping[str, Style]) -> str:
+        """Return :func:`to_svg` of it."""
+        with drawing_style():
+            return to_svg(self.axes, key, [styles[name] for name in self.names])
+
+
 def new_axes(width: float, height: float, margins: tuple[float, float, float, float]) -> Axes:
     """Axes in a figure of their own.
 
@@ -80,7 +116,7 @@ def new_axes(width: float, height: float, margins: tuple[float, float, float, fl
     :param margins: left, right, bottom and top, in inches.
     """
     left, right, bottom, top = margins
-    figure = Figure(figsize=(width, height))
+    figure = InlineFigure(figsize=(width, height))
     FigureCanvasSVG(figure)
     return figure.add_axes(
         (
@@ -156,7 +192,7 @@ class Label(Artist):
     """Text beside a point, its middle at the height of the point.
 
     Unlike matplotlib's, which loads the outline of every letter first, it is not measured: a
-    report of many strategies has hundreds. Only SVG can hold it.
+    report of many strategies has hundreds.
 
     :param place: the point, in the coordinates of ``transform``.
     :param anchor: ``"start"`` or ``"end"``: which end of the text is there.
@@ -178,8 +214,11 @@ class Label(Artist):
 
     def draw(self, renderer: RendererBase) -> None:
         """Write the element; matplotlib calls this."""
-        svg = cast(RendererSVG, renderer)
         x, y = self.get_transform().transform(self._place)
+        if not hasattr(renderer, "writer"):  # of SVG alone
+            self._outlined(x, y).draw(renderer)
+            return
+        svg = cast(RendererSVG, renderer)
         svg.writer.element(
             "text",
             self._text,
@@ -188,6 +227,14 @@ class Label(Artist):
             style=f"font-size: {self._size:g}px; font-family: 'DejaVu Sans'; "
             f"text-anchor: {self._anchor}; fill: {INK}",
         )
+
+    def _outlined(self, x: float, y: float) -> Text:
+        side = "left" if self._anchor == "start" else "right"
+        text = Text(x, y, self._text, color=INK, fontsize=self._size, ha=side, va="center")
+        text.set_figure(cast(Figure, self.get_figure()))
+        text.set_transform(IdentityTransform())
+        text.set_parse_math(False)
+        return text
 
 
 def text_width(labels: Sequence[str], size: float) -> float:

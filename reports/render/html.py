@@ -19,7 +19,7 @@ from cl_strategies.reports.analysis.configuration import (
 from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
 from cl_strategies.reports.comparison import components, effects
-from cl_strategies.reports.derived.keys import KEYS, presentation
+from cl_strategies.reports.derived.keys import columns, presentation
 from cl_strategies.reports.plots import figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
@@ -32,7 +32,7 @@ from cl_strategies.reports.sections import bits, changes, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.factors import factor_sections
 from cl_strategies.results.formatting import show, show_with_spread
-from cl_strategies.results.metrics import METRICS, REFERENCE_STRATEGIES
+from cl_strategies.results.metrics import REFERENCE_STRATEGIES
 from cl_strategies.results.published import WARNING
 
 MOST_ROWS, MOST_CONFIGURATIONS = 600, 60
@@ -107,9 +107,7 @@ def html_text(content: Content) -> str:
         many=any(len(table.strategies) > MANY for table in content.comparisons),
         environment=content.environments,
         metrics=[
-            presentation(name)
-            for name in dict.fromkeys((*METRICS, *KEYS))
-            if any(row.metric == name for row in rows)
+            presentation(name) for name in columns() if any(row.metric == name for row in rows)
         ],
         references=sorted(set(names.values()) & REFERENCE_STRATEGIES),
         styles=styles,

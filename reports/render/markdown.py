@@ -8,7 +8,7 @@ from cl_strategies.reports.analysis.configuration import hyperparameters
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.summary_table import MARKS, Table, summary_table
 from cl_strategies.reports.analysis.tables import SummaryRow
-from cl_strategies.reports.derived.keys import KEYS, presentation
+from cl_strategies.reports.derived.keys import columns, presentation
 from cl_strategies.reports.reading.collection import Collection, Run
 from cl_strategies.reports.render.markdown_comparisons import (
     against_blocks,
@@ -19,7 +19,6 @@ from cl_strategies.reports.render.markdown_parts import bullets, escape, table_t
 from cl_strategies.reports.sections.bits import HEADINGS
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.exemplars import HEADINGS as EXEMPLAR_HEADINGS
-from cl_strategies.results.metrics import METRICS
 from cl_strategies.results.published import WARNING
 
 
@@ -135,7 +134,7 @@ def _hyperparameters(groups: Sequence[Group]) -> str:
 def _meanings(rows: Sequence[SummaryRow]) -> str:
     used = {row.metric for row in rows}
     items = []
-    for name in dict.fromkeys((*METRICS, *KEYS)):
+    for name in columns():
         if name in used:
             metric = presentation(name)
             formula = f" `{metric.formula}`." if metric.formula else ""

@@ -14,7 +14,7 @@ _SHORT = {
     "backward_transfer": "BWT",
     "train_seconds": "time",
 }
-_LONGEST_NAME = 24
+_LONGEST_NAME, _TAIL = 24, 12
 
 
 def render_terminal_table(rows: Sequence[SummaryRow]) -> str:
@@ -55,7 +55,8 @@ def _heading(table: Table, column: int) -> str:
 
 def _cells(line: Line) -> list[str]:
     name = line.strategy
-    name = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
+    if len(name) > _LONGEST_NAME:  # variants differ at their ends
+        name = f"{name[: _LONGEST_NAME - _TAIL - 3]}...{name[-_TAIL:]}"
     marks = {"best": "*", "level": "~", "": " "}
     cells = []
     for cell in line.cells:

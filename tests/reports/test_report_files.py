@@ -74,7 +74,11 @@ def comparison(make_record, write_runs, joint_matrix) -> Path:
 def test_all_files_are_written_beside_the_runs(comparison: Path) -> None:
     paths = write_report(comparison)
     names = {paths.csv.name, paths.json.name, paths.markdown.name, paths.html.name}
-    assert names == {"summary.csv", "summary.json", "report.md", "report.html"}
+    names |= {paths.wide.name, paths.latex.name}
+    assert names == {
+        *("summary.csv", "summary_wide.csv", "summary.json"),
+        *("report.md", "report.html", "tables.tex"),
+    }
     assert {path.name for path in comparison.iterdir()} == names | {"runs"}
     assert "synthetic-b" in paths.table
 
@@ -84,7 +88,7 @@ def test_the_same_runs_give_the_same_bytes(comparison: Path, tmp_path_factory) -
     shutil.copytree(comparison, elsewhere)
     first = write_report(comparison)
     second = write_report(elsewhere, elsewhere / "new" / "folder")
-    for kind in ("csv", "json", "markdown", "html"):
+    for kind in ("csv", "wide", "json", "markdown", "html", "latex"):
         assert getattr(first, kind).read_bytes() == getattr(second, kind).read_bytes()
 
 

@@ -80,7 +80,7 @@ def test_a_report_in_the_middle_of_another_disturbs_neither(
 
     monkeypatch.setattr(os, "replace", interrupted)
     assert {path.name: path.read_bytes() for path in files(write_report(out))} == expected
-    assert len(renamed) == 8
+    assert len(renamed) == 12
     assert {path.name for path in out.iterdir()} == {"runs", *expected}
 
 

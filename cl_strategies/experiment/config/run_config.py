@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,7 +20,8 @@ from typing_extensions import Doc
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
-from cl_strategies.own_code import look_in
+from cl_strategies.experiment.config.toml_file import read_toml
+from cl_strategies.own_code import is_loaded, is_reference
 from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import Entry, registry
@@ -294,7 +294,10 @@ def present_names(table: str, name: Any, content: Mapping[str, Any]) -> Mapping[
     :param name: the registered name in it.
     :raises UserError: if an option is given under two names.
     """
-    entry = _entry(table, name)
+    if is_reference(name) and table in _KINDS_OF_TABLES:
+        entry: Entry | None = registry(_KINDS_OF_TABLES[table])[name]
+    else:
+        entry = _entry(table, name)
     return content if entry is None else resolve_aliases(entry.load(), content)
 
 
@@ -305,8 +308,12 @@ def _oldest_names(table: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _entry(table: str, name: Any) -> Entry | None:
+    """Return what a name stands for; nothing is imported for a ``module:attribute``, which may
+    stand in a file of unknown origin."""
     kind = _KINDS_OF_TABLES.get(table)
-    return registry(kind)[name] if kind is not None and name in registry(kind) else None
+    if kind is None or not (name in registry(kind) or is_loaded(name)):
+        return None
+    return registry(kind)[name]
 
 
 _KINDS_OF_TABLES = {"benchmark": "benchmarks", "strategy": "strategies", "model": "models"}
@@ -339,28 +346,6 @@ def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
         if key not in known:
             raise unknown_name(f"key of [{table}]", key, known)
     return kind(**content)
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a file; modules that it names are looked for beside it, too.
-
-    :raises UserError: if the file is missing, is not TOML, or holds more than plain values.
-    """
-    if not isinstance(path, (str, os.PathLike)):  # open would read the file of a number
-        raise UserError(f"cannot read {shown(path)}: give the path of a TOML file")
-    try:
-        with open(path, "rb") as file:
-            tables = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
-        raise UserError(f"{path} is not valid TOML: {error}") from error
-    try:
-        check_plain("", tables)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    look_in(Path(path).parent)
-    return tables
 
 
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

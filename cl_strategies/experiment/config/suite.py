@@ -1,12 +1,12 @@
 """Many runs from one file: benchmarks x strategies x bit-widths or budgets x seeds x task orders.
 
 A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
-run, a table ``[suite]`` (``name``, ``title``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``), and
-arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with options, and may hold
-``train``, ``model`` and ``quantization`` tables of its own; ``[benchmarks.strategies.NAME]`` says
-what one strategy needs on that benchmark. What is said later in this list beats what is said
-earlier: the file's tables, the benchmark, the strategy, the strategy on that benchmark, the command
-line.
+run, a table ``[suite]`` (``name``, ``title``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``,
+``metrics``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with
+options, and may hold ``train``, ``model`` and ``quantization`` tables of its own;
+``[benchmarks.strategies.NAME]`` says what one strategy needs on that benchmark. What is said later
+in this list beats what is said earlier: the file's tables, the benchmark, the strategy, the
+strategy on that benchmark, the command line.
 
 Arrays ``[[published]]`` hold what papers print for these benchmarks
 (:class:`~cl_strategies.results.published.PublishedTable`). They are kept beside the runs and shown
@@ -33,7 +33,6 @@ from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     override,
     present_names,
-    read_toml,
 )
 from cl_strategies.experiment.config.suite_checks import (
     SHARED,
@@ -41,17 +40,19 @@ from cl_strategies.experiment.config.suite_checks import (
     check_bits,
     check_budgets,
     check_labels,
+    check_metrics,
     check_name,
     check_orders,
     check_seeds,
     check_tables,
 )
+from cl_strategies.experiment.config.toml_file import read_toml
 from cl_strategies.registry import registry
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown
 
 _TABLES = ("suite", *SHARED, "benchmarks", "strategies", "tuning", "published")
-_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes")
+_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes", "metrics")
 _RESERVED = (*SHARED, "strategies", "label")
 
 
@@ -68,6 +69,8 @@ class Suite:
         quantized and do not say their own; empty: the defaults.
     :param mem_bytes: bytes of the memory, one run each, of the strategies that have one counted in
         bytes and do not say their own; empty: the defaults.
+    :param metrics: metrics that ``compare`` adds when the runs are done, as
+        ``cl-strategies metrics --add`` does.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.sweep.tuning`.
     :param published: numbers that papers print for its benchmarks.
@@ -85,6 +88,7 @@ class Suite:
     bits: Sequence[int] = ()
     mem_bytes: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    metrics: Sequence[str] = ()
     tuning: Mapping[str, Any] = field(default_factory=dict)
     published: Sequence[PublishedTable] = ()
     source: str | Path | None = None
@@ -103,6 +107,7 @@ class Suite:
         check_orders("suite.orders", self.orders)
         check_bits(self.bits)
         check_budgets(self.mem_bytes)
+        check_metrics(self.metrics)
         check_tables({"shared": self.shared, "tuning": self.tuning}, where, ("shared", "tuning"))
         check_tables(self.shared, where, SHARED)
         self._check_published(where)

@@ -83,6 +83,15 @@ def check_budgets(budgets: Any) -> None:
         raise UserError(f"suite.mem_bytes is {shown(budgets)}: give different numbers of bytes")
 
 
+def check_metrics(metrics: Any) -> None:
+    """:raises UserError: unless ``metrics`` are texts."""
+    if not _is_sequence(metrics) or not all(isinstance(name, str) for name in metrics):
+        raise UserError(
+            f"suite.metrics is {shown(metrics)}: give names, such as "
+            '["ece", "my_metrics:worst_task"]'
+        )
+
+
 def check_seeds(what: str, seeds: Any) -> None:
     """:raises UserError: unless ``seeds`` are different non-negative integers."""
     if not _different_integers(seeds, least=0):

@@ -9,12 +9,12 @@ from matplotlib.collections import LineCollection
 from cl_strategies.reports.comparison.pairs import Pair
 from cl_strategies.reports.plots.palette import GRID, INK, MUTED, SURFACE
 from cl_strategies.reports.plots.svg import (
+    Drawing,
     Label,
     drawing_style,
     new_axes,
     shorten,
     text_width,
-    to_svg,
 )
 from cl_strategies.statistics.words import BETTER, EQUIVALENT, WORSE
 
@@ -24,17 +24,22 @@ _MARKERS = {BETTER: "o", WORSE: "o", EQUIVALENT: "s"}
 
 
 def forest_svg(pairs: Sequence[Pair], rope: float, leader: str, key: str) -> str:
-    """How far ``leader`` is ahead of each other strategy, with 95 % intervals; ``""`` without any.
+    """Return :func:`draw_forest` as SVG; ``""`` without pairs.
+
+    :param key: prefix of the SVG's ids.
+    """
+    return draw_forest(pairs, rope, leader).svg(key, {}) if pairs else ""
+
+
+def draw_forest(pairs: Sequence[Pair], rope: float, leader: str) -> Drawing:
+    """Draw how far ``leader`` is ahead of each other strategy, with 95 % intervals.
 
     The band is the difference that does not matter. Filled markers are decided, open ones are
     not; the verdict stands at the right.
 
     :param pairs: whose ``a`` is the leader.
     :param rope: half the width of the band, as a fraction.
-    :param key: prefix of the SVG's ids.
     """
-    if not pairs:
-        return ""
     with drawing_style():
         names = [shorten(pair.b) for pair in pairs]
         words = [_word(pair) for pair in pairs]
@@ -71,7 +76,7 @@ def forest_svg(pairs: Sequence[Pair], rope: float, leader: str, key: str) -> str
         for y, (name, word) in enumerate(zip(names, words, strict=True)):
             axes.add_artist(Label(name, (-0.015, y), beside, size=_LABEL, anchor="end"))
             axes.add_artist(Label(word, (1.015, y), beside, size=_LABEL))
-        return to_svg(axes, key)
+        return Drawing(axes)
 
 
 def _word(pair: Pair) -> str:

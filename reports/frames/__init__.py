@@ -1,0 +1,1 @@
+"""A report as an object: data frames, and figures for a notebook."""
