@@ -107,7 +107,7 @@ def _of_dataset(data: Any, options: PictureOptions, what: str) -> Labeled:
     if len(labels) != len(data):
         raise UserError(f"{what} has {len(data)} samples and {len(labels)} labels")
     names = getattr(data, "classes", None)
-    marks = {"names": _ordered_names(names, labels), "what": what}
+    marks: dict[str, Any] = {"names": _ordered_names(names, labels), "what": what}
     if marks["names"]:
         labels = [str(marks["names"][int(label)]) for label in labels]
     first = _first(data, 0)

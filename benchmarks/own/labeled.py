@@ -166,7 +166,7 @@ def labeled_table(
     labels = as_names(table.needed(columns["label_column"], LABELS, "label_column"), table.where)
     splits = table.column(columns["split_column"], SPLITS, "split_column")
     domains = table.column(columns["domain_column"], DOMAINS, "domain_column")
-    marks = {
+    marks: dict[str, Any] = {
         "what": table.what,
         "sides": None if splits is None else _sides(splits, table),
         "domains": None if domains is None else as_names(domains, table.where),

@@ -20,14 +20,14 @@ def content_of(benchmark: Any) -> str:
     :param benchmark: under the stream contract.
     """
     info: StreamInfo = benchmark.info
-    transforms = set()
+    transforms: set[str] = set()
     for stream in (
         getattr(benchmark, "whole_stream", benchmark.train_stream),
         benchmark.test_stream,
     ):
         for experience, task in zip(stream, info.task_order, strict=True):
             transforms.update(f"{task} {text}" for text in _transforms(experience.dataset))
-    said = [
+    said: list[Any] = [
         info.name,
         info.scenario,
         info.n_classes,
@@ -43,7 +43,7 @@ def content_of(benchmark: Any) -> str:
 
 def _transforms(dataset: Any) -> set[str]:
     """Return what its groups of transforms, and transforms below them, would do."""
-    found = set()
+    found: set[str] = set()
     groups = {"train", "eval", *dataset._flat_data._transform_groups.transform_groups}
     for group in sorted(groups):
         try:

@@ -86,7 +86,7 @@ def _known_digests(dataset: Any) -> npt.NDArray[np.uint8] | None:
         branches = flatten(dataset)
     except NotResident:
         return None
-    found = [getattr(branch.leaf, "digests", None) for branch in branches]
+    found: list[Any] = [getattr(branch.leaf, "digests", None) for branch in branches]
     if not branches or any(digests is None for digests in found):
         return None
     rows = [digests[branch.rows] for digests, branch in zip(found, branches, strict=True)]
