@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Le, Unit
 from typing_extensions import Doc
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
 from cl_strategies.experiment.config.toml_file import read_toml
 from cl_strategies.own_code import is_loaded, is_reference
@@ -33,7 +33,7 @@ CONFIG_VERSION = 1
 #: What a run may store of its predictions.
 PREDICTION_BYTES = 4 * 2**20
 #: Where things lie and what is kept, not what is computed: no part of a run's identity.
-_NOT_IDENTITY = (("benchmark", "data_root"), ("run", "predictions"))
+_NOT_IDENTITY = (("benchmark", "data_root"), ("benchmark", "cache_bytes"), ("run", "predictions"))
 
 #: What came later than the hash, with the value at which it is not written down.
 _LEFT_OUT = {"portable": False, "evaluate_every": 1, "predictions": PREDICTION_BYTES}
@@ -239,8 +239,7 @@ class ExperimentConfig:
         """
         overrides = overrides or {}
         config = cls.from_dict(override(read_toml(path), overrides))
-        if "benchmark.data_root" not in overrides:
-            check_root(config.benchmark.options.get("data_root"), path)
+        check_paths(config.benchmark.options, path, overrides)
         return config
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
+from cl_strategies.experiment.engine.next_parts import NextParts
 from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
 from cl_strategies.experiment.identity.run_identity import (
@@ -81,6 +82,10 @@ class Training:
             told=self.predictions.collect,
         )
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
+        self.next_parts = None
+        if self.data.in_parts and options is not None:
+            self.next_parts = NextParts(self.benchmark)
+            self.strategy.plugins.append(self.next_parts)
         self.resumable = True
         with self._told():
             check_resumable(self.strategy)
@@ -174,20 +179,24 @@ class Training:
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
-        for step in steps:
+        tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
+        for step in tested or steps:
             self.strategy.train(step)
         trained = time.perf_counter()
         peak = memory.bytes()
         tracing = self._store_trace()
+        online = {"online": self.next_parts.take()} if self.next_parts else {}
+        beside = sum([*tracing.values(), *(counts["seconds"] for counts in online.values())])
         evaluated = self.evaluation.after(position)
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began - tracing.get("trace_seconds", 0.0),
+            "train_seconds": trained - began - beside,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
             **tracing,
+            **online,
         }
         self.predictions.after(position, self.strategy)
         if (exemplars := exemplar_numbers(self.strategy)) is not None:

@@ -78,7 +78,7 @@ def compare(
     :param strategies: names, tables with a name and options, classes or functions that make one,
         or ``functools.partial`` of these with options: each runs on each of ``benchmarks`` with
         each of ``seeds``.
-    :param benchmarks: likewise.
+    :param benchmarks: likewise; also benchmarks themselves, of this package or of Avalanche.
     :param model: likewise, one for all.
     :param seeds: of the runs.
     :param settings: ``{"train.epochs": 3}`` sets any key of all runs.

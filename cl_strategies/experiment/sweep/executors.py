@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.identity.given_benchmarks import Parcel, parcel_of, receive
 from cl_strategies.experiment.setup import portable
 from cl_strategies.experiment.setup.environment import usable_cores
 from cl_strategies.experiment.sweep.attempts import (
@@ -74,6 +75,7 @@ def process(
 
     A process that is killed costs its own run only. When this process dies, its children end.
     """
+    parcels = {config.hash: parcel_of(config.benchmark) for config in configs}
     contexts = {kind: _context(kind) for kind in {config.run.portable for config in configs}}
     jobs = jobs or default_jobs(max((config.run.threads for config in configs), default=1))
     stamps = result_stamps(configs, out)
@@ -84,8 +86,9 @@ def process(
             while waiting and len(running) < jobs:
                 config, wait_for_others = waiting.pop()
                 how = {"wait": wait_for_others, "repeat": stamps[config.hash]}
+                run = (config, parcels[config.hash])
                 try:
-                    receiver, child = _start(contexts[config.run.portable], config, out, how)
+                    receiver, child = _start(contexts[config.run.portable], run, out, how)
                 except OSError as error:
                     if not running:
                         raise UserError(
@@ -111,15 +114,17 @@ def process(
 
 
 def _start(
-    context: Any, config: ExperimentConfig, out: Path, how: dict[str, Any]
+    context: Any, run: tuple[ExperimentConfig, Parcel | None], out: Path, how: dict[str, Any]
 ) -> tuple[Connection, Any]:
     """Return a process that does a run, and where it says how that went.
 
+    :param run: its configuration, and its benchmark if that is an object.
     :raises OSError: if there are too many open files or processes.
     """
     receiver, sender = context.Pipe(duplex=False)
     try:
-        arguments = (config.to_dict(), str(out), how, sender)
+        config, parcel = run
+        arguments = (config.to_dict(), parcel, str(out), how, sender)
         child = context.Process(target=_child, args=arguments, daemon=True)
         with portable.started(config.run.portable):
             child.start()
@@ -184,10 +189,17 @@ def _context(for_portable: bool = False) -> Any:
     return context
 
 
-def _child(tables: dict[str, Any], out: str, how: dict[str, Any], sender: Connection) -> None:
+def _child(
+    tables: dict[str, Any],
+    parcel: Parcel | None,
+    out: str,
+    how: dict[str, Any],
+    sender: Connection,
+) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C is the parent's, which ends its children: here it would come from the run itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    receive(parcel)
     sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), **how))
     sender.close()
 

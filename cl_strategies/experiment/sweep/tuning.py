@@ -28,7 +28,7 @@ import tomli_w
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.errors.text import csv_cell
-from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
 from cl_strategies.experiment.config.suite_checks import check_seeds
@@ -77,7 +77,7 @@ def trials(suite: Suite) -> list[Trial]:
             tables["benchmark"]["validation"] = validation
             config = ExperimentConfig.from_dict(override(tables, settings))
             if suite.source is not None:
-                check_root(config.benchmark.options.get("data_root"), suite.source)
+                check_paths(config.benchmark.options, suite.source)
             configs = [config.with_seed(seed) for seed in seeds]
             name = _label(own, suite)
             result.append(Trial(name, label_of(strategy), settings, configs, own))
