@@ -65,7 +65,7 @@ def page(package: str, path: Path) -> str:
         home = definition(target)
         described = home_page(home)
         if described == package:
-            parts.append(f"## `{name}` {{ #{package}.{name} }}\n\n::: {home}")
+            parts.append(f"::: {home}")
         else:
             parts.append(f"## `{name}`\n\nSee [`{described}.{name}`][{home}].")
     return "\n\n".join(parts) + "\n"

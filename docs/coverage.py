@@ -1,11 +1,15 @@
 """Write the tables of methods and of recipes into the pages: ``python docs/coverage.py``.
 
-They are read from the registry, the recipes and the tests, and stand between ``<!-- methods -->``
-or ``<!-- recipes -->`` and ``<!-- end -->``.
+They are read from the registry, the recipes, the tests and ``sizes.csv``, and stand between
+``<!-- methods -->``, ``<!-- recipes -->`` or ``<!-- decisions -->`` and ``<!-- end -->``.
+
+``sizes.csv`` has the bytes of parameters and method state at the end of ``cl-strategies compare
+every-class-incremental`` and, for methods that take no such stream, ``every-task-incremental``.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from functools import cache
@@ -19,8 +23,16 @@ PAPERS = ("ALASSO", "HALRP", "CIM", "AlignQ", "LifeQuant")
 PAGES = {
     "methods": ROOT / "docs" / "methods" / "index.md",
     "recipes": ROOT / "docs" / "comparing.md",
+    "decisions": ROOT / "docs" / "choosing.md",
 }
-MARKS = re.compile(r"(<!-- (methods|recipes) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: What a method needs -> what it keeps of old samples.
+KEPT = {
+    "the whole stream at once": "all, from the start",
+    "all past data": "all",
+    "a share of old data": "a share of them",
+}
+LABELS = ("task labels", "the identity of the experience at evaluation")
+MARKS = re.compile(r"(<!-- (methods|recipes|decisions) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @cache
@@ -136,9 +148,48 @@ def recipe_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
+def sizes() -> dict[str, str]:
+    """Bytes of parameters and method state of each method, in those of the naive network."""
+    with open(ROOT / "docs" / "sizes.csv", newline="", encoding="utf-8") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    naive = int(rows["naive"]["parameter_bytes"])
+    return {
+        name: f"{(int(row['parameter_bytes']) + int(row['method_state_bytes'])) / naive:.1f}"
+        for name, row in rows.items()
+    }
+
+
+def kept(entry: Entry) -> str:
+    """What ``entry`` keeps of old samples, in words."""
+    if "a replay memory" in entry.needs:
+        return "in bytes" if "mem_bytes" in entry.parameters() else "in samples"
+    return next((KEPT[need] for need in entry.needs if need in KEPT), "none")
+
+
+def decisions() -> str:
+    """The table to choose a method by."""
+    lines = [
+        "| method | streams | task labels | old samples | size | needs besides |",
+        "|" + "---|" * 6,
+    ]
+    for entry in registry("strategies"):
+        said = {"a replay memory", *KEPT, *LABELS}
+        cells = (
+            f"[`{entry.name}`](methods/{entry.name}.md)",
+            ", ".join(sorted(entry.scenarios)),
+            "needed" if set(LABELS) & set(entry.needs) else "not needed",
+            kept(entry),
+            sizes().get(entry.name, "not measured"),
+            ", ".join(need for need in entry.needs if need not in said) or "nothing",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def filled(text: str) -> str:
     """``text`` with the present tables between its marks."""
-    tables = {"methods": methods, "recipes": recipe_table}
+    tables = {"methods": methods, "recipes": recipe_table, "decisions": decisions}
     return MARKS.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
 
 
