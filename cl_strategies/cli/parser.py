@@ -26,8 +26,8 @@ def make_parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=run)
         return sub
 
-    sub = command("list", information.list_names, "list strategies, benchmarks, models, codecs...")
-    sub.add_argument("kind", nargs="?", help="such as strategies or codecs; all if not given")
+    sub = command("list", information.list_names, "list strategies, benchmarks, recipes, models...")
+    sub.add_argument("kind", nargs="?", help="such as strategies or recipes; all if not given")
     sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
 
     sub = command("show", information.show, "show what one name or recipe is, and its options")
