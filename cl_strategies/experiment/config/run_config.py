@@ -359,13 +359,17 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
+    """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key.
+
+    :raises UserError: for what is no key, or two names of one option.
+    """
     check_table("the configuration", tables)
     check_table("what to set", values)
     check_plain("", values)
     result = {
         key: dict(table) if isinstance(table, Mapping) else table for key, table in tables.items()
     }
+    given: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         table, dot, option = key.partition(".")
         if not dot or table not in _TABLES:
@@ -373,11 +377,13 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
                 f"cannot set {key!r}: write table.key=value with a table among "
                 f"{', '.join(_TABLES)}, for example train.epochs=3"
             )
+        given.setdefault(table, {})[option] = value
+    for table, options in given.items():
         check_table(table, result.setdefault(table, {}))
-        name = result[table].get("name")
+        name = options.get("name", result[table].get("name"))
         result[table] = {
             **present_names(table, name, result[table]),
-            **present_names(table, name, {option: value}),
+            **present_names(table, name, options),
         }
     return result
 
