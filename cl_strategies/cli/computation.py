@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cl_strategies.cli import notation
+from cl_strategies.cli.arguments import notation
+from cl_strategies.cli.arguments.executor_options import executor_options
+from cl_strategies.cli.arguments.short_forms import settings, settings_of_one_run
+from cl_strategies.cli.arguments.suites import suite_to_compare
 from cl_strategies.cli.console import answer, progress_bar, say, warn
-from cl_strategies.cli.executor_options import executor_options
 from cl_strategies.cli.exit_codes import EXIT_FAILED_RUNS, EXIT_OK
 from cl_strategies.cli.outcomes import exit_code_of
-from cl_strategies.cli.short_forms import settings, settings_of_one_run
-from cl_strategies.cli.suites import suite_to_compare
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.config.run_config import ExperimentConfig

@@ -6,14 +6,14 @@ import argparse
 import json
 
 from cl_strategies.cli.console import answer
+from cl_strategies.cli.describing.parameter_table import text_table
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_OK
-from cl_strategies.cli.parameter_table import text_table
 from cl_strategies.errors import UserError
 
 
 def list_names(options: argparse.Namespace) -> int:
     """List the registered names of one kind, or of all."""
-    from cl_strategies.cli.names import RECIPES, recipe_titles, unknown_kind
+    from cl_strategies.cli.describing.names import RECIPES, recipe_titles, unknown_kind
     from cl_strategies.registry import KINDS, OLDER_KINDS, registry
 
     kinds = [options.kind] if options.kind else [*KINDS, RECIPES]
@@ -40,8 +40,8 @@ def list_names(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Say what one name or recipe is, and its options."""
-    from cl_strategies.cli.describe_suite import describe_suite, to_dict
-    from cl_strategies.cli.names import RECIPES, entries_by_name, recipe_titles, unknown
+    from cl_strategies.cli.describing.describe_suite import describe_suite, to_dict
+    from cl_strategies.cli.describing.names import RECIPES, entries_by_name, recipe_titles, unknown
     from cl_strategies.experiment.config.suite import Suite
     from cl_strategies.registry import registry
 

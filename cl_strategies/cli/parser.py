@@ -8,7 +8,7 @@ from typing import Any
 
 from cl_strategies._version import __version__
 from cl_strategies.cli import computation, information, later_metrics, tuning
-from cl_strategies.cli.command_parser import CommandParser
+from cl_strategies.cli.arguments.command_parser import CommandParser
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cl_strategies.cli.arguments.executor_options import executor_options
+from cl_strategies.cli.arguments.short_forms import settings
+from cl_strategies.cli.arguments.suites import suite_to_tune
 from cl_strategies.cli.console import answer, progress_bar
-from cl_strategies.cli.executor_options import executor_options
 from cl_strategies.cli.outcomes import exit_code_of
-from cl_strategies.cli.short_forms import settings
-from cl_strategies.cli.suites import suite_to_tune
 
 
 def tune_suite(options: argparse.Namespace) -> int:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing_extensions import Doc
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
+from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import Entry, registry
@@ -340,24 +339,6 @@ def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
     return kind(**content)
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """:raises UserError: if the file is missing, is not TOML, or holds more than plain values."""
-    if not isinstance(path, (str, os.PathLike)):  # open would read the file of a number
-        raise UserError(f"cannot read {shown(path)}: give the path of a TOML file")
-    try:
-        with open(path, "rb") as file:
-            tables = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
-        raise UserError(f"{path} is not valid TOML: {error}") from error
-    try:
-        check_plain("", tables)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    return tables
-
-
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key.
 
@@ -386,17 +367,3 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
             **present_names(table, name, options),
         }
     return result
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Return ``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are
-    strings."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"cannot read {shown(text)}: write key=value, for example train.epochs=3")
-    try:
-        assigned = tomllib.loads(f"v = {value}")["v"]
-    except (ValueError, RecursionError):
-        assigned = value.strip()
-    check_plain(key.strip(), assigned)
-    return key.strip(), assigned

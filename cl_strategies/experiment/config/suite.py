@@ -29,11 +29,11 @@ from typing import Any
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
 from cl_strategies.experiment.config.quantization import OWN_BITS, quantizes_itself
+from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     override,
     present_names,
-    read_toml,
 )
 from cl_strategies.experiment.config.suite_checks import (
     SHARED,

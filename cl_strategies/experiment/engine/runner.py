@@ -13,6 +13,7 @@ from cl_strategies.experiment.directory.rerun import ask, conclude, last_stamp, 
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.record import failed_record, run_record
 from cl_strategies.experiment.engine.training import Progress, Training
+from cl_strategies.experiment.engine.watching import Watch
 from cl_strategies.experiment.identity.run_identity import (
     Identities,
     Told,
@@ -31,6 +32,7 @@ def run(
     out: str | Path,
     *,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     wait: bool = True,
     repeat: int | None = None,
     rerun: bool = False,
@@ -47,6 +49,8 @@ def run(
 
     :param out: the run directory becomes ``out/runs/<slug>``.
     :param progress: told after each experience. What it raises ends the run, and is raised.
+    :param watch: told of each epoch, and about once a second within one
+        (:class:`~cl_strategies.experiment.engine.watching.Moment`); likewise.
     :param wait: for another process that is doing this run.
     :param repeat: the stamp (:meth:`stamp`) of a
         failure to try again; the one that is there now, if not given.
@@ -75,7 +79,7 @@ def run(
             try:
                 with Boundary():
                     training = Training(config, directory)
-                    training.proceed(_as_ours(progress))
+                    training.proceed(_as_ours(progress), watch)
                     record = run_record(config, training, None)
             except DataMissingError as reason:
                 conclude(directory, out, failed_record(config, training, describe(reason)))

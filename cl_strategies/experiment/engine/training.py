@@ -24,6 +24,7 @@ from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
 from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
+from cl_strategies.experiment.engine.watching import Watch, watched
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
@@ -151,15 +152,18 @@ class Training:
         self.predictions.resume(state.get("predictions"), trained)
         return True
 
-    def proceed(self, progress: Progress) -> None:
-        """Train and evaluate what is left of the stream."""
+    def proceed(self, progress: Progress, watch: Watch | None = None) -> None:
+        """Train and evaluate what is left of the stream.
+
+        :param watch: told of the epochs.
+        """
         total = len(self.data)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
         if not self.rows and self.predictions.wants_initial:
             self.predictions.before_training(partial(self._built, self.strategy.device))
         for position in [total - 1] if self.jointly and not start else range(start, total):
-            self._experience(position, self.data.of(position))
+            self._experience(position, self.data.of(position), watch)
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
         self.predictions.conclude(len(self.rows))
@@ -167,15 +171,16 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
 
-    def _experience(self, position: int, steps: Iterable[Any]) -> None:
+    def _experience(self, position: int, steps: Iterable[Any], watch: Watch | None) -> None:
         # Seeded anew, an experience draws the same numbers whether or not the run was
         # interrupted before it.
         seed_everything(derive_seed(self.config.run.seed, "experience", position))
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
-        for step in steps:
-            self.strategy.train(step)
+        with watched(self.strategy, steps, watch, position=position, total=len(self.data)):
+            for step in steps:
+                self.strategy.train(step)
         trained = time.perf_counter()
         peak = memory.bytes()
         tracing = self._store_trace()

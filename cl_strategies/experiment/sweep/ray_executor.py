@@ -25,7 +25,14 @@ from cl_strategies.experiment.directory.rerun import last_progress
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.setup.environment import usable_cores
 from cl_strategies.experiment.setup.portable import VARIABLES
-from cl_strategies.experiment.sweep.attempts import Answer, Outcome, attempt, lost, result_stamps
+from cl_strategies.experiment.sweep.attempts import (
+    Answer,
+    Outcome,
+    Watching,
+    attempt,
+    lost,
+    result_stamps,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +65,16 @@ class RayExecutor:
             raise UserError(f"{self.gpus} GPUs per run: give 1, or a fraction such as 0.25")
 
     def __call__(
-        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+        self,
+        configs: Sequence[ExperimentConfig],
+        out: Path,
+        *,
+        jobs: int | None = None,
+        watch: Watching | None = None,
     ) -> Iterator[Outcome]:
-        """:raises UserError: if Ray is not installed or not reached, or no node fits a run."""
+        """
+        :param watch: not told anything: nothing but a word per run goes through the cluster.
+        :raises UserError: if Ray is not installed or not reached, or no node fits a run."""
         address = self.address or os.environ.get("RAY_ADDRESS")
         ray = _import_ray(local=address is None)
         ours = not ray.is_initialized()

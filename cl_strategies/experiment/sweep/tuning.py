@@ -33,6 +33,7 @@ from cl_strategies.experiment.config.run_config import ExperimentConfig, overrid
 from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
 from cl_strategies.experiment.config.suite_checks import check_seeds
 from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.sweep.attempts import Watching
 from cl_strategies.experiment.sweep.compare import Comparison, Progress, compare
 from cl_strategies.io.atomic import write_text
 from cl_strategies.validation.plain_data import check_plain, shown
@@ -107,6 +108,7 @@ def tune(
     executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    watch: Watching | None = None,
     told: Callable[[Comparison], None] | None = None,
 ) -> Path:
     """Run the grid, write ``out/tuning.csv`` and ``out/tuned.toml``; return the latter.
@@ -115,6 +117,7 @@ def tune(
     A setting with a failed run is not chosen.
 
     :param overrides: as for :func:`trials`.
+    :param watch: as for :func:`~cl_strategies.experiment.sweep.compare.compare`.
     :param told: called with what became of the runs, before anything is chosen.
     :raises UserError: for a bad suite, or where every setting of a strategy failed.
     """
@@ -127,6 +130,7 @@ def tune(
         executor_options=executor_options,
         jobs=jobs,
         progress=progress,
+        watch=watch,
     )
     if told is not None:
         told(comparison)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cl_strategies.cli import notation
+from cl_strategies.cli.arguments import notation
 from cl_strategies.errors import UserError
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def _given(
     options: argparse.Namespace, forms: Sequence[ShortForm]
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield how it was said, the key, and its value."""
-    from cl_strategies.experiment.config.run_config import parse_assignment
+    from cl_strategies.experiment.config.reading import parse_assignment
 
     for form in forms:
         value = getattr(options, form.dest)
