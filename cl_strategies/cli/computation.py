@@ -6,19 +6,17 @@ import argparse
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cl_strategies.cli.arguments import notation
 from cl_strategies.cli.arguments.executor_options import executor_options
 from cl_strategies.cli.arguments.short_forms import settings, settings_of_one_run
 from cl_strategies.cli.arguments.suites import suite_to_compare
-from cl_strategies.cli.console import answer, progress_bar, say, warn
+from cl_strategies.cli.console import answer, say, warn
 from cl_strategies.cli.exit_codes import EXIT_FAILED_RUNS, EXIT_OK
 from cl_strategies.cli.outcomes import exit_code_of
-
-if TYPE_CHECKING:
-    from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.cli.progress import run_progress
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,13 +40,10 @@ def run(options: argparse.Namespace) -> int:
 
     out = options.out or "comparison"
     told: list[str] = []
-    with progress_bar("experiences") as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        record = run(config, out, progress=progress, rerun=options.rerun, told=told.append)
+    with run_progress(1) as shown:
+        watch = partial(shown.at, config.slug)
+        record = run(config, out, watch=watch, rerun=options.rerun, told=told.append)
+        shown.ended(config.slug)
     for text in told:
         warn(text)
     for name, value in record.metrics.items():
@@ -74,12 +69,7 @@ def compare_suite(options: argparse.Namespace) -> int:
     say(f"{suite.name}: {len(configs)} runs in {out}")
     elsewhere = options.executor == "ray" and (options.address or os.environ.get("RAY_ADDRESS"))
     check_configs(configs, device=not elsewhere)
-    with progress_bar("runs", total=len(configs)) as bar:
-
-        def progress(config: ExperimentConfig, problem: str | None) -> None:
-            bar.set_postfix_str(f"{config.strategy.name} on {config.benchmark.name}")
-            bar.update()
-
+    with run_progress(len(configs)) as shown:
         result = compare(
             configs,
             out,
@@ -88,7 +78,8 @@ def compare_suite(options: argparse.Namespace) -> int:
             jobs=options.jobs,
             shard=notation.shard(options.shard),
             rerun=options.rerun,
-            progress=progress,
+            progress=lambda config, problem: shown.ended(config.slug),
+            watch=lambda config, moment: shown.at(config.slug, moment),
         )
     exit_code = exit_code_of(result)
     left = len(set(result.missing) - set(result.problems))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from cl_strategies.cli.console import answer
+from cl_strategies.cli.console import BOLD, answer
 from cl_strategies.cli.describing.parameter_table import text_table
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_OK
 from cl_strategies.errors import UserError
@@ -32,7 +32,7 @@ def list_names(options: argparse.Namespace) -> int:
     for kind in kinds:
         rows = [row for row in described if row["kind"] == kind]
         width = max(len(row["name"]) for row in rows)
-        answer(f"{kind}:")
+        answer(f"{kind}:", BOLD)
         for row in rows:
             answer(f"  {row['name']:{width}}  {row['summary']}")
     return EXIT_OK
@@ -58,7 +58,8 @@ def show(options: argparse.Namespace) -> int:
         described = {"kind": kind, **entry.describe(), "options": entry.defaults()}
         answer(json.dumps(described, indent=2))
         return EXIT_OK
-    answer(f"{entry.name} ({kind})\n  {entry.summary}")
+    answer(f"{entry.name} ({kind})", BOLD)
+    answer(f"  {entry.summary}")
     for title, text in (
         ("paper", entry.paper),
         ("scenarios", ", ".join(entry.scenarios)),
