@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
         shown.ended(config.slug)
     for text in told:
         warn(text)
+    if told and config.logging.to:
+        warn("nothing is logged of a run that is read")
     for name, value in record.metrics.items():
         answer(f"{name:30} {'undefined' if value is None else format(value, '.6g')}")
     if record.status == "failed":

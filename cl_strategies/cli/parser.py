@@ -137,6 +137,13 @@ def _add_settings(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--epochs", metavar="N", help="short for --set train.epochs=N")
     sub.add_argument("--lr", metavar="X", help="short for --set train.lr=X")
     sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
+    sub.add_argument(
+        "--log",
+        metavar="NAME",
+        action="append",
+        dest="loggers",
+        help="tell csv, mlflow, tensorboard or wandb of each epoch; may be repeated",
+    )
 
 
 def _add_rerun(sub: argparse.ArgumentParser, help: str) -> None:

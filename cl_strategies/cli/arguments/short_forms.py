@@ -16,7 +16,7 @@ class ShortForm:
 
     :param flag: as it is written.
     :param dest: where the parser leaves its value.
-    :param text: whether any value is a text, whatever it looks like.
+    :param text: whether its value is taken as it is, whatever it looks like.
     """
 
     flag: str
@@ -29,6 +29,7 @@ SETTINGS = (
     ShortForm("--epochs", "epochs", "train.epochs"),
     ShortForm("--lr", "lr", "train.lr"),
     ShortForm("--data-root", "data_root", "benchmark.data_root", text=True),
+    ShortForm("--log", "loggers", "logging.to", text=True),
 )
 #: Of a single run; several runs have lists of these.
 OF_ONE_RUN = (

@@ -18,6 +18,7 @@ from typing_extensions import Doc
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.logging_options import LoggingOptions
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
 from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.plugins.classes.options import UnseenClasses
@@ -187,6 +188,7 @@ class ExperimentConfig:
     :param quantization: ``None``: the model stays at full precision, unless the strategy itself
         quantizes it.
     :param continual_evaluation: ``None``: no evaluation takes place during training.
+    :param logging: who is told of the run; no part of what it is.
     """
 
     benchmark: Named
@@ -196,6 +198,7 @@ class ExperimentConfig:
     run: RunConfig = field(default_factory=RunConfig)
     quantization: QuantizationConfig | None = None
     continual_evaluation: TraceOptions | None = None
+    logging: LoggingOptions = field(default_factory=LoggingOptions)
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any]) -> ExperimentConfig:
@@ -224,6 +227,7 @@ class ExperimentConfig:
             )
             if "continual_evaluation" in tables
             else None,
+            logging=_dataclass(LoggingOptions, "logging", tables.get("logging", {})),
         )
 
     @classmethod
@@ -242,7 +246,7 @@ class ExperimentConfig:
         return config
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Tables of plain data; :meth:`from_dict` gives an equal config back."""
+        """Tables of plain data, of all that makes the run what it is."""
         tables = {
             "benchmark": self.benchmark.to_dict(),
             "model": self.model.to_dict(),
@@ -255,6 +259,10 @@ class ExperimentConfig:
         if self.continual_evaluation is not None:
             tables["continual_evaluation"] = asdict(self.continual_evaluation)
         return tables
+
+    def to_tables(self) -> dict[str, dict[str, Any]]:
+        """Return the same with what lies beside; :meth:`from_dict` gives an equal config back."""
+        return {**self.to_dict(), "logging": {**asdict(self.logging), "to": [*self.logging.to]}}
 
     def with_seed(self, seed: int) -> ExperimentConfig:
         return replace(self, run=replace(self.run, seed=seed))

@@ -19,6 +19,7 @@ from cl_strategies.experiment.identity.run_identity import (
     Told,
     read_not_computed,
 )
+from cl_strategies.experiment.loggers.run_log import RunLog
 from cl_strategies.experiment.setup.portable import kernels
 from cl_strategies.experiment.setup.seeding import torch_threads
 from cl_strategies.plugins.features.generators import isolated_rng
@@ -74,12 +75,17 @@ def run(
         if done is not None:
             _tell(directory, done, told)
             return done
+        config.logging.check_installed()
         training: Training | None = None
+        log: RunLog | None = None
+        record: RunRecord | None = None
         with isolated_rng(), torch_threads(config.run.threads), kernels(config.run.portable):
             try:
                 with Boundary():
                     training = Training(config, directory)
-                    training.proceed(_as_ours(progress), watch)
+                log = RunLog(config, out, training.rows, len(training.data))
+                with Boundary():
+                    training.proceed(_as_ours(progress), watch, log)
                     record = run_record(config, training, None)
             except DataMissingError as reason:
                 conclude(directory, out, failed_record(config, training, describe(reason)))
@@ -87,11 +93,14 @@ def run(
             except StorageError:
                 raise
             except UserError as reason:
-                if training is None:
-                    raise  # of the configuration or the checkpoint
+                if log is None:
+                    raise  # of the configuration, the checkpoint, or a logger
                 record = failed_record(config, training, describe(reason))
             except Failure as reason:
                 record = failed_record(config, training, reason)
+            finally:
+                if log is not None:
+                    log.close(record)
         if record.error is not None and record.error["kind"] == "error":
             logger.warning("%s failed: %s", config.slug, record.error["message"])
         return conclude(directory, out, record)

@@ -51,24 +51,36 @@ class Moment:
 Watch = Callable[[Moment], None]
 
 
+def told_of(*watches: Watch | None) -> Watch | None:
+    """Return one that tells all of them; ``None`` if there are none."""
+    some = [watch for watch in watches if watch is not None]
+
+    def tell(moment: Moment) -> None:
+        for watch in some:
+            watch(moment)
+
+    return tell if some else None
+
+
 @contextmanager
 def watched(
     strategy: Any, steps: Any, told: Watch | None, *, position: int, total: int
-) -> Iterator[None]:
-    """Tell of the epochs that ``strategy`` trains meanwhile.
+) -> Iterator[Callable[[], float]]:
+    """Tell of the epochs that ``strategy`` trains meanwhile; what is yielded returns the seconds
+    that telling took, which are none of training.
 
     :param steps: what is trained, one after the other.
     :param told: what it raises is the caller's, and ends the run.
     :param position: of the experience in the stream of ``total``.
     """
     if told is None:
-        yield
+        yield lambda: 0.0
         return
     parts = len(steps) if isinstance(steps, Sized) else 1
     plugin = _Watcher(told, position, total, parts * strategy.train_epochs)
     strategy.plugins.append(plugin)
     try:
-        yield
+        yield lambda: plugin.telling
     finally:
         strategy.plugins[:] = [one for one in strategy.plugins if one is not plugin]
 
@@ -83,6 +95,7 @@ class _Watcher(SupervisedPlugin):
         super().__init__()
         self._told, self._position, self._total, self._epochs = told, position, total, epochs
         self._over = 0
+        self.telling = 0.0
         self._begin()
 
     def _begin(self) -> None:
@@ -116,9 +129,11 @@ class _Watcher(SupervisedPlugin):
             seconds=time.monotonic() - self._began,
             over=over,
         )
+        began = time.monotonic()
         with ours(), isolated_rng():
             self._told(moment)
         self._spoke = time.monotonic()
+        self.telling += self._spoke - began
 
 
 def sparingly(told: Watch, period: float = 0.5) -> Watch:

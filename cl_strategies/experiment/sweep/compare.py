@@ -84,6 +84,8 @@ def compare(
     out = Path(out)
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"jobs is {jobs!r}: give at least 1")
+    for options in {config.logging for config in configs}:
+        options.check_installed()
     index, count = shard
     if not 0 <= index < count:
         raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")

@@ -150,7 +150,7 @@ def _start(
     """
     receiver, sender = context.Pipe(duplex=False)
     try:
-        arguments = (config.to_dict(), str(out), how, sender)
+        arguments = (config.to_tables(), str(out), how, sender)
         child = context.Process(target=_child, args=arguments, daemon=True)
         with portable.started(config.run.portable):
             child.start()

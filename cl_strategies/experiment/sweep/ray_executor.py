@@ -157,7 +157,7 @@ class _Tasks:
                 max_retries=0,
                 runtime_env={"env_vars": VARIABLES} if portable else None,
             )(work)
-        tables = _at_home(config).to_dict()
+        tables = _at_home(config).to_tables()
         how = {"wait": wait, "repeat": self.stamps[config.hash]}
         reference = self.functions[request].remote(tables, config.slug, str(self.out), how)
         self.running[reference] = config
