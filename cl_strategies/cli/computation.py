@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cl_strategies.cli.arguments import notation
 from cl_strategies.cli.arguments.executor_options import executor_options
-from cl_strategies.cli.arguments.short_forms import settings, settings_of_one_run
+from cl_strategies.cli.arguments.short_forms import settings, settings_of_one_run, without_places
 from cl_strategies.cli.arguments.suites import suite_to_compare
 from cl_strategies.cli.console import answer, say, warn
 from cl_strategies.cli.exit_codes import EXIT_FAILED_RUNS, EXIT_OK
@@ -62,11 +62,12 @@ def compare_suite(options: argparse.Namespace) -> int:
     """Run strategies x benchmarks x seeds x orders, and write the report."""
     from cl_strategies.experiment.sweep.compare import compare
     from cl_strategies.experiment.sweep.preflight import check_configs
-    from cl_strategies.results.heading import write_heading
+    from cl_strategies.results.heading import Origin, write_heading
     from cl_strategies.results.published import write_published
 
     suite = suite_to_compare(options)
-    configs = suite.configs(settings(options))
+    asked = settings(options)
+    configs = suite.configs(asked)
     out = Path(options.out or Path("comparison") / suite.name)
     say(f"{suite.name}: {len(configs)} runs in {out}")
     elsewhere = options.executor == "ray" and (options.address or os.environ.get("RAY_ADDRESS"))
@@ -89,7 +90,8 @@ def compare_suite(options: argparse.Namespace) -> int:
         warn(f"{left} of {len(configs)} runs have no result yet: they belong to other shards")
     if result.records:
         write_published(out, suite.published)
-        write_heading(out, suite.name, suite.title)
+        origin = Origin(options.suite or "", without_places(asked))
+        write_heading(out, suite.name, suite.title, origin)
         _write_report(out, out, None, said=" ".join(result.problems.values()))
     return exit_code
 
@@ -113,7 +115,7 @@ def _write_report(
         if str(file) not in said:
             warn(f"{file}: {problem.message}")
     answer(paths.table)
-    for sentence in paths.mixed:
+    for sentence in (*paths.mixed, *paths.inert):
         warn(sentence)
     if paths.against:
         answer(paths.against)

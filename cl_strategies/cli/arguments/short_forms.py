@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,16 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     """
     lists = {form.key: form.flag for form in OF_ONE_RUN if getattr(options, form.dest, None)}
     return _once(_given(options, SETTINGS), lists)
+
+
+def without_places(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of ``given`` says what is computed, and neither where data are nor who is
+    told."""
+    return {
+        key: value
+        for key, value in given.items()
+        if key != "benchmark.data_root" and not key.startswith("logging.")
+    }
 
 
 def settings_of_one_run(options: argparse.Namespace) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cl_strategies.cli.arguments import notation
 from cl_strategies.errors import UserError
@@ -14,11 +13,10 @@ if TYPE_CHECKING:
     from cl_strategies.experiment.config.suite import Suite
 
 
-def suite_of(options: argparse.Namespace, tuning: Mapping[str, Any] | None = None) -> Suite:
+def suite_of(options: argparse.Namespace) -> Suite:
     """Return the suite that is named, or that part of it; or one of the benchmarks and strategies
     that are named.
 
-    :param tuning: the table ``[tuning]`` of a suite that comes from no file.
     :raises UserError: for neither, or a suite or a name that is not there.
     """
     from cl_strategies.experiment.config.suite import Suite
@@ -36,7 +34,6 @@ def suite_of(options: argparse.Namespace, tuning: Mapping[str, Any] | None = Non
     return Suite(
         benchmarks=[{"name": name} for name in benchmarks],
         strategies=[{"name": name} for name in strategies],
-        tuning=tuning or {},
     )
 
 
@@ -51,10 +48,13 @@ def suite_to_compare(options: argparse.Namespace) -> Suite:
 
 
 def suite_to_tune(options: argparse.Namespace) -> Suite:
-    """Return the suite of ``tune``, with the seeds that are given for its grid."""
+    """Return the suite of ``tune``, with the seeds that are given for its grid; one that says
+    nothing of tuning gets the grid of a suite without a file."""
     from cl_strategies.experiment.sweep.tuning import TUNING
 
-    suite = suite_of(options, TUNING)
+    suite = suite_of(options)
+    if not suite.tuning:
+        suite = replace(suite, tuning=TUNING)
     if options.seeds is not None:
         seeds = notation.integers("--seeds", options.seeds)
         suite = replace(suite, tuning={**suite.tuning, "seeds": seeds})
