@@ -184,7 +184,7 @@ class Training:
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
-        told = told_of(watch, log and log.watch)
+        told = told_of(watch, None if log is None else log.watch)
         place = {"position": position, "total": len(self.data)}
         with watched(self.strategy, steps, told, **place) as telling:
             for step in steps:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
-from cl_strategies.experiment.loggers.sink import Entry, LoggedRun
+from cl_strategies.experiment.loggers.sink import LogEntry, LoggedRun
 from cl_strategies.io.atomic import write_text
 from cl_strategies.io.links import check_no_link
 
@@ -28,7 +29,7 @@ class CsvSink:
     def identity(self) -> str:
         return self.path.name
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogEntry) -> None:
         rows = [
             (entry.step, entry.experience, name, repr(float(value)))
             for name, value in entry.numbers.items()
@@ -40,7 +41,7 @@ class CsvSink:
         """There is nothing to end: the file is closed after each entry."""
 
 
-def _lines(rows: list[tuple[object, ...]] | list[tuple[str, ...]]) -> str:
+def _lines(rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from cl_strategies.experiment.loggers.sink import Entry, LoggedRun
+from cl_strategies.experiment.loggers.sink import LogEntry, LoggedRun
 
 _LONGEST_VALUE = 500
 _STATES = {True: "FINISHED", False: "FAILED", None: "KILLED"}
@@ -54,7 +54,7 @@ class MlflowSink:
     def identity(self) -> str:
         return str(self.id)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogEntry) -> None:
         now = int(time.time() * 1000)
         metrics = [
             self._metric(name, float(value), now, entry.step)

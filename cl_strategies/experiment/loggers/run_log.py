@@ -20,7 +20,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.errors.failure import named
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.loggers.numbers import defined, numbers_after
-from cl_strategies.experiment.loggers.sink import Entry, LoggedRun, Sink
+from cl_strategies.experiment.loggers.sink import LogEntry, LoggedRun, Sink
 from cl_strategies.experiment.loggers.state import LogState
 from cl_strategies.plugins.features.generators import isolated_rng
 from cl_strategies.results.record import RunRecord
@@ -130,15 +130,16 @@ class RunLog:
         if record and record.metrics and self._sinks:
             names = {f"final/{key}": value for key, value in record.metrics.items()}
             self._write(self._experiences - 1, names)
+        finished = None if record is None else record.finished
         for name in list(self._sinks):
             with self._failing(name):
-                self._sinks.pop(name).close(record and record.finished)
+                self._sinks.pop(name).close(finished)
 
     def _write(self, position: int, numbers: Mapping[str, float | None]) -> None:
         self._entry += 1
         if self._entry <= self._state.entries:
             return
-        entry = Entry(step=self._step, experience=position, numbers=defined(numbers))
+        entry = LogEntry(step=self._step, experience=position, numbers=defined(numbers))
         for name, sink in list(self._sinks.items()):
             with self._failing(name):
                 sink.write(entry)

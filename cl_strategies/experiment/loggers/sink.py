@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LogEntry:
     """What is logged at once.
 
     :param step: epochs that the run has trained so far, of all experiences.
@@ -53,7 +53,7 @@ class Sink(Protocol):
     def identity(self) -> str:
         """Return what finds this log again; never ``""``."""
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogEntry) -> None:
         """Log, so that it is kept if this process is killed."""
 
     def close(self, finished: bool | None) -> None:

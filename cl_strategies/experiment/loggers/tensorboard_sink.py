@@ -7,7 +7,7 @@ import shutil
 import tomli_w
 from avalanche.logging import TensorboardLogger
 
-from cl_strategies.experiment.loggers.sink import Entry, LoggedRun
+from cl_strategies.experiment.loggers.sink import LogEntry, LoggedRun
 from cl_strategies.io.links import check_no_link
 
 
@@ -32,7 +32,7 @@ class TensorboardSink:
     def identity(self) -> str:
         return self.name
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogEntry) -> None:
         for name, value in entry.numbers.items():
             self.logger.log_single_metric(name, float(value), entry.step)
         self.logger.writer.flush()

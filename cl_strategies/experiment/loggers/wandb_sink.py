@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cl_strategies.experiment.loggers.sink import Entry, LoggedRun
+from cl_strategies.experiment.loggers.sink import LogEntry, LoggedRun
 
 
 class WandbSink:
@@ -21,7 +21,6 @@ class WandbSink:
         import wandb
 
         run.folder.mkdir(parents=True, exist_ok=True)
-        offline = {"mode": "offline"} if run.offline else {}
         self.run: Any = wandb.init(
             project=run.project,
             name=run.slug,
@@ -30,13 +29,13 @@ class WandbSink:
             dir=str(run.folder),
             config={name: dict(table) for name, table in run.tables.items()},
             settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
-            **offline,
+            mode="offline" if run.offline else None,
         )
 
     def identity(self) -> str:
         return str(self.run.id)
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: LogEntry) -> None:
         numbers = {name: float(value) for name, value in entry.numbers.items()}
         self.run.log({**numbers, "experience": entry.experience}, step=entry.step)
 

@@ -71,15 +71,15 @@ def serial(
     for config in configs:
         if config in apart:
             continue
-        how = {"repeat": stamps[config.hash], "watch": _of_one(config, watch)}
-        answer = attempt(config, out, wait=False, **how)
+        repeat, told = stamps[config.hash], _of_one(config, watch)
+        answer = attempt(config, out, wait=False, repeat=repeat, watch=told)
         if answer.again:
             later.append(config)
         else:
             yield Outcome(config, answer.problem)
     for config in later:
-        how = {"repeat": stamps[config.hash], "watch": _of_one(config, watch)}
-        answer = attempt(config, out, wait=True, **how)
+        repeat, told = stamps[config.hash], _of_one(config, watch)
+        answer = attempt(config, out, wait=True, repeat=repeat, watch=told)
         yield Outcome(config, answer.problem)
     if apart:
         yield from process(apart, out, jobs=1, watch=watch)
