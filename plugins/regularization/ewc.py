@@ -48,7 +48,7 @@ FisherSamples = Annotated[
 @hyperparameters
 def ewc_surrogate(
     *,
-    strength: Annotated[Strength, Alias("ewc_lambda")] = 1000.0,
+    strength: Annotated[Strength, Alias("ewc_lambda")] = 100.0,
     mode: Annotated[
         Literal["separate", "online"],
         Doc(
