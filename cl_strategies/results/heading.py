@@ -31,10 +31,13 @@ class Origin:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def tune_command(self, benchmark: str, strategies: Sequence[str]) -> str:
-        """Return the command that tunes ``strategies`` on ``benchmark`` as they are compared."""
+        """Return the command that tunes ``strategies`` on ``benchmark`` as they are compared, but
+        for the strength, which it varies."""
         words = ["cl-strategies", "tune", *([self.suite] if self.suite else [])]
         words += ["--benchmark", benchmark, "--strategies", ",".join(strategies)]
         for key, value in self.settings.items():
+            if key == "strategy.strength":
+                continue
             text = value if isinstance(value, str) else json.dumps(value)
             words += ["--set", f"{key}={text}"]
         return shlex.join(words)

@@ -49,6 +49,7 @@ def test_equal_accuracies_of_other_runs_say_nothing(sentences):
 
 def test_a_command_is_safe_to_copy_and_sets_what_was_set():
     origin = Origin("a b; c.toml", {"train.epochs": 3, "model.hidden": [8, 8], "model.name": "mlp"})
+    origin.settings["strategy.strength"] = 1.0  # which is what did nothing
     words = shlex.split(origin.tune_command("s", ["x", "y"]))
     assert words[:7] == [
         *("cl-strategies", "tune", "a b; c.toml", "--benchmark", "s", "--strategies", "x,y")
