@@ -24,7 +24,7 @@ from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
 from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
-from cl_strategies.experiment.engine.watching import Watch, told_of, watched
+from cl_strategies.experiment.engine.watching import Watch, Watched, told_of
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
@@ -186,7 +186,7 @@ class Training:
         began = time.perf_counter()
         told = told_of(watch, None if log is None else log.watch)
         place = {"position": position, "total": len(self.data)}
-        with watched(self.strategy, steps, told, **place) as telling:
+        with Watched(self.strategy, steps, told, **place) as watched:
             for step in steps:
                 self.strategy.train(step)
         trained = time.perf_counter()
@@ -196,7 +196,7 @@ class Training:
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began - tracing.get("trace_seconds", 0.0) - telling(),
+            "train_seconds": trained - began - tracing.get("trace_seconds", 0.0) - watched.telling,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,

@@ -7,8 +7,7 @@ is no part of what is captured, so that a run computes the same whoever watches.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,27 +61,41 @@ def told_of(*watches: Watch | None) -> Watch | None:
     return tell if some else None
 
 
-@contextmanager
-def watched(
-    strategy: Any, steps: Any, told: Watch | None, *, position: int, total: int
-) -> Iterator[Callable[[], float]]:
-    """Tell of the epochs that ``strategy`` trains meanwhile; what is yielded returns the seconds
-    that telling took, which are none of training.
+class Watched:
+    """``with Watched(...): ...`` around the training of an experience: its epochs are told of.
 
+    (A class, since exceptions of foreign code that pass need not bear what a generator does with
+    them.)
+
+    :param strategy: what trains.
     :param steps: what is trained, one after the other.
-    :param told: what it raises is the caller's, and ends the run.
+    :param told: what it raises is the caller's, and ends the run; ``None`` to do nothing.
     :param position: of the experience in the stream of ``total``.
     """
-    if told is None:
-        yield lambda: 0.0
-        return
-    parts = len(steps) if isinstance(steps, Sized) else 1
-    plugin = _Watcher(told, position, total, parts * strategy.train_epochs)
-    strategy.plugins.append(plugin)
-    try:
-        yield lambda: plugin.telling
-    finally:
-        strategy.plugins[:] = [one for one in strategy.plugins if one is not plugin]
+
+    def __init__(
+        self, strategy: Any, steps: Any, told: Watch | None, *, position: int, total: int
+    ) -> None:
+        parts = len(steps) if isinstance(steps, Sized) else 1
+        self.strategy = strategy
+        self.plugin = (
+            None if told is None else _Watcher(told, position, total, parts * strategy.train_epochs)
+        )
+
+    def __enter__(self) -> Watched:
+        if self.plugin is not None:
+            self.strategy.plugins.append(self.plugin)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self.plugin is not None:
+            kept = [one for one in self.strategy.plugins if one is not self.plugin]
+            self.strategy.plugins[:] = kept
+
+    @property
+    def telling(self) -> float:
+        """Seconds that telling took, which are none of training."""
+        return 0.0 if self.plugin is None else self.plugin.telling
 
 
 class _Watcher(SupervisedPlugin):
