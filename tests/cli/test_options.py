@@ -62,6 +62,13 @@ def test_tune_without_a_suite_tries_what_is_not_set(tmp_path, capsys):
     assert "leave one out" in complaint(capsys, "tune", *names, *FAST, *fixed, *out)
 
 
+def test_of_one_key_that_is_set_again_the_last_value_counts(tmp_path, capsys):
+    assert (
+        main([*RUN, "--set", "train.lr=1", "--set", "train.lr=0.02", "--out", str(tmp_path)]) == 0
+    )
+    assert configs(tmp_path)[0]["train"]["lr"] == 0.02
+
+
 @pytest.mark.parametrize(
     ("arguments", "usage", "message"),
     [
@@ -83,7 +90,6 @@ def test_a_wrong_option_is_answered_under_the_usage_of_its_command(
     ("more", "message"),
     [
         (["--set", "strategy.c=1", "--set", "strategy.strength=2"], "strength is given twice"),
-        (["--set", "strategy.c=1", "--set", "strategy.c=1"], "strategy.c is set by --set"),
         (["--epochs", "1", "--set", "train.epochs=2"], "train.epochs is set by --epochs 1 and by"),
         (["--lr", "many"], "give a number"),
         (["--seed", "0-2"], "`compare` takes several"),

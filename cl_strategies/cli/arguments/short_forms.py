@@ -42,7 +42,7 @@ OF_ONE_RUN = (
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the options of several runs set for all of them, by ``table.key``.
 
-    :raises UserError: for text of another form, or a key that is set twice.
+    :raises UserError: for text of another form, or a key that is set in two ways.
     """
     lists = {form.key: form.flag for form in OF_ONE_RUN if getattr(options, form.dest, None)}
     return _once(_given(options, SETTINGS), lists)
@@ -93,7 +93,8 @@ def _given(
 def _once(given: Iterator[tuple[str, str, Any]], said_before: dict[str, str]) -> dict[str, Any]:
     said, found = dict(said_before), {}
     for how, key, value in given:
-        if key in said:
+        again = how.startswith("--set ") and said.get(key, "").startswith("--set ")
+        if key in said and not again:  # of --set alone the last wins, as an alias of a shell needs
             raise UserError(f"{key} is set by {said[key]} and by {how}: give one of them")
         said[key], found[key] = how, value
     return found
