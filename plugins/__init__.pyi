@@ -43,6 +43,8 @@ from .metrics.stream_predictions import StreamPredictions as StreamPredictions
 from .metrics.torchmetrics_metric import TorchmetricsMetric as TorchmetricsMetric
 from .projection.plugin import GPMPlugin as GPMPlugin
 from .quantization.balanced_loss import BalancedLossPlugin as BalancedLossPlugin
+from .quantization.calibrated_copy import CalibratedCopyPlugin as CalibratedCopyPlugin
+from .quantization.calibration.calibrate import calibrate_model as calibrate_model
 from .quantization.conversion.convert import dequantize_model as dequantize_model
 from .quantization.conversion.convert import quantize_model as quantize_model
 from .quantization.conversion.layers import QuantizedLayer as QuantizedLayer

@@ -7,6 +7,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.quantization.calibration.calibrate import set_grids
+from cl_strategies.plugins.quantization.calibration.options import (
+    CalibrationOptions,
+    take_calibration,
+)
+from cl_strategies.plugins.quantization.calibration.quantizer_grids import check_calibrates
+from cl_strategies.plugins.quantization.calibration.samples import calibration_batches
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import (
     unwatch_weights,
     watch_weights,
@@ -31,12 +38,13 @@ from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 
 
-@hyperparameters(parts=(LayerBits,))
+@hyperparameters(parts=(LayerBits, CalibrationOptions))
 def quantize_model(
     model: nn.Module,
     *,
     quantizer: str | Scheme = "lsq",
     example: Tensor | None = None,
+    calibrate: Any = None,
     **options: Any,
 ) -> nn.Module:
     """Give every ``Conv2d`` and ``Linear`` of ``model`` quantized weights and activations.
@@ -57,6 +65,10 @@ def quantize_model(
         ``apot``, ``alignq``, ``lifequant``), or a scheme with options of its own.
     :param example: a batch ``(N, ...)``, for networks whose code depends on values or shapes, so
         that the order of their layers cannot be read from it.
+    :param calibrate: samples from which to set all grids now, without training: a memory of
+        exemplars or anything else that
+        :func:`~cl_strategies.plugins.quantization.calibration.calibrate.calibrate_model` takes;
+        ``None``: grids begin with the first batch in training.
     :returns: ``model``.
     :raises UserError: if there is a layer with weights that cannot be quantized and ``skip`` does
         not name it, if a pattern matches nothing, if the model is quantized already or nothing
@@ -64,8 +76,14 @@ def quantize_model(
     """
     made = scheme(quantizer)
     bits: LayerBits = build_part(LayerBits, options)
+    calibration = take_calibration(options, asked=calibrate is not None)
     if options:
         raise TypeError(f"quantize_model() has no argument {sorted(options)[0]!r}")
+    if calibrate is not None:
+        check_calibrates(made, calibration)
+    samples = [] if calibrate is None else calibration_batches(calibrate, calibration.samples)
+    if samples and example is None:
+        example = samples[0][0]
     if any(isinstance(module, Quantizer) for module in model.modules()):
         raise UserError(
             "the model is quantized already: quantize a full-precision model, or call "
@@ -81,6 +99,8 @@ def quantize_model(
         quantize_norm(norm, made.activation(bits.activation_bits, features=None))
     model.register_load_state_dict_pre_hook(_check_formats)
     watch_weights(model)
+    if samples:
+        set_grids(model, samples, calibration)
     return model
 
 
