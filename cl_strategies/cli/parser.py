@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cl_strategies._version import __version__
-from cl_strategies.cli import computation, information, later_metrics
+from cl_strategies.cli import computation, export, information, later_metrics
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -93,6 +93,22 @@ def make_parser() -> argparse.ArgumentParser:
         help="metrics by their keys, or all; those added before are computed again",
     )
     sub.add_argument("--list", action="store_true", help="list the metrics that can be added")
+
+    sub = command(
+        "export", export.export, "write the quantized network of a finished run as a file"
+    )
+    sub.add_argument("run", metavar="RUN", help="directory of the run: OUT/runs/...")
+    sub.add_argument("--format", choices=["onnx"], default="onnx", help="of the file")
+    sub.add_argument("--task", type=int, metavar="T", help="the head to take, if there are several")
+    sub.add_argument(
+        "--check",
+        action="store_true",
+        help="run the test stream through the file, time it, and write export.json",
+    )
+    sub.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="samples at a time when it is timed"
+    )
+    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
 
     sub = command("datasets", information.datasets, "say which data sets are here, and get them")
     sub.add_argument("action", choices=["check", "fetch"], help="check all, or fetch one")

@@ -85,6 +85,7 @@ class CalibratedCopyPlugin(SupervisedPlugin):
         self.calibration = asdict(calibration)
         self.example = example
         self.trained = False
+        self._checked = False
         self._copy: nn.Module | None = None
         self._network: nn.Module | None = None  # while the copy stands in for it
         self._watch: Any = None
@@ -103,6 +104,7 @@ class CalibratedCopyPlugin(SupervisedPlugin):
         """
         self.example = example if self.example is None else self.example
         quantized_copy(model, example=self.example, **self.settings)
+        self._checked = True
 
     def attach(self, strategy: TrainingStrategy) -> None:
         """:raises UserError: if ``strategy`` has no memory of exemplars."""
@@ -118,7 +120,7 @@ class CalibratedCopyPlugin(SupervisedPlugin):
     def before_training(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
         self._put_back(strategy)  # an evaluation may have been broken off
         self.attach(strategy)
-        if not self.trained:
+        if not self._checked and not getattr(strategy, "wraps_model", False):
             self.quantize(strategy.model)
         self._copy = None
 
