@@ -46,7 +46,8 @@ def _table(found: Exported) -> str:
             size, seconds = show(found.twin_bytes[name], "bytes"), found.twin_seconds[name]
             ratio = f"{found.speedups[name]:.2f}"
             lines.append((name, f"{size}, {_milliseconds(seconds)}, {ratio}"))
-    return "\n".join(f"{name:34} {value}".rstrip() for name, value in lines)
+    text = "\n".join(f"{name:34} {value}".rstrip() for name, value in lines)
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _milliseconds(seconds: float) -> str:
