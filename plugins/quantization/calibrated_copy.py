@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from avalanche.training.plugins import SupervisedPlugin
+from avalanche.training.storage_policy import ExemplarsBuffer
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
@@ -26,7 +27,7 @@ def memory_of(strategy: Any) -> Any:
     """Return the first memory of exemplars of a strategy or one of its plugins; ``None`` without
     one."""
     found = (getattr(part, "storage_policy", None) for part in (strategy, *strategy.plugins))
-    return next((memory for memory in found if hasattr(memory, "buffer")), None)
+    return next((memory for memory in found if isinstance(memory, ExemplarsBuffer)), None)
 
 
 def evaluated_model(strategy: Any) -> nn.Module:
