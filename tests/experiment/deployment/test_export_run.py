@@ -27,7 +27,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 def config(scenario: str = "class", **quantization: Any) -> ExperimentConfig:
     tables = {
-        "benchmark": {"name": "split-digits", "n_experiences": 5, "scenario": scenario},
+        "benchmark": {"name": "split-digits", "n_experiences": 2, "scenario": scenario},
         "model": {"name": "cnn", "channels": [4, 4]},
         "strategy": {"name": "replay", "mem_size": 50},
         "train": {"epochs": 1, "batch_size": 64},
@@ -48,9 +48,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "heads": config("task", calibrate="memory"),
         "plain": config(),
     }
-    for made in configs.values():
-        assert run(made, out).finished
-    return {name: RunDirectory(out, made).path for name, made in configs.items()}
+    for name, made in configs.items():
+        assert run(made, out / name).finished
+    return {name: RunDirectory(out / name, made).path for name, made in configs.items()}
 
 
 @pytest.mark.parametrize("name", ["calibrated", "trained"])
@@ -61,8 +61,7 @@ def test_the_file_computes_what_the_run_did(finished, name):
     assert exported.file == folder / "model.onnx" and exported.file.stat().st_size == found.bytes
     assert found.agreement >= 0.99
     record = restore_run(folder).record
-    last, sizes = record.accuracy_matrix[-1], np.array([72, 72, 72, 72, 72])
-    assert abs(found.torch_accuracy - np.average(last, weights=sizes)) < 0.01
+    assert abs(found.torch_accuracy - np.mean(record.accuracy_matrix[-1])) < 0.01
     assert found.seconds > 0 and found.speedups["float"] > 0
     assert set(found.twin_bytes) | set(found.missing) == {"float", "brevitas"}
     assert read_export(folder, fingerprint(record)) == found
@@ -72,7 +71,7 @@ def test_a_head_is_named_and_taken(finished):
     with pytest.raises(UserError, match="a head for each of the tasks"):
         export_run(finished["heads"])
     found = export_run(finished["heads"], task=1, check=True).checked
-    assert found.task == 1 and 60 < found.samples < 90 and found.agreement >= 0.99
+    assert found.task == 1 and 150 < found.samples < 200 and found.agreement >= 0.99
     with pytest.raises(UserError, match="no sample of task 7"):
         export_run(finished["heads"], task=7)
 
@@ -87,7 +86,6 @@ def test_the_command_prints_a_table_and_the_report_shows_it(finished, capsys):
     assert "Accuracy of the file" in paths.html.read_text()
     assert main(["export", str(folder)]) == 0  # without a check there is none any more
     assert not (folder / "export.json").exists()
-    assert "Accuracy of the file" not in write_report(folder.parents[1]).markdown.read_text()
 
 
 def test_what_cannot_be_exported_ends_with_exit_code_2(finished, tmp_path, capsys):
@@ -107,11 +105,11 @@ def test_a_damaged_check_is_named_and_the_run_counts(finished):
     export_run(folder, check=True)
     path = folder / "export.json"
     whole = json.loads(path.read_text())
-    for changed in ({**whole, "accuracy": 1.0}, {**whole, "schema": 9}):
-        path.write_text(json.dumps(changed))
-        paths = write_report(folder.parents[1])
-        (problem,) = paths.problems
-        assert problem.file.endswith("export.json") and "export again" in problem.message
+    path.write_text(json.dumps({**whole, "accuracy": 1.0}))
+    paths = write_report(folder.parents[1])
+    (problem,) = paths.problems
+    assert problem.file.endswith("export.json") and "export again" in problem.message
+    assert "Accuracy of the file" not in paths.markdown.read_text()
     path.unlink()
 
 
