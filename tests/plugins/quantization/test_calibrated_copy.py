@@ -24,7 +24,7 @@ from cl_strategies.plugins import CalibratedCopyPlugin, CompressedReplayPlugin, 
 from cl_strategies.plugins.quantization.calibrated_copy import evaluated_model
 from cl_strategies.plugins.quantization.calibration.samples import calibration_batches
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
-from cl_strategies.strategies import DarkER, GDumb, Replay, SingleTask
+from cl_strategies.strategies import DarkER, Replay, SingleTask
 
 BITS = {"weight_bits": 8, "activation_bits": 8}
 
@@ -55,7 +55,7 @@ def with_copy(kind: Any, scenario: str = "class", **options: Any) -> tuple[Any, 
 
 
 @pytest.mark.parametrize("scenario", ["class", "task"])
-@pytest.mark.parametrize("kind", [Replay, DarkER, GDumb])
+@pytest.mark.parametrize("kind", [Replay, DarkER])
 def test_the_network_trains_as_without_and_the_copy_is_evaluated(kind, scenario):
     benchmark = stream(scenario)
     plain, (strategy, plugin) = built(kind, scenario), with_copy(kind, scenario)
