@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.deployment.restored import FinishedRun
+from cl_strategies.experiment.engine.training_data import TrainingData
 from cl_strategies.plugins.classes.experience import has_task_labels
 from cl_strategies.plugins.quantization.calibrated_copy import memory_of
 from cl_strategies.plugins.quantization.calibration.samples import calibration_batches
@@ -40,7 +41,7 @@ def samples_of(run: FinishedRun, task: int | None) -> tuple[Tensor, Tensor]:
 def calibration_images(run: FinishedRun) -> Tensor:
     """Return exemplars of the strategy's memory, or training samples of its last experience."""
     memory: Any = memory_of(run.strategy)
-    last = run.benchmark.train_stream[-1].dataset
+    last = TrainingData(run.benchmark, jointly=False).whole[-1].dataset
     if hasattr(memory, "use_transforms"):
         memory.use_transforms(last)
     source = last if memory is None or not len(memory.buffer) else memory

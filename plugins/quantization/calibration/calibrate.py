@@ -21,6 +21,7 @@ from cl_strategies.plugins.quantization.calibration.network import (
     at_full_precision,
     call_order,
     named_quantizers,
+    output_channel,
     passing,
     weight_layers,
 )
@@ -145,9 +146,8 @@ def _fit_layer(layer: Any, pairs: Pairs, options: CalibrationOptions) -> None:
 
 
 def _correct_bias(layer: Any, pairs: Pairs) -> None:
-    channel = -1 if isinstance(layer, nn.Linear) else 1
     quantized = torch.cat([layer.forward(x) for x, _ in pairs])
-    shift = output_shift(quantized, torch.cat([y for _, y in pairs]), channel=channel)
+    shift = output_shift(quantized, torch.cat([y for _, y in pairs]), channel=output_channel(layer))
     if layer.bias is None:
         weight = layer.weight
         layer.bias = nn.Parameter(torch.zeros_like(shift), requires_grad=weight.requires_grad)

@@ -38,6 +38,11 @@ def weight_layers(model: nn.Module) -> dict[str, Any]:
     return found
 
 
+def output_channel(layer: nn.Module) -> int:
+    """Return the dimension of a layer's output that its channels are in."""
+    return -1 if isinstance(layer, nn.Linear) else 1
+
+
 @contextmanager
 def at_full_precision(model: nn.Module) -> Iterator[None]:
     """Let every quantizer of ``model`` pass tensors through within the context."""

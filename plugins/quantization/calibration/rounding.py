@@ -17,6 +17,7 @@ from cl_strategies.plugins.quantization.calibration.functional.adaptive_rounding
     rounding_regularizer,
     soft_codes,
 )
+from cl_strategies.plugins.quantization.calibration.network import output_channel
 from cl_strategies.plugins.quantization.calibration.options import CalibrationOptions
 from cl_strategies.plugins.quantization.calibration.quantizer_grids import no_grid
 from cl_strategies.plugins.quantization.functional.channel_statistics import positive
@@ -61,7 +62,7 @@ def round_adaptively(layer: Any, pairs: Pairs, options: CalibrationOptions) -> T
             error = (layer.forward(x) - y).square()
         finally:
             layer.stand_in = None
-        loss = error.sum() / (error.numel() // len(w))
+        loss = error.sum(output_channel(layer)).mean()
         if number >= warm:
             exponent = annealed_exponent((number - warm) / max(1, options.iterations - 1 - warm))
             loss = loss + options.rounding_strength * rounding_regularizer(h, exponent)
