@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from typing_extensions import Doc
 
 from cl_strategies.errors import unknown_name
-from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
+from cl_strategies.plugins.quantization.conversion.options import (
+    LayerBits,
+    LearnedStepOptions,
+    written,
+)
 from cl_strategies.registry import registry
 from cl_strategies.validation.hyperparameters import documented
 
@@ -54,8 +58,9 @@ class QuantizationConfig(LayerBits, LearnedStepOptions):
         return cls(**settings, options=entry.resolve_options(given))
 
     def to_table(self) -> dict[str, Any]:
-        """Return plain data; :meth:`from_table` gives an equal config back."""
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "options"}
+        """Return plain data; :meth:`from_table` gives an equal config back. What came later and has
+        its default is left out, as the hash of a run always was."""
+        settings = {key: value for key, value in written(self).items() if key != "options"}
         return {**settings, "skip": list(self.skip), **self.options}
 
     def plugin(self) -> QuantizationPlugin:

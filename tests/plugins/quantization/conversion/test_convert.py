@@ -14,11 +14,13 @@ from cl_strategies.models.backbones.convnets import cnn
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.quantization.conversion.convert import dequantize_model, quantize_model
 from cl_strategies.plugins.quantization.conversion.layers import (
+    constant_weights,
+    quantized_layers,
+)
+from cl_strategies.plugins.quantization.layers.kinds import (
     QuantBatchNorm2d,
     QuantConv2d,
     QuantLinear,
-    constant_weights,
-    quantized_layers,
 )
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQ
 from cl_strategies.plugins.quantization.quantizers.scheme import SCHEMES
