@@ -50,15 +50,15 @@ class DataFlow:
         """
         found = {}
         chosen = {id(layer) for layer in layers}
-        calls = (
-            [node for node in self.graph.nodes if node.op == "call_module"] if self.graph else []
-        )
-        modules = {node: self.modules[str(node.target)] for node in calls}
+        nodes = () if self.graph is None else self.graph.nodes
+        modules = {n: self.modules[str(n.target)] for n in nodes if n.op == "call_module"}
         called = [id(module) for module in modules.values()]
         for node, norm in modules.items():
             source = node.args[0] if node.args else None
-            layer = modules.get(source) if isinstance(source, fx.Node) else None
-            if not isinstance(norm, _BatchNorm) or layer is None or id(layer) not in chosen:
+            if not isinstance(norm, _BatchNorm) or not isinstance(source, fx.Node):
+                continue
+            layer = modules.get(source)
+            if layer is None or id(layer) not in chosen:
                 continue
             if len(source.users) == called.count(id(layer)) == called.count(id(norm)) == 1:
                 found[id(layer)] = norm
@@ -85,9 +85,7 @@ def data_flow(model: nn.Module, layers: Sequence[nn.Module]) -> DataFlow:
         for follow in (lambda m: not m.__module__.startswith("torch.nn"), lambda m: False):
             try:
                 return DataFlow(_FlowTracer(is_chosen, holds, follow).trace(model), modules)
-            except (
-                Exception
-            ):  # the code of a network may do anything with a value that is not there
+            except Exception:  # code may do anything with a value that is not there
                 continue
     return DataFlow(None, modules)
 

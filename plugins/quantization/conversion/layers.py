@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,8 @@ def quantize_layer(
     :param input_bits: bits of the input, wherever it was quantized (for counting).
     :param norm: the BatchNorm that takes its output, to be folded into it; ``None`` for none.
     """
-    layer.__class__ = LAYERS[type(layer)]
+    made: Any = layer
+    made.__class__ = LAYERS[type(layer)]
     folding = None
     if norm is not None:
         norm.__class__ = FOLDED[type(norm)]
@@ -96,7 +98,7 @@ def quantize_layer(
     for name, value in zip(_ADDED, added, strict=True):
         setattr(layer, name, value)
     _follow(layer, like=weight_of(layer))
-    weight.prepare(layer.latent().detach())
+    weight.prepare(made.latent().detach())
 
 
 def quantize_norm(norm: nn.Module, outputs: ActivationQuantizer) -> None:

@@ -60,7 +60,8 @@ def layer_table(model: nn.Module) -> list[dict[str, Any]]:
         in all); layers that are not quantized have 32 bits.
     """
     check_called(model)
-    rows, counted = [], set()
+    rows: list[dict[str, Any]] = []
+    counted: set[tuple[int, int]] = set()
     for name, module in _weight_layers(model).items():
         weight_bits, input_bits = _bits(module)
         weights = {(id(w), weight_bits): w for w in _weights(module)}

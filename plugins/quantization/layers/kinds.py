@@ -23,15 +23,15 @@ class _QuantConv(QuantizedLayer, _ConvNd):
         return self._conv_forward(x, weight, bias)
 
 
-class QuantConv1d(_QuantConv, nn.Conv1d):
+class QuantConv1d(_QuantConv, nn.Conv1d):  # type: ignore[misc]
     """A convolution of sequences with quantized weights."""
 
 
-class QuantConv2d(_QuantConv, nn.Conv2d):
+class QuantConv2d(_QuantConv, nn.Conv2d):  # type: ignore[misc]
     """A convolution, depth-wise or not, with quantized weights."""
 
 
-class QuantConv3d(_QuantConv, nn.Conv3d):
+class QuantConv3d(_QuantConv, nn.Conv3d):  # type: ignore[misc]
     """A convolution of volumes with quantized weights."""
 
 
@@ -55,29 +55,30 @@ class _QuantConvTranspose(QuantizedLayer, _ConvTransposeNd):
         bias: Tensor | None,
         output_size: list[int] | None = None,
     ) -> Tensor:
-        shape = self.stride, self.padding, self.kernel_size
+        here: Any = self  # whose sizes torch declares in several ways
+        shape = here.stride, here.padding, here.kernel_size
         spatial = len(self.kernel_size)
-        extra = self._output_padding(x, output_size, *shape, spatial, self.dilation)
+        extra = self._output_padding(x, output_size, *shape, spatial, here.dilation)
         function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[spatial - 1]
         y: Tensor = function(
-            x, weight, bias, self.stride, self.padding, extra, self.groups, self.dilation
+            x, weight, bias, here.stride, here.padding, extra, self.groups, here.dilation
         )
         return y
 
 
-class QuantConvTranspose1d(_QuantConvTranspose, nn.ConvTranspose1d):
+class QuantConvTranspose1d(_QuantConvTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
     """A transposed convolution of sequences with quantized weights."""
 
 
-class QuantConvTranspose2d(_QuantConvTranspose, nn.ConvTranspose2d):
+class QuantConvTranspose2d(_QuantConvTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
     """A transposed convolution with quantized weights."""
 
 
-class QuantConvTranspose3d(_QuantConvTranspose, nn.ConvTranspose3d):
+class QuantConvTranspose3d(_QuantConvTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
     """A transposed convolution of volumes with quantized weights."""
 
 
-class QuantLinear(QuantizedLayer, nn.Linear):
+class QuantLinear(QuantizedLayer, nn.Linear):  # type: ignore[misc]
     """A linear layer with quantized weights."""
 
     def operate(
@@ -91,7 +92,7 @@ class QuantLinear(QuantizedLayer, nn.Linear):
         return F.linear(x, weight, bias)
 
 
-class QuantOutProjection(QuantLinear, NonDynamicallyQuantizableLinear):
+class QuantOutProjection(QuantLinear, NonDynamicallyQuantizableLinear):  # type: ignore[misc]
     """The linear layer that ends torch's attention."""
 
 

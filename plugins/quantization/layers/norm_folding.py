@@ -132,7 +132,7 @@ class FoldedBatchNorm3d(_FoldedNorm, nn.BatchNorm3d):
 
 
 #: Plain class -> class of a norm that is folded.
-FOLDED: dict[type[nn.Module], type[nn.Module]] = {
+FOLDED: dict[type[nn.Module], type[_BatchNorm]] = {
     nn.BatchNorm1d: FoldedBatchNorm1d,
     nn.BatchNorm2d: FoldedBatchNorm2d,
     nn.BatchNorm3d: FoldedBatchNorm3d,

@@ -1,5 +1,8 @@
-"""What all layers with quantized weights have in common. They keep the names and the identity of
-the parameters of the layer they replace, so that checkpoints, optimizers and penalties still fit."""
+"""What all layers with quantized weights have in common.
+
+They keep the names and the identity of the parameters of the layer they replace, so that
+checkpoints, optimizers and penalties by name still fit.
+"""
 
 from __future__ import annotations
 
