@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from torch import fx, nn
@@ -37,10 +38,12 @@ class DataFlow:
         signs: dict[fx.Node, Sign] = {}
         found: dict[int, list[Sign]] = {id(layer): [] for layer in layers}
         for node in self.graph.nodes if self.graph is not None else ():
-            module = self.modules[str(node.target)] if node.op == "call_module" else None
-            if id(module) in found and node.args:
-                found[id(module)].append(signs.get(node.args[0]))
-            signs[node] = sign_of(node, module, signs)
+            target = None
+            if node.op in ("call_module", "get_attr"):
+                target = attrgetter(str(node.target))(self.modules[""])
+            if id(target) in found and node.args:
+                found[id(target)].append(signs.get(node.args[0]))
+            signs[node] = sign_of(node, target, signs)
         return {key: joint(values) for key, values in found.items()}
 
     def norms_behind(self, layers: Sequence[nn.Module]) -> dict[int, _BatchNorm]:

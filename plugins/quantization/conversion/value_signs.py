@@ -55,17 +55,17 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in names}
 
 
-def sign_of(node: fx.Node, module: nn.Module | None, known: Mapping[fx.Node, Sign]) -> Sign:
+def sign_of(node: fx.Node, target: Any, known: Mapping[fx.Node, Sign]) -> Sign:
     """Return whether the value of ``node`` can be negative.
 
-    :param module: the module that it calls, if it calls one.
+    :param target: the module that it calls, or the parameter that it reads.
     :param known: the signs of earlier nodes.
     """
     given = [_of_argument(value, known) for value in node.args]
-    if module is not None:
-        return _of_module(module, given)
-    if node.op == "get_attr":
-        return _of_attribute(node)
+    if isinstance(target, nn.Module):
+        return _of_module(target, given)
+    if isinstance(target, nn.Parameter):
+        return True
     if node.op not in ("call_function", "call_method"):
         return None
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
@@ -98,13 +98,6 @@ def _of_module(module: nn.Module, given: list[Sign]) -> Sign:
     if isinstance(module, _KEEPS):
         return given[0] if given else None
     return True if isinstance(module, _CAN) else None
-
-
-def _of_attribute(node: fx.Node) -> Sign:
-    value: Any = node.graph.owning_module
-    for part in str(node.target).split("."):
-        value = getattr(value, part, None)
-    return True if isinstance(value, nn.Parameter) else None
 
 
 def _of_argument(value: Any, known: Mapping[fx.Node, Sign]) -> Sign:
