@@ -2,16 +2,19 @@
 
 import copy
 
+import onnxruntime
 import pytest
 import torch
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.config.quantization import QuantizationConfig
 from cl_strategies.models import mlp
 from cl_strategies.plugins.quantization.conversion.convert import dequantize_model, quantize_model
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.plugins.quantization.conversion.packing import load_packed, pack_model
 from cl_strategies.plugins.quantization.functional import lsq
+from cl_strategies.plugins.quantization.onnx.export import export_onnx
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQ
 
 FULL = {"weight_bits": 32, "activation_bits": 32}
@@ -185,3 +188,39 @@ def test_what_cannot_be_folded_is_refused():
     twice = nn.Sequential(nn.Conv2d(1, 4, 1), shared, nn.Conv2d(4, 4, 1), shared)
     with pytest.raises(UserError, match="no quantized layer has a BatchNorm"):
         quantize_model(twice, fold_norms=True)
+
+
+def test_the_option_is_in_a_configuration_only_where_it_is_set():
+    """So that the hash of every earlier run is what it was."""
+    default = QuantizationConfig.from_table({"quantizer": "lsq"})
+    assert "fold_norms" not in default.to_table()
+    chosen = QuantizationConfig.from_table({"quantizer": "lsq", "fold_norms": True})
+    assert chosen.to_table()["fold_norms"] is True
+    assert QuantizationConfig.from_table(chosen.to_table()) == chosen
+    model = trained_plain()
+    chosen.plugin().quantize(model)
+    assert model.stem.folding is not None
+    assert "fold_norms" not in default.plugin().state_dict()["settings"]
+
+
+def test_an_exported_network_computes_with_folded_weights(tmp_path):
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 6, 3),
+        nn.BatchNorm2d(6),
+        nn.Flatten(),
+        nn.Linear(24, 3),
+    )
+    model[1].weight.data = torch.tensor([1.0, -0.5, 0.0, 2.0])
+    model(torch.randn(32, 1, 6, 6) + 1)
+    quantize_model(model, fold_norms=True, activation_bits=32)
+    model(torch.randn(32, 1, 6, 6))
+    x = torch.randn(5, 1, 6, 6)
+    path = export_onnx(model.eval(), tmp_path / "model.onnx", input_shape=(1, 6, 6))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), model(x), rtol=1e-4, atol=1e-5)
