@@ -88,6 +88,12 @@ def _best(x: Tensor, low: Tensor, high: Tensor, bits: int) -> tuple[Tensor, Tens
     return low.flip(0)[best], high.flip(0)[best]
 
 
+def _clamped(scaled: Tensor, zero: Tensor, last: int) -> Tensor:
+    """Return codes, not rounded, clamped in two steps, which a CPU does several times faster than in one with bounds
+    that are tensors."""
+    return scaled.clamp_min(-zero).clamp_max_(last - zero)
+
+
 class _LsqPlus(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, v: Tensor, step: Tensor, offset: Tensor, bits: int) -> Tensor:
@@ -95,21 +101,21 @@ class _LsqPlus(torch.autograd.Function):
         zero = zero_point(size, offset, bits)
         ctx.save_for_backward(v, step, offset, zero)
         ctx.last, ctx.continuous = last, is_continuous()
-        return round_((v / size).clamp_(-zero, last - zero)).mul_(size)
+        return round_(_clamped(v / size, zero, last)).mul_(size)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         v, step, offset, zero = ctx.saved_tensors
         size, last = positive(step), ctx.last
         scaled = v / size
-        clipped = scaled.clamp(-zero, last - zero)
+        clipped = _clamped(scaled, zero, last)
         of_v = torch.eq(clipped, scaled, out=scaled).mul_(gradient)
         if not (ctx.needs_input_grad[1] or ctx.needs_input_grad[2]):
             return of_v, None, None, None
         outside = gradient.sum() - of_v.sum()
         free = (offset <= 0) & (offset >= -last * size)
-        codes = clipped if ctx.continuous else clipped.round()
-        share = (codes * gradient).sub_(clipped.mul_(of_v)).sum()
+        codes = clipped.clone() if ctx.continuous else clipped.round()
+        share = codes.mul_(gradient).sub_(clipped.mul_(of_v)).sum()
         share = torch.where(free, share + zero * outside, share)
         weight = 1.0 / math.sqrt(v.numel() * last)
         of_offset = torch.where(free, outside, 0.0).mul_(weight)
