@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 from torch import fx, nn
@@ -38,13 +37,20 @@ class DataFlow:
         signs: dict[fx.Node, Sign] = {}
         found: dict[int, list[Sign]] = {id(layer): [] for layer in layers}
         for node in self.graph.nodes if self.graph is not None else ():
-            target = None
-            if node.op in ("call_module", "get_attr"):
-                target = attrgetter(str(node.target))(self.modules[""])
+            target = self._target(node)
             if id(target) in found and node.args:
                 found[id(target)].append(signs.get(node.args[0]))
             signs[node] = sign_of(node, target, signs)
         return {key: joint(values) for key, values in found.items()}
+
+    def _target(self, node: fx.Node) -> Any:
+        """Return the module that is called, or the parameter that is read; of others nothing."""
+        if node.op == "call_module":
+            return self.modules[str(node.target)]
+        if node.op != "get_attr":
+            return None
+        owner, _, name = str(node.target).rpartition(".")  # a constant of the code has no owner
+        return self.modules[owner]._parameters.get(name) if owner in self.modules else None
 
     def norms_behind(self, layers: Sequence[nn.Module]) -> dict[int, _BatchNorm]:
         """Return, by ``id`` of a layer, the BatchNorm that alone takes its output.
