@@ -89,8 +89,8 @@ def _best(x: Tensor, low: Tensor, high: Tensor, bits: int) -> tuple[Tensor, Tens
 
 
 def _clamped(scaled: Tensor, zero: Tensor, last: int) -> Tensor:
-    """Return codes, not rounded, clamped in two steps, which a CPU does several times faster than in one with bounds
-    that are tensors."""
+    """Return codes that are not rounded yet; in two steps, several times faster on a CPU than one
+    with bounds that are tensors."""
     return scaled.clamp_min(-zero).clamp_max_(last - zero)
 
 
