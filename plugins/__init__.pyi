@@ -47,7 +47,6 @@ from .quantization.calibrated_copy import CalibratedCopyPlugin as CalibratedCopy
 from .quantization.calibration.calibrate import calibrate_model as calibrate_model
 from .quantization.conversion.convert import dequantize_model as dequantize_model
 from .quantization.conversion.convert import quantize_model as quantize_model
-from .quantization.conversion.layers import QuantizedLayer as QuantizedLayer
 from .quantization.conversion.layers import quantized_layers as quantized_layers
 from .quantization.conversion.measures import bit_operations as bit_operations
 from .quantization.conversion.measures import layer_errors as layer_errors
@@ -68,6 +67,7 @@ from .quantization.correlation import CorrelationPlugin as CorrelationPlugin
 from .quantization.inter_task_penalty import (
     InterTaskQuantizationPenaltyPlugin as InterTaskQuantizationPenaltyPlugin,
 )
+from .quantization.layers.quantized_layer import QuantizedLayer as QuantizedLayer
 from .quantization.onnx.export import export_onnx as export_onnx
 from .quantization.plugin import QuantizationPlugin as QuantizationPlugin
 from .quantization.plugin import quantize_strategy as quantize_strategy

@@ -10,7 +10,11 @@ from typing_extensions import Doc
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.plugins.quantization.calibration.options import CalibrationOptions
-from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
+from cl_strategies.plugins.quantization.conversion.options import (
+    LayerBits,
+    LearnedStepOptions,
+    written,
+)
 from cl_strategies.registry import registry
 from cl_strategies.validation.hyperparameters import documented
 
@@ -79,10 +83,10 @@ class QuantizationConfig(LayerBits, LearnedStepOptions, CalibrationOptions):
         return cls(**settings, options=entry.resolve_options(given))
 
     def to_table(self) -> dict[str, Any]:
-        """Return plain data; :meth:`from_table` gives an equal config back."""
-        # What came later is left out where it does nothing, as the hash always was.
+        """Return plain data; :meth:`from_table` gives an equal config back. What came later and
+        does nothing is left out, as the hash of a run always was."""
         left_out = {"options", *(() if self.calibrate else (*_CALIBRATION, "calibrate"))}
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+        settings = {key: value for key, value in written(self).items() if key not in left_out}
         return {**settings, "skip": list(self.skip), **self.options}
 
     def plugin(self) -> QuantizationPlugin | CalibratedCopyPlugin:

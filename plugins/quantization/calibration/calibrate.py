@@ -35,6 +35,7 @@ from cl_strategies.plugins.quantization.calibration.quantizer_grids import (
 from cl_strategies.plugins.quantization.calibration.rounding import Pairs, round_adaptively
 from cl_strategies.plugins.quantization.calibration.samples import Batch, calibration_batches
 from cl_strategies.plugins.quantization.functional.rounding import check_bits
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantizer
 from cl_strategies.validation.hyperparameters import (
     build_part,
@@ -75,10 +76,11 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
     """
     quantizers, layers = named_quantizers(model), weight_layers(model)
     _check(quantizers, layers)
+    _check_fitted(layers, chosen)
     with evaluating(model), torch.no_grad():
         _set_ranges(model, quantizers, samples, chosen)
         for layer in layers.values():
-            take_step(layer.weight_quantizer, layer.weight.detach(), chosen.weight_method)
+            take_step(layer.weight_quantizer, layer.latent().detach(), chosen.weight_method)
         if chosen.rounding == "adaround" or chosen.correct_bias:
             plain = copy.deepcopy(model)  # whose weights and biases stay
             with at_full_precision(plain):
@@ -90,7 +92,7 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
     return model
 
 
-def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, Any]) -> None:
+def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, QuantizedLayer]) -> None:
     if not (quantizers or layers):
         raise UserError("nothing in the model is quantized: call quantize_model first")
     widths = {q.bits for q in quantizers.values()}
@@ -100,6 +102,22 @@ def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, Any]) -
             "calibration needs at least 2 bits, and the model has tensors of 1 bit: train it "
             "quantized instead"
         )
+
+
+def _check_fitted(layers: dict[str, QuantizedLayer], options: CalibrationOptions) -> None:
+    """:raises UserError: if a layer is one whose output cannot be fitted."""
+    for name, layer in layers.items():
+        attention = isinstance(layer, nn.MultiheadAttention)
+        if attention and (options.correct_bias or options.rounding == "adaround"):
+            raise UserError(
+                f"the projections of the attention {name!r} are not computed one by one: calibrate "
+                "without adaround and correct_bias, or leave it at full precision with "
+                f"skip=[{name!r}]"
+            )
+        if layer.folding is not None and options.correct_bias:
+            raise UserError(
+                "correct_bias and fold_norms change the same biases: leave one of them out"
+            )
 
 
 def _set_ranges(
@@ -138,14 +156,14 @@ def _range(
     return max(low, -bound), min(high, bound)
 
 
-def _fit_layer(layer: Any, pairs: Pairs, options: CalibrationOptions) -> None:
+def _fit_layer(layer: QuantizedLayer, pairs: Pairs, options: CalibrationOptions) -> None:
     if options.rounding == "adaround":
         round_adaptively(layer, pairs, options)
     if options.correct_bias:
         _correct_bias(layer, pairs)
 
 
-def _correct_bias(layer: Any, pairs: Pairs) -> None:
+def _correct_bias(layer: QuantizedLayer, pairs: Pairs) -> None:
     quantized = torch.cat([layer.forward(x) for x, _ in pairs])
     shift = output_shift(quantized, torch.cat([y for _, y in pairs]), channel=output_channel(layer))
     if layer.bias is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from cl_strategies.plugins.quantization.calibration.samples import Batch
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.quantizers.base import (
     ActivationQuantizer,
     Quantizer,
-    WeightQuantizer,
 )
 
 
@@ -28,14 +28,13 @@ def named_quantizers(model: nn.Module) -> dict[str, ActivationQuantizer]:
     }
 
 
-def weight_layers(model: nn.Module) -> dict[str, Any]:
+def weight_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
     """Return the layers whose weights have fewer than 32 bits by name."""
-    found = {}
-    for name, module in model.named_modules():
-        quantizer = getattr(module, "weight_quantizer", None)
-        if isinstance(quantizer, WeightQuantizer) and quantizer.bits != FULL_PRECISION:
-            found[name] = module
-    return found
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, QuantizedLayer) and module.weight_quantizer.bits != FULL_PRECISION
+    }
 
 
 def output_channel(layer: nn.Module) -> int:
@@ -67,7 +66,9 @@ def run(model: nn.Module, batches: Sequence[Batch]) -> None:
         avalanche_forward(model, inputs, tasks.to(weight.device))
 
 
-def call_order(model: nn.Module, layers: dict[str, Any], batches: Sequence[Batch]) -> list[str]:
+def call_order(
+    model: nn.Module, layers: Mapping[str, nn.Module], batches: Sequence[Batch]
+) -> list[str]:
     """Return the names of ``layers`` by their first call; those that are not called are missing."""
     called: dict[str, None] = {}
 

@@ -21,6 +21,7 @@ from cl_strategies.plugins.quantization.quantizers.base import (
     WeightQuantizer,
 )
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQActivation, LSQWeight
+from cl_strategies.plugins.quantization.quantizers.lsq_plus import LSQPlusActivation
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme
 from cl_strategies.plugins.quantization.quantizers.uniform import UniformActivation, UniformWeight
 
@@ -72,6 +73,24 @@ def _lsq_range(quantizer: LSQActivation, low: float, high: float) -> None:
 
 
 @codes_of.register
+def _offset_codes(quantizer: LSQPlusActivation, low: float) -> Codes:
+    codes = _lsq_codes(quantizer, low)
+    if codes.first == 0:
+        return codes
+    return Codes(first=0, last=2**quantizer.bits - 1, shifts=True)
+
+
+@take_range.register
+def _offset_range(quantizer: LSQPlusActivation, low: float, high: float) -> None:
+    codes = codes_of(quantizer, low)
+    step, zero = grid_over(torch.tensor(low), torch.tensor(high), codes)
+    quantizer.signed.fill_(codes.shifts)
+    quantizer.step.data.copy_(step)
+    quantizer.offset.data.copy_(-zero * step)
+    quantizer._mark(ready=True)
+
+
+@codes_of.register
 def _uniform_codes(quantizer: UniformActivation, low: float) -> Codes:
     if quantizer.symmetric:
         last = 2 ** (quantizer.bits - 1) - 1
@@ -115,5 +134,6 @@ def no_grid(quantizer: Quantizer) -> UserError:
     """Return the error for a quantizer that calibration does not know."""
     return UserError(
         f"{type(quantizer).__name__} cannot be calibrated: its grid follows from training; use "
-        "quantizer='lsq' (best with per_channel=True), 'llsq' or 'uniform', or train the model"
+        "quantizer='lsq' (best with per_channel=True), 'lsq-plus', 'llsq' or "
+        "'uniform', or train the model"
     )

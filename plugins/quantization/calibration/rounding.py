@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from cl_strategies.plugins.quantization.calibration.options import CalibrationOp
 from cl_strategies.plugins.quantization.calibration.quantizer_grids import no_grid
 from cl_strategies.plugins.quantization.functional.channel_statistics import positive
 from cl_strategies.plugins.quantization.functional.learned_step import code_range
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQWeight
 
 #: Share of the steps before the regularizer joins in.
@@ -32,7 +32,7 @@ Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 @torch.enable_grad()
-def round_adaptively(layer: Any, pairs: Pairs, options: CalibrationOptions) -> Tensor:
+def round_adaptively(layer: QuantizedLayer, pairs: Pairs, options: CalibrationOptions) -> Tensor:
     """Round the weights of a layer up or down so that its output stays (Eq. 21, with the input of
     the quantized network as in Eq. 25).
 
@@ -49,7 +49,7 @@ def round_adaptively(layer: Any, pairs: Pairs, options: CalibrationOptions) -> T
     quantizer = layer.weight_quantizer
     if not isinstance(quantizer, LSQWeight):
         raise no_grid(quantizer)
-    w = layer.weight.detach()
+    w = layer.latent().detach()
     step = positive(quantizer.used_step(w.dtype).detach())
     first, last = code_range(quantizer.bits, signed=True)
     v = first_variable(w, step).requires_grad_()
@@ -57,7 +57,7 @@ def round_adaptively(layer: Any, pairs: Pairs, options: CalibrationOptions) -> T
     warm = int(WARM * options.iterations)
     for number, (x, y) in enumerate(islice(cycle(pairs), options.iterations)):
         h = rectified_sigmoid(v)
-        layer.stand_in = soft_codes(w, step, h, first=first, last=last) * step
+        layer.stand_in = layer.restored(soft_codes(w, step, h, first=first, last=last) * step)
         try:
             error = (layer.forward(x) - y).square()
         finally:
@@ -71,5 +71,6 @@ def round_adaptively(layer: Any, pairs: Pairs, options: CalibrationOptions) -> T
     learned = rectified_sigmoid(v.detach())
     chosen = soft_codes(w, step, (learned >= 0.5).to(w.dtype), first=first, last=last)
     nearest = torch.round(w / step).clamp(first, last)
-    layer.weight.data.copy_(torch.where(chosen == nearest, w, chosen * step))
+    rounded = layer.unfolded(layer.restored(torch.where(chosen == nearest, w, chosen * step)))
+    layer.weight.data.copy_(rounded)
     return learned

@@ -22,6 +22,7 @@ from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantiz
 from cl_strategies.plugins.quantization.quantizers.dorefa import DoReFaActivation
 from cl_strategies.plugins.quantization.quantizers.llsq import LLSQActivation, rounded
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQActivation
+from cl_strategies.plugins.quantization.quantizers.lsq_plus import LSQPlusActivation
 from cl_strategies.plugins.quantization.quantizers.pact import PACTActivation
 from cl_strategies.plugins.quantization.quantizers.uniform import UniformActivation
 
@@ -127,6 +128,15 @@ def _lsq(quantizer: LSQActivation, graph: Graph, x: str) -> str:
 @emit.register
 def _llsq(quantizer: LLSQActivation, graph: Graph, x: str) -> str:
     return _stepped(quantizer, rounded(quantizer.step, torch.float32), graph, x)
+
+
+@emit.register
+def _lsq_plus(quantizer: LSQPlusActivation, graph: Graph, x: str) -> str:
+    step = quantizer.step.float()
+    if not quantizer.has_offset:
+        return _stepped(quantizer, step, graph, x)
+    size, last = float(positive(step)), 2**quantizer.bits - 1
+    return grid(graph, x, low=-quantizer.zero_point() * size, scale=size, last=last)
 
 
 def _stepped(quantizer: LSQActivation, step: Tensor, graph: Graph, x: str) -> str:

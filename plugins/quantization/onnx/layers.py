@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from cl_strategies.errors import UserError
 from cl_strategies.models.backbones.cifar_resnet import Padding
 from cl_strategies.models.heads import GrowingClassifier
-from cl_strategies.plugins.quantization.conversion.layers import NORMS, QuantizedLayer
+from cl_strategies.plugins.quantization.layers.kinds import NORMS
+from cl_strategies.plugins.quantization.layers.norm_folding import FOLDED
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.onnx.activations import activation
 from cl_strategies.plugins.quantization.onnx.graph import Graph
 from cl_strategies.plugins.quantization.onnx.weights import weight
@@ -35,6 +37,8 @@ def module(graph: Graph, layer: nn.Module, x: str, name: str) -> str:
         return module(graph, layer.by_class(), x, f"{name}.classifier")
     if isinstance(layer, nn.Conv2d | nn.Linear):
         return _weighted(graph, layer, x, name)
+    if type(layer) in FOLDED.values():
+        return x
     if isinstance(layer, _NORMS):
         return _norm(graph, layer, x, name)
     if isinstance(layer, nn.ReLU):
@@ -63,8 +67,9 @@ def _weighted(graph: Graph, layer: nn.Conv2d | nn.Linear, x: str, name: str) -> 
         inputs = [weight(graph, layer, name)]
     else:
         inputs = [graph.constant(layer.weight.float())]
-    if layer.bias is not None:
-        inputs.append(graph.constant(layer.bias.float()))
+    bias = layer.folded_bias() if isinstance(layer, QuantizedLayer) else layer.bias
+    if bias is not None:
+        inputs.append(graph.constant(bias.float()))
     if isinstance(layer, nn.Linear):
         y = graph.add("Gemm", x, *inputs, transB=1)
     else:

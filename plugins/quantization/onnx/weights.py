@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer
 from cl_strategies.plugins.quantization.functional.additive_powers import apot_levels
 from cl_strategies.plugins.quantization.functional.learned_step import code_range
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.onnx.graph import Graph
 from cl_strategies.plugins.quantization.quantizers.apot import APoTWeight
 from cl_strategies.plugins.quantization.quantizers.base import Encoded, WeightQuantizer
@@ -36,13 +36,18 @@ def weight(graph: Graph, layer: QuantizedLayer, name: str) -> str:
         )
     if quantizer.bits == FULL_PRECISION:
         return graph.constant(layer.weight.float())
-    encoded = quantizer.encode(layer.weight.float())
+    encoded = layer.encode()
     if isinstance(quantizer, APoTWeight):
         return _from_table(graph, quantizer, encoded)
     codes, scale, offset = equidistant(quantizer, encoded, name)
     size, axis = (scale.flatten(), 0) if scale.numel() > 1 else (scale.reshape(()), 1)
     values = graph.add("DequantizeLinear", graph.constant(codes), graph.constant(size), axis=axis)
-    return values if offset is None else graph.add("Add", values, graph.constant(offset))
+    if offset is not None:
+        values = graph.add("Add", values, graph.constant(offset))
+    alive = layer.folded_weight().alive
+    if alive is None or alive.all():
+        return values
+    return graph.add("Mul", values, graph.constant(alive.view(-1, *[1] * (codes.dim() - 1))))
 
 
 def equidistant(

@@ -109,6 +109,32 @@ def test_uniform_and_llsq_can_be_calibrated():
             assert (found - plain).abs().max() < 0.03 * plain.abs().max()
 
 
+@pytest.mark.parametrize("options", [{}, {"fold_norms": True}])
+@pytest.mark.parametrize("quantizer", ["lsq", "lsq-plus", "llsq"])
+def test_transposed_layers_folded_norms_and_grids_with_an_offset(quantizer, options):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.SiLU(),
+        nn.ConvTranspose2d(4, 6, 3), nn.BatchNorm2d(6), nn.GELU(),
+        nn.Flatten(), nn.Linear(384, 5),
+    )  # fmt: skip
+    model(images())
+    model.eval()
+    widths = {"weight_bits": 8, "activation_bits": 8, "last_bits": 8, "quantizer": quantizer}
+    adaptively = {**FAST, "iterations": 20}
+    with torch.no_grad():
+        plain = model(images())
+        for how in ({}, adaptively):
+            found = quantized(model, calibrate=images(), **widths, **options, **how)(images())
+            error = (found - plain).square().sum() / (plain - plain.mean(0)).square().sum()
+            assert error < 0.002
+
+
+def test_what_cannot_be_fitted_is_said():
+    with pytest.raises(UserError, match="fold_norms change the same biases"):
+        quantized(network().eval(), calibrate=images(), fold_norms=True, correct_bias=True)
+
+
 def test_biases_take_back_what_quantization_adds_to_the_mean():
     model, x = network().eval(), images()
     found = quantized(model, calibrate=x, correct_bias=True)
