@@ -67,7 +67,9 @@ def pictures(rows: Tensor, side: int) -> Tensor:
 def _network() -> nn.Module:
     torch.manual_seed(0)
     make: Any = registry("models")["resnet20"].load()
-    network: nn.Module = make(input_shape=SHAPE, n_classes=10, scenario="class", shortcut="projection")
+    network: nn.Module = make(
+        input_shape=SHAPE, n_classes=10, scenario="class", shortcut="projection"
+    )
     return network
 
 

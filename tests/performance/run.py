@@ -26,6 +26,7 @@ import cl_strategies  # noqa: F401  (repairs torchvision before anything below i
 import accelerators
 import executors
 import exemplars
+import exported
 import halrp_cases
 import herding
 import long_streams
@@ -60,6 +61,7 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "halrp": _halrp,
     "exemplars": exemplars.measurements,
     "quantised": quantized.measurements,
+    "onnx": exported.measurements,
     "processes": processes.measurements,
     "ray-long": executors.long_runs,
     "ray-short": executors.short_runs,

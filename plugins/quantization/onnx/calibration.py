@@ -75,9 +75,7 @@ def _wanted(network: Network) -> list[Node]:
     return found[::-1]
 
 
-def _takes_bytes(
-    user: Node, users: Mapping[Node, Sequence[Node]], found: Sequence[Node]
-) -> bool:
+def _takes_bytes(user: Node, users: Mapping[Node, Sequence[Node]], found: Sequence[Node]) -> bool:
     if user.kind in MOVES:
         return any(_takes_bytes(further, users, found) for further in users[user])
     if user.kind in ("conv", "linear"):

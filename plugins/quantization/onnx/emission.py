@@ -15,6 +15,7 @@ from cl_strategies.plugins.quantization.onnx.graph import Graph
 from cl_strategies.plugins.quantization.onnx.grids import BYTE, Grid, grid_of, same
 from cl_strategies.plugins.quantization.onnx.lookups import emit
 from cl_strategies.plugins.quantization.onnx.network import Network, Node
+from cl_strategies.plugins.quantization.onnx.nodes import FLOAT, MOVES, product
 from cl_strategies.plugins.quantization.onnx.weights import (
     add_bytes,
     float_weight,
@@ -56,12 +57,12 @@ class Emission:
     def _value(self, node: Node) -> Value:
         if node.kind == "quantize":
             return self._quantized(node)
-        if node.kind in _MOVES and self.values[node.inputs[0]].grid is not None:
+        if node.kind in MOVES:
             given = self.values[node.inputs[0]]
-            if node.kind != "padding" or not (given.grid and given.grid.shift):
-                return Value(_MOVES[node.kind](self.graph, node, given.name, given.grid), given.grid)
-        grid = self.grids.get(node)
-        return self._operation(node, grid)
+            if given.grid is not None and not (node.kind == "padding" and given.grid.shift):
+                moved = MOVES[node.kind](self.graph, node, given.name, given.grid)
+                return Value(moved, given.grid)
+        return self._operation(node, self.grids.get(node))
 
     def _operation(self, node: Node, grid: Grid | None) -> Value:
         """Compute a node and hold it on ``grid``, or in float32."""
@@ -70,7 +71,7 @@ class Emission:
             name = self._weighted(node, grid, shift)
         else:
             given = [self.floats(self.values[one]) for one in node.inputs]
-            name = _FLOAT[node.kind](self.graph, node, *given)
+            name = FLOAT[node.kind](self.graph, node, *given)
             if shift:
                 name = self.graph.add("Sub", name, self.graph.constant(shift))
         if grid is None:
@@ -158,13 +159,13 @@ class Emission:
         if whole and found is not None and given.grid is not None:
             inner_bias = bias if grid is not None else None
             inputs = self._in_bytes(found, inner_bias, given.grid.scale)
-            y = _product(self.graph, node, x, inputs)
+            y = product(self.graph, node, x, inputs)
             return self._plus(y, bias, node) if grid is None else y
         inputs = [float_weight(self.graph, node)]
         apart = given.grid is not None  # else onnxruntime would round the bias of such a layer
         if bias is not None and not apart:
             inputs.append(self.graph.constant(bias.float()))
-        y = _product(self.graph, node, x, inputs)
+        y = product(self.graph, node, x, inputs)
         return self._plus(y, bias, node) if apart else y
 
     def _plus(self, y: str, bias: Tensor | None, node: Node) -> str:
@@ -191,64 +192,3 @@ class Emission:
                 self.graph.add("DequantizeLinear", self.graph.constant(whole), *terms, axis=0)
             )
         return inputs
-
-
-def _product(graph: Graph, node: Node, x: str, inputs: list[str]) -> str:
-    if node.kind == "linear":
-        return graph.add("Gemm", x, *inputs, transB=1)
-    layer = node.layer
-    return graph.add(
-        "Conv",
-        x,
-        *inputs,
-        strides=list(layer.stride),
-        pads=[*layer.padding, *layer.padding],
-        dilations=list(layer.dilation),
-        group=layer.groups,
-    )
-
-
-def _norm(graph: Graph, node: Node, x: str) -> str:
-    layer = node.layer
-    ones, zeros = torch.ones_like(layer.running_mean), torch.zeros_like(layer.running_mean)
-    terms = (
-        ones if layer.weight is None else layer.weight,
-        zeros if layer.bias is None else layer.bias,
-        layer.running_mean,
-        layer.running_var,
-    )
-    constants = [graph.constant(term.float()) for term in terms]
-    return graph.add("BatchNormalization", x, *constants, epsilon=layer.eps)
-
-
-def _padding(graph: Graph, node: Node, x: str, grid: Grid | None) -> str:
-    far, twos = graph.constant([2**31 - 1] * 2), graph.constant([2, 2])
-    x = graph.add("Slice", x, graph.constant([0, 0]), far, graph.constant([2, 3]), twos)
-    added = node.layer.added
-    pads = graph.constant([0, added // 2, 0, 0, 0, added - added // 2, 0, 0])
-    nothing = 0.0 if grid is None else torch.tensor(grid.zero, dtype=torch.uint8)
-    return graph.add("Pad", x, pads, graph.constant(nothing))
-
-
-#: Operations that take bytes as they take floats.
-_MOVES: dict[str, Any] = {
-    "max pool": lambda graph, node, x, grid: graph.add("MaxPool", x, **node.options),
-    "flatten": lambda graph, node, x, grid: graph.add("Flatten", x, axis=1),
-    "reshape": lambda graph, node, x, grid: graph.add(
-        "Reshape", x, graph.constant([0, *node.options["shape"]])
-    ),
-    "padding": _padding,
-}
-_FLOAT: dict[str, Any] = {
-    "input": lambda graph, node: "input",
-    "output": lambda graph, node, x: x,
-    "norm": _norm,
-    "clip": lambda graph, node, x: x,
-    "sum": lambda graph, node, x, y: graph.add("Add", x, y),
-    "average pool": lambda graph, node, x: graph.add("AveragePool", x, **node.options),
-    "global pool": lambda graph, node, x: graph.add("GlobalAveragePool", x),
-    **{
-        kind: lambda graph, node, x, move=move: move(graph, node, x, None)
-        for kind, move in _MOVES.items()
-    },
-}

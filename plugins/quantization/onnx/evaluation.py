@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +15,7 @@ from cl_strategies.plugins.quantization.onnx.network import Network, Node
 def folded_weight(node: Node) -> Tensor:
     """Return the weight of a convolution or linear layer, times the node's factor."""
     layer = node.layer
-    weight: Tensor = (
-        layer.quantized_weight() if isinstance(layer, QuantizedLayer) else layer.weight
-    )
+    weight: Tensor = layer.quantized_weight() if isinstance(layer, QuantizedLayer) else layer.weight
     if node.factor is None:
         return weight
     return weight * node.factor.to(weight).reshape(-1, *[1] * (weight.dim() - 1))
@@ -45,9 +42,7 @@ def evaluate(network: Network, x: Tensor) -> Iterator[tuple[Node, Tensor]]:
 def _conv(node: Node, x: Tensor) -> Tensor:
     layer, weight = node.layer, folded_weight(node)
     bias = None if node.bias is None else node.bias.to(weight)
-    return F.conv2d(
-        x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups
-    )
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _linear(node: Node, x: Tensor) -> Tensor:
@@ -86,8 +81,5 @@ COMPUTE: dict[str, Callable[..., Tensor]] = {
 
 def logits(network: Network, x: Tensor) -> Tensor:
     """Return the value of the last node."""
-    found: Any = None
-    for _, found in evaluate(network, x):
-        pass
-    result: Tensor = found
-    return result
+    values = [y for node, y in evaluate(network, x) if node is network.nodes[-1]]
+    return values[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cl_strategies.plugins.quantization.onnx.network import Network, Node
+from cl_strategies.plugins.quantization.onnx.network import Network
 
 #: What commutes with rounding: it takes values, moves or compares them, and computes none.
 ORDER_ONLY = ("max pool", "flatten", "reshape")
@@ -67,4 +67,3 @@ def round_before_moving(network: Network) -> None:
             node.inputs, moved.inputs = [source], [node]
             network.nodes.remove(node)
             network.nodes.insert(network.nodes.index(moved), node)
-
