@@ -26,16 +26,15 @@ import cl_strategies  # noqa: F401  (repairs torchvision before anything below i
 import accelerators
 import executors
 import exemplars
-import exported
 import halrp_cases
 import herding
 import long_streams
 import loops
 import processes
-import quantized
 import torch
 from cases import Case, cases
 from loops import Data
+from low_bits import exported, quantized
 from measurement import Measurement
 from report import write
 

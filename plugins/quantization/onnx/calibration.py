@@ -49,7 +49,7 @@ def measured_grids(
     :param images: calibration images ``(N, ...)``.
     :param known: :func:`shared_grids`, which stay.
     """
-    wanted = [node for node in _wanted(network) if node not in known]
+    wanted = [node for node in _wanted(network, known) if node not in known]
     ranges = _ranges(network, images, wanted)
     candidates = {node: _candidates(network, node, *ranges[node]) for node in wanted}
     errors = {node: [0.0] * len(grids) for node, grids in candidates.items()}
@@ -63,27 +63,25 @@ def measured_grids(
     }
 
 
-def _wanted(network: Network) -> list[Node]:
+def _wanted(network: Network, known: Mapping[Node, Grid]) -> list[Node]:
     """Return the nodes whose value an operation on integers takes unrounded."""
     users = network.users()
-    found: list[Node] = []
-    for node in reversed(network.nodes):
-        if node.kind in ("quantize", "output", *MOVES):
-            continue
-        if any(_takes_bytes(user, users, found) for user in users[node]):
-            found.append(node)
-    return found[::-1]
+    found = set(known)
+    for node in reversed(network.nodes):  # users first
+        if node.kind not in ("quantize", "output", *MOVES) and any(
+            _takes_bytes(user, users, found) for user in users[node]
+        ):
+            found.add(node)
+    return [node for node in network.nodes if node in found]
 
 
-def _takes_bytes(user: Node, users: Mapping[Node, Sequence[Node]], found: Sequence[Node]) -> bool:
+def _takes_bytes(user: Node, users: Mapping[Node, Sequence[Node]], found: set[Node]) -> bool:
+    """Whether an operation is one on integers, given which results are held in bytes."""
     if user.kind in MOVES:
-        return any(_takes_bytes(further, users, found) for further in users[user])
+        return any(_takes_bytes(further, users, found) for further in users.get(user, ()))
     if user.kind in ("conv", "linear"):
-        return levels(user) is not None
-    rounded = any(_grid(further) is not None for further in users.get(user, ()))
-    return user.kind == "sum" or (
-        user.kind in ("average pool", "global pool") and (user in found or rounded)
-    )
+        return levels(user) is not None and (user in found or user.kind == "linear")
+    return user.kind == "sum" or (user.kind in ("average pool", "global pool") and user in found)
 
 
 def _ranges(

@@ -39,11 +39,11 @@ def measurements(data: Data, rounds: int) -> list[Measurement]:
             model = _network()
             model.load_state_dict(plain.state_dict())
             quantize_model(model, weight_bits=bits, activation_bits=bits, quantizer=name)
-            part = slice(max(len(train) // 4, BATCH))
+            part = slice(max(len(train) // 8, BATCH))
             fit(model, train[part], data.y[part], epochs=1, rate=0.01)
             path = Path(folder) / f"{name}.onnx"
-            images = train[:CALIBRATION]
-            export_onnx(model.eval(), path, input_shape=SHAPE, calibrate=images)
+            images, size = train[:CALIBRATION], train.shape[1:]
+            export_onnx(model.eval(), path, input_shape=size, calibrate=images)
             title = f"ResNet-20 in onnxruntime, {name}, {bits} bits"
             figures += agreement(model, path, test, data.test_y, f"{name}-{bits}", title)
             figures.append(
@@ -55,7 +55,8 @@ def measurements(data: Data, rounds: int) -> list[Measurement]:
                     most=MOST_BYTES if bits == 4 else None,
                 )
             )
-            figures += speeds(float_file, path, f"{name}-{bits}", title, rounds, bits)
+            large = _of_size(path, torch.Size(SHAPE))
+            figures += speeds(float_file, large, f"{name}-{bits}", title, rounds, bits)
     return figures
 
 
@@ -103,7 +104,7 @@ def agreement(
     model: nn.Module, path: Path, x: Tensor, y: Tensor, name: str, title: str
 ) -> list[Measurement]:
     """Equal predictions of network and file, and the difference of their accuracies."""
-    run = session(_of_size(model, path, x), 1).run
+    run = session(path, 1).run
     parts = x.split(250)
     found = torch.cat([torch.from_numpy(run(None, {"input": p.numpy()})[0]) for p in parts])
     with torch.no_grad():
@@ -131,15 +132,15 @@ def agreement(
     ]
 
 
-def _of_size(model: nn.Module, path: Path, x: Tensor) -> Path:
-    """The same file, for images of the size of ``x``."""
+def _of_size(path: Path, size: torch.Size) -> Path:
+    """The same file, for images of another size."""
     import onnx
 
     made = onnx.load(str(path))
     dims = made.graph.input[0].type.tensor_type.shape.dim
-    for dim, size in zip(dims[1:], x.shape[1:], strict=True):
-        dim.dim_value = size
-    other = path.with_suffix(".small.onnx")
+    for dim, wanted in zip(list(dims)[1:], size, strict=True):
+        dim.dim_value = wanted
+    other = path.with_suffix(".large.onnx")
     onnx.save(made, str(other))
     return other
 
