@@ -59,10 +59,10 @@ def export_onnx(
     network = trace(single)
     rearrange(network)
     grids = shared_grids(network)
-    whole = calibrate is not None and _all_on_grids(network)
+    whole = False
     if calibrate is not None:
         _check_images(single, calibrate, input_shape)
-        if whole:
+        if whole := _all_on_grids(network):
             grids |= measured_grids(network, calibrate.cpu().float(), grids)
     with torch.no_grad():
         result = Emission(graph, network, grids, whole=whole).result()
@@ -79,6 +79,8 @@ def _check_images(model: nn.Module, images: Tensor, input_shape: Sequence[int]) 
             "calibrate is given, but the model has no quantized layer: quantize it with "
             "quantize_model, or leave calibrate out"
         )
+    if not isinstance(images, Tensor):
+        raise UserError(f"calibrate is a {type(images).__name__}: give the images as one tensor")
     shape = tuple(images.shape[1:])
     if not len(images) or shape != tuple(input_shape) or not bool(images.isfinite().all()):
         raise UserError(

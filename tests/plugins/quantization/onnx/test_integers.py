@@ -253,6 +253,7 @@ def test_grids():
         (lambda x: x[:0], "holds 0 images"),
         (lambda x: x[:, :, :4], r"of shape \(1, 4, 8\)"),
         (lambda x: x * float("nan"), "finite"),
+        (lambda x: x.numpy(), "is a ndarray"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(change, message, tmp_path):
