@@ -69,6 +69,7 @@ from .quantization.inter_task_penalty import (
 )
 from .quantization.layers.quantized_layer import QuantizedLayer as QuantizedLayer
 from .quantization.onnx.export import export_onnx as export_onnx
+from .quantization.onnx.integer_operators import integer_operators as integer_operators
 from .quantization.plugin import QuantizationPlugin as QuantizationPlugin
 from .quantization.plugin import quantize_strategy as quantize_strategy
 from .quantization.ratio_replay import RatioReplayPlugin as RatioReplayPlugin
