@@ -157,6 +157,7 @@ def tune_suite(options: argparse.Namespace) -> int:
             jobs=options.jobs,
             progress=lambda config, problem: bar.update() and None,
             told=lambda result: exit_codes.append(_said(result)),
+            warn=warn,
         )
     answer(tuned.read_text(encoding="utf-8"))
     answer(f"{tuned}\n{tuned.with_name('tuning.csv')}")
