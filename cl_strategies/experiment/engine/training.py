@@ -80,7 +80,7 @@ class Training:
         )
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
         self.next_parts = None
-        if self.data.in_parts and options is not None:
+        if self.data.in_parts and config.continual_evaluation is not None:
             self.next_parts = NextParts(self.benchmark)
             self.strategy.plugins.append(self.next_parts)
         self.resumable = True
