@@ -66,6 +66,7 @@ def main() -> None:
         call(*pip, *pinned, wheel, "mypy", "types-tqdm", cwd=folder)
         check = "import cl_strategies, pathlib; print(pathlib.Path(cl_strategies.__file__).parent)"
         call(python, "-c", check, cwd=folder)
+        call(python, "-c", "import avalanche, cl_strategies", cwd=folder)  # in any order
         call(folder / "venv" / "bin" / "cl-strategies", "doctor", cwd=folder)
         call(folder / "venv" / "bin" / "cl-strategies", "list", "strategies", cwd=folder)
         call(

@@ -36,7 +36,7 @@ def one_tree() -> str:
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fill the sections of the navigation that are made, and say where the package is."""
     methods = [{entry.name: f"methods/{entry.name}.md"} for entry in registry("strategies")]
-    reference = [{path[4:-3]: path} for path in API["pages"]()]
+    reference = [{path[4:-3].removeprefix("cl_strategies."): path} for path in API["pages"]()]
     for section in config.nav or []:
         for title, items in section.items():
             if title == "Methods":

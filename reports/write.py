@@ -28,7 +28,7 @@ from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
 from cl_strategies.reports.sections.factors import factor_data
 from cl_strategies.results.heading import FILE as HEADING_FILE
-from cl_strategies.results.heading import read_heading
+from cl_strategies.results.heading import read_heading, read_origin
 from cl_strategies.results.json_text import json_lines
 from cl_strategies.results.published import FILE, read_published
 from cl_strategies.validation.plain_data import shown
@@ -45,7 +45,7 @@ _MOST_READINGS = 4
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
     """Where the files of a report are, its summary for a terminal, what is damaged, which runs are
-    of several identities, and what changed since another report."""
+    of several identities, which strategies do nothing, and what changed since another report."""
 
     csv: Path
     json: Path
@@ -56,6 +56,7 @@ class ReportPaths:
     table: str
     problems: tuple[Problem, ...] = ()
     mixed: tuple[str, ...] = ()
+    inert: tuple[str, ...] = ()
     against: str = ""
 
 
@@ -115,6 +116,7 @@ def write_report(
         table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),
+        inert=tuple(content.inert),
         against=content.against.sentence if content.against else "",
     )
 
@@ -165,6 +167,8 @@ def json_text(content: Content) -> str:
         data["variance"] = [asdict(table) for table in content.splits]
     if content.mixed:
         data["mixed"] = content.mixed
+    if content.inert:
+        data["inert"] = content.inert
     if collection.published:
         data["published_elsewhere"] = [table.to_dict() for table in collection.published]
     return json_lines(data)
@@ -209,6 +213,7 @@ def collected(folder: Path) -> tuple[Collection, str]:
         collection = _with_problem(collection, folder, FILE, error)
     try:
         heading = read_heading(folder)
+        collection = replace(collection, origin=read_origin(folder))
     except UserError as error:
         collection = _with_problem(collection, folder, HEADING_FILE, error)
     return collection, heading

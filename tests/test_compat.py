@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import torch
@@ -28,6 +29,25 @@ def test_torchvision_imports_and_schemas_are_defined_only_where_its_operators_do
     from torchvision.extension import _has_ops
 
     assert bool(patched_operators()) != _has_ops()
+
+
+def test_the_order_of_imports_is_free():
+    """Torch calls the repair through an entry point; torchvision imports torch in its first line."""
+    assert python("import avalanche, cl_strategies; print('both')") == "both"
+
+
+def test_a_torchvision_that_is_being_imported_is_mended_at_once(monkeypatch):
+    from cl_strategies import compat
+
+    begun = types.ModuleType("torchvision")
+    begun.__path__ = ["somewhere"]
+    mended = []
+    monkeypatch.setitem(sys.modules, "torchvision", begun)
+    monkeypatch.delitem(sys.modules, "torchvision.extension", raising=False)
+    monkeypatch.setattr(compat, "_mend", mended.append)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    compat.install()
+    assert mended == [["somewhere"]]
 
 
 def test_a_working_torchvision_is_left_alone(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """What a wheel would lack, seen before one is built."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_every_requirement_is_pinned_by_the_constraints():
     wanted = list(project["dependencies"])
     for extra in project["optional-dependencies"].values():
         wanted += extra
-    names = {requirement.split(">")[0].lower() for requirement in wanted}
+    names = {re.split(r"[>\[]", requirement)[0].lower() for requirement in wanted}
     assert names <= pinned, names - pinned
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cl_strategies.reports.analysis.configuration import environment_table
 from cl_strategies.reports.analysis.findings import Finding, findings, notices
 from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.inert import inert
 from cl_strategies.reports.analysis.labels import Labels, labels_of
 from cl_strategies.reports.analysis.layout import Layout, layouts_of
 from cl_strategies.reports.analysis.marks import MANY, PRIMARY
@@ -46,6 +47,7 @@ class Content:
     :param findings: label of each benchmark, and what the numbers say there.
     :param notices: what to know before comparing.
     :param mixed: those of the notices that say that runs are of several identities.
+    :param inert: those that say which strategies do nothing as they are set.
     :param widths: accuracy by bit-width, for each benchmark with several.
     :param memories: what exemplars cost in bytes, for each benchmark with such a memory.
     :param traces: what happens during training, for each benchmark on which that was evaluated.
@@ -72,6 +74,7 @@ class Content:
     findings: list[tuple[str, list[Finding]]]
     notices: list[str]
     mixed: list[str]
+    inert: list[str]
     widths: list[BitTable]
     memories: list[ExemplarTable]
     traces: list[TraceTable]
@@ -98,6 +101,7 @@ def content_of(
     shown, shown_rows = labels.groups(groups), labels.rows(rows)
     layouts = layouts_of(shown)
     several = mixed(collection.runs, shown)
+    idle = inert(shown, collection.origin)
     comparisons = pair_tables(shown)
     splits = split_tables(shown)
     return Content(
@@ -112,10 +116,17 @@ def content_of(
         factors=factor_sections(layouts, shown),
         counts=counts_of(collection, groups),
         findings=_findings(shown, shown_rows, comparisons, splits),
-        notices=[*several, *notices(collection, shown)],
+        notices=[*several, *idle, *notices(collection, shown)],
         mixed=several,
+        inert=idle,
         traces=trace_tables(collection, shown, shown_rows),
-        widths=bit_tables(groups, rows, labels, layouts),
+        widths=bit_tables(
+            groups,
+            rows,
+            labels,
+            layouts,
+            {run.record.config_hash: run.export for run in collection.runs if run.export},
+        ),
         memories=exemplar_tables(collection, groups, rows, labels, layouts),
         environments=environment_table(
             [

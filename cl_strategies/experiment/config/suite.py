@@ -29,6 +29,7 @@ from typing import Any
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.quantization import OWN_BITS, quantizes_itself
+from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     override,
@@ -46,7 +47,6 @@ from cl_strategies.experiment.config.suite_checks import (
     check_seeds,
     check_tables,
 )
-from cl_strategies.experiment.config.toml_file import read_toml
 from cl_strategies.registry import registry
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown

@@ -25,10 +25,12 @@ from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, wr
 from cl_strategies.experiment.engine.next_parts import NextParts
 from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
+from cl_strategies.experiment.engine.watching import Watch, Watched, told_of
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
 )
+from cl_strategies.experiment.loggers.run_log import RunLog
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.setup.environment import describe_environment, joined, resolve_device
 from cl_strategies.experiment.setup.seeding import derive_seed, seed_everything
@@ -64,12 +66,7 @@ class Training:
         self.info = self.benchmark.info
         matrix = AccuracyMatrix()
         self.predictions = PredictionRecorder(config, directory, self.benchmark, matrix)
-        options = config.continual_evaluation
-        self.trace = (
-            None
-            if options is None
-            else ContinualEvaluationPlugin(stream=self.benchmark.test_stream, **vars(options))
-        )
+        self.trace = trace_plugin(config, self.benchmark)
         self.strategy = self._built(device, matrix, self.predictions.keeper, trace=self.trace)
         self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
         self.predictions.jointly = self.jointly
@@ -83,7 +80,7 @@ class Training:
         )
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
         self.next_parts = None
-        if self.data.in_parts and options is not None:
+        if self.data.in_parts and config.continual_evaluation is not None:
             self.next_parts = NextParts(self.benchmark)
             self.strategy.plugins.append(self.next_parts)
         self.resumable = True
@@ -99,16 +96,7 @@ class Training:
 
     def _built(self, device: str, *metrics: Any, trace: Any = None) -> Any:
         """Return a strategy as it is before any training, always with the same weights."""
-        # Part of every published number: another spelling gives other initial weights.
-        seed_everything(derive_seed(self.config.run.seed, "initialisation"))
-        return build_strategy(
-            self.config,
-            self.info,
-            build_model(self.config, self.info),
-            device=device,
-            evaluator=_quiet_evaluator(*filter(None, metrics)),
-            trace=trace,
-        )
+        return fresh_strategy(self.config, self.info, device, *metrics, trace=trace)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -156,15 +144,21 @@ class Training:
         self.predictions.resume(state.get("predictions"), trained)
         return True
 
-    def proceed(self, progress: Progress) -> None:
-        """Train and evaluate what is left of the stream."""
+    def proceed(
+        self, progress: Progress, watch: Watch | None = None, log: RunLog | None = None
+    ) -> None:
+        """Train and evaluate what is left of the stream.
+
+        :param watch: told of the epochs.
+        :param log: told of the experiences.
+        """
         total = len(self.data)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
         if not self.rows and self.predictions.wants_initial:
             self.predictions.before_training(partial(self._built, self.strategy.device))
         for position in [total - 1] if self.jointly and not start else range(start, total):
-            self._experience(position, self.data.of(position))
+            self._experience(position, self.data.of(position), watch, log)
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
         self.predictions.conclude(len(self.rows))
@@ -172,16 +166,21 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
 
-    def _experience(self, position: int, steps: Iterable[Any]) -> None:
+    def _experience(
+        self, position: int, steps: Iterable[Any], watch: Watch | None, log: RunLog | None
+    ) -> None:
         # Seeded anew, an experience draws the same numbers whether or not the run was
         # interrupted before it.
         seed_everything(derive_seed(self.config.run.seed, "experience", position))
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
-        tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
-        for step in tested or steps:
-            self.strategy.train(step)
+        told = told_of(watch, None if log is None else log.watch)
+        place = {"position": position, "total": len(self.data)}
+        with Watched(self.strategy, steps, told, **place) as watched:
+            tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
+            for step in tested or steps:
+                self.strategy.train(step)
         trained = time.perf_counter()
         peak = memory.bytes()
         tracing = self._store_trace()
@@ -191,7 +190,7 @@ class Training:
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began - beside,
+            "train_seconds": trained - began - beside - watched.telling,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
@@ -208,6 +207,8 @@ class Training:
         if state is None:
             row["method_state_bytes"] = state_bytes(self.strategy)
         self.log.append(row)  # before the checkpoint that counts it
+        if log is not None:
+            log.experience(self.rows)
         if state is not None:
             self._save(state)
 
@@ -244,6 +245,33 @@ class Training:
                 self.config.slug,
                 reason,
             )
+
+
+def trace_plugin(config: ExperimentConfig, benchmark: Any) -> ContinualEvaluationPlugin | None:
+    """Return what evaluates during the training of a run, if its configuration says so."""
+    options = config.continual_evaluation
+    if options is None:
+        return None
+    return ContinualEvaluationPlugin(stream=benchmark.test_stream, **vars(options))
+
+
+def fresh_strategy(
+    config: ExperimentConfig, info: Any, device: str, *metrics: Any, trace: Any = None
+) -> Any:
+    """Return a strategy as it is before any training, always with the same weights.
+
+    Random generators are seeded anew.
+    """
+    # Part of every published number: another spelling gives other initial weights.
+    seed_everything(derive_seed(config.run.seed, "initialisation"))
+    return build_strategy(
+        config,
+        info,
+        build_model(config, info),
+        device=device,
+        evaluator=_quiet_evaluator(*filter(None, metrics)),
+        trace=trace,
+    )
 
 
 def _unfit(path: Path, error: Exception) -> UserError:

@@ -32,7 +32,14 @@ from cl_strategies.experiment.identity.given_benchmarks import (
 )
 from cl_strategies.experiment.setup.environment import usable_cores
 from cl_strategies.experiment.setup.portable import VARIABLES
-from cl_strategies.experiment.sweep.attempts import Answer, Outcome, attempt, lost, result_stamps
+from cl_strategies.experiment.sweep.attempts import (
+    Answer,
+    Outcome,
+    Watching,
+    attempt,
+    lost,
+    result_stamps,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +72,16 @@ class RayExecutor:
             raise UserError(f"{self.gpus} GPUs per run: give 1, or a fraction such as 0.25")
 
     def __call__(
-        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+        self,
+        configs: Sequence[ExperimentConfig],
+        out: Path,
+        *,
+        jobs: int | None = None,
+        watch: Watching | None = None,
     ) -> Iterator[Outcome]:
-        """:raises UserError: if Ray is not installed or not reached, or no node fits a run."""
+        """
+        :param watch: not told anything: nothing but a word per run goes through the cluster.
+        :raises UserError: if Ray is not installed or not reached, or no node fits a run."""
         address = self.address or os.environ.get("RAY_ADDRESS")
         ray = _import_ray(local=address is None)
         ours = not ray.is_initialized()
@@ -153,7 +167,7 @@ class _Tasks:
                 max_retries=0,
                 runtime_env={"env_vars": VARIABLES} if portable else None,
             )(work)
-        tables = _at_home(config).to_dict()
+        tables = _at_home(config).to_tables()
         how = {"wait": wait, "repeat": self.stamps[config.hash]}
         arguments = (tables, config.slug, str(self.out), how, self._sent(config.benchmark))
         reference = self.functions[request].remote(*arguments)
