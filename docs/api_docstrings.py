@@ -41,7 +41,7 @@ class Docstrings(griffe.Extension):
                 if text := meaning(annotation):
                     lines.append(f":param {parameter.name}: {text}")
         if lines and func.docstring is None:
-            func.docstring = griffe.Docstring("", parent=func)
+            func.docstring = griffe.Docstring("", parent=func, parser="sphinx")
         if lines and func.docstring is not None:
             func.docstring.value = "\n".join([func.docstring.value, "", *lines]).strip()
 

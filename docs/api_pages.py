@@ -6,8 +6,13 @@ They are written by ``mkdocs build`` only (``docs/site_hooks.py``) and stand now
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 from functools import cache
 from pathlib import Path
+
+from cl_strategies.cli.describing.parameter_table import markdown_table
+from cl_strategies.validation.hyperparameters import parameters_of
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Folder on the disk -> the package that it is.
@@ -65,10 +70,23 @@ def page(package: str, path: Path) -> str:
         home = definition(target)
         described = home_page(home)
         if described == package:
-            parts.append(f"::: {home}")
+            parts += [f"::: {home}", *options(home)]
         else:
             parts.append(f"## `{name}`\n\nSee [`{described}.{name}`][{home}].")
     return "\n\n".join(parts) + "\n"
+
+
+def options(home: str) -> list[str]:
+    """A table of what the class at ``home`` takes by ``**options``, if it takes any."""
+    module, _, name = home.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    if not inspect.isclass(found):
+        return []
+    taken = inspect.signature(inspect.unwrap(found.__init__)).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return []
+    more = [p for key, p in parameters_of(found).items() if key not in taken]
+    return ["Options of its parts:", markdown_table(more)] if more else []
 
 
 @cache

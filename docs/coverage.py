@@ -177,8 +177,8 @@ def decisions() -> str:
         said = {"a replay memory", *KEPT, *LABELS}
         cells = (
             f"[`{entry.name}`](methods/{entry.name}.md)",
-            ", ".join(sorted(entry.scenarios)),
-            "needed" if set(LABELS) & set(entry.needs) else "not needed",
+            "any" if len(entry.scenarios) == 3 else ", ".join(sorted(entry.scenarios)),
+            "yes" if set(LABELS) & set(entry.needs) else "no",
             kept(entry),
             sizes().get(entry.name, "not measured"),
             ", ".join(need for need in entry.needs if need not in said) or "nothing",

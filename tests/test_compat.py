@@ -32,7 +32,7 @@ def test_torchvision_imports_and_schemas_are_defined_only_where_its_operators_do
 
 
 def test_the_order_of_imports_is_free():
-    """Torch calls the repair through an entry point; torchvision imports torch in its first line."""
+    """Torch calls the repair by an entry point; torchvision imports torch in its first line."""
     assert python("import avalanche, cl_strategies; print('both')") == "both"
 
 

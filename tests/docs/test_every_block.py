@@ -38,6 +38,8 @@ ELSEWHERE = {
         f"docs/own-data/{name}.md": "tests/docs/test_own_data_docs.py"
         for name in ("folders", "python", "avalanche")
     },
+    "docs/logging.md": "tests/docs/test_logging_docs.py",
+    "docs/calibration.md": "tests/docs/test_calibration_docs.py",
     "docs/own-method.md": "tests/own/test_own_docs.py",
     "docs/reading-results.md": "tests/own/test_own_docs.py",
     "docs/quantization.md": "tests/strategies/quantized/test_pages.py",
@@ -55,6 +57,7 @@ HERE = {
     "docs/resuming.md": False,
     "docs/tuning.md": True,
     "docs/comparing.md": True,
+    "docs/deployment.md": False,
     "docs/reports.md": True,
     "docs/records.md": True,
     "docs/performance.md": False,

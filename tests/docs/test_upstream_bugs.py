@@ -8,7 +8,9 @@ import pytest
 from pages import ROOT
 
 PAGE = (ROOT / "docs" / "upstream-bugs.md").read_text(encoding="utf-8")
-SECTION = re.compile(r"## (.+?)\n(?:(?!\n## ).)*?```python\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL)
+SECTION = re.compile(
+    r"## (.+?)\n(?:(?!\n## ).)*?```python\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL
+)
 BUGS = {title: (script, printed) for title, script, printed in SECTION.findall(PAGE)}
 
 
