@@ -85,7 +85,7 @@ def options(home: str) -> list[str]:
     taken = inspect.signature(inspect.unwrap(found.__init__)).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
         return []
-    more = [p for key, p in parameters_of(found).items() if key not in taken]
+    more = [p for key, p in parameters_of(found).items() if key not in taken and p.meaning]
     return ["Options of its parts:", markdown_table(more)] if more else []
 
 
