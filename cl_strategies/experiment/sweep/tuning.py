@@ -156,11 +156,13 @@ def tune(
             )
         best, _ = max(complete, key=lambda pair: statistics.mean(pair[1]))
         chosen.setdefault(benchmark, {})[strategy] = _nested(best.settings)
-        for key, value in at_border(best.grid, best.settings).items() if warn else ():
-            warn(
+        for key, value in at_border(best.grid, best.settings).items():
+            sentence = (
                 f"the best {key} of {strategy} on {benchmark}, {value}, is at the border of its "
                 "grid: widen it, as a better one may lie beyond"
             )
+            if warn is not None:
+                warn(sentence)
     rows = [{**owns[benchmark], "strategies": won} for benchmark, won in chosen.items()]
     write_text(out / "tuned.toml", tomli_w.dumps({"benchmarks": rows}))
     return out / "tuned.toml"
