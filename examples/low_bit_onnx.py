@@ -1,0 +1,54 @@
+"""LifeQuant at 4 bits over five tasks, and the network as an ONNX file.
+
+Needs onnx (`pip install 'cl-strategies[onnx]'`); with onnxruntime the file is run, too.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import torch
+
+from cl_strategies.benchmarks import split_digits
+from cl_strategies.models import cnn
+from cl_strategies.plugins import export_onnx
+from cl_strategies.strategies import LifeQuant
+
+
+def main():
+    torch.manual_seed(0)
+    benchmark = split_digits(n_experiences=5, fraction=0.5)
+    model = cnn(input_shape=(1, 8, 8), n_classes=10, scenario="class", channels=[8, 16], hidden=32)
+    strategy = LifeQuant(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9),
+        train_mb_size=32,
+        train_epochs=4,
+        weight_bits=4,
+        activation_bits=4,
+        replay_ratio=0.2,
+        ball_form="prior",
+        evaluator=None,
+    )
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+
+    data = [sample for part in benchmark.test_stream for sample in part.dataset.eval()]
+    images, labels = torch.stack([s[0] for s in data]), torch.tensor([s[1] for s in data])
+    network = strategy.model.eval()
+    with torch.no_grad():
+        predicted = network(images).argmax(1)
+    print(f"PyTorch: accuracy {(predicted == labels).float().mean():.3f} on all ten digits")
+
+    path = export_onnx(network, Path("lifequant.onnx"), input_shape=(1, 8, 8))
+    print(f"{path}: {path.stat().st_size:,} bytes")
+    if importlib.util.find_spec("onnxruntime") is None:
+        return
+    import onnxruntime
+
+    (logits,) = onnxruntime.InferenceSession(path).run(["logits"], {"input": images.numpy()})
+    same = torch.tensor(logits).argmax(1) == predicted
+    print(f"onnxruntime: {same.float().mean():.1%} of the predictions are the same")
+
+
+if __name__ == "__main__":
+    main()
