@@ -12,6 +12,12 @@ from .datasets.registry import (
     download as download,
 )
 from .loading import load as load
+from .own.in_python import domains as domains
+from .own.in_python import permute_dataset as permute_dataset
+from .own.in_python import split_dataset as split_dataset
+from .own.registered import image_folder as image_folder
+from .own.registered import image_table as image_table
+from .own.wrapped import from_avalanche as from_avalanche
 from .streams.adaptation import (
     adaptation_digits as adaptation_digits,
 )

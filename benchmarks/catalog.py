@@ -354,4 +354,16 @@ ENTRIES: tuple[Entry, ...] = (
         paper=_REPETITION,
         scenarios=("class",),
     ),
+    Entry(
+        name="image-folder",
+        factory=_HERE + "image_folder",
+        summary="Your own images in a folder per class, or per domain and class",
+        needs=("path",),
+    ),
+    Entry(
+        name="image-table",
+        factory=_HERE + "image_table",
+        summary="Your own images, listed with their labels in a CSV or Parquet file",
+        needs=("path",),
+    ),
 )

@@ -175,6 +175,7 @@ class Registry:
         self.kind = kind
         self.skipped: list[str] = []
         self._entries: dict[str, Entry] = {}
+        self._unlisted: dict[str, Entry] = {}
         catalog = importlib.import_module(KINDS[kind])
         self._fixed: frozenset[str] = getattr(catalog, "FIXED", frozenset())
         for entry in catalog.ENTRIES:
@@ -209,6 +210,10 @@ class Registry:
             )
         self._entries[entry.name] = entry
 
+    def add_unlisted(self, entry: Entry) -> None:
+        """Let this process find ``entry``, which is no part of any package, and is not listed."""
+        self._unlisted[entry.name] = entry
+
     def __getitem__(self, name: str) -> Entry:
         """Return the entry of a registered name, or of a ``module:attribute``.
 
@@ -220,6 +225,8 @@ class Registry:
                 f"`cl-strategies list {self.kind}` prints the names"
             )
         name = self.present_name(name)
+        if name in self._unlisted:
+            return self._unlisted[name]
         if name not in self._entries and is_reference(name):
             return self._own(name)
         if name not in self._entries:
@@ -247,7 +254,9 @@ class Registry:
 
     def __contains__(self, name: object) -> bool:
         """Return whether ``name`` is registered; nothing is imported for a ``module:attribute``."""
-        return isinstance(name, str) and self.present_name(name) in self._entries
+        if not isinstance(name, str):
+            return False
+        return name in self._unlisted or self.present_name(name) in self._entries
 
     def table_of(self, thing: Any) -> dict[str, Any]:
         """Return a class or function as a table with its name: that by which it is registered, or

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cl_strategies.cli.parameter_table import markdown_table
+from cl_strategies.cli.describing.parameter_table import markdown_table
 from cl_strategies.registry import registry
 
 MARKS = re.compile(r"(<!-- parameters: ([\w/-]+)((?: \w+)*) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
+from cl_strategies.io.links import check_no_link
 from cl_strategies.reports.analysis.tables import csv_text, wide_csv_text
 from cl_strategies.reports.comparison.against import Against
 from cl_strategies.reports.comparison.pairs import PairTable
+from cl_strategies.reports.comparison.streams import Wins
 from cl_strategies.reports.derived.folder import with_derived
 from cl_strategies.reports.reading.collection import Collection, Problem, checked_folder, collect
 from cl_strategies.reports.reading.other import read_other
 from cl_strategies.reports.reading.temporary_files import sweep
-from cl_strategies.reports.render.html import html_text
 from cl_strategies.reports.render.latex import latex_text
 from cl_strategies.reports.render.markdown import markdown_text
+from cl_strategies.reports.render.pages import FOLDER, INDEX, html_files
+from cl_strategies.reports.render.pages import NAME as PAGE
 from cl_strategies.reports.render.terminal import render_terminal_table
 from cl_strategies.reports.sections.content import Content, content_of
+from cl_strategies.reports.sections.factors import factor_data
 from cl_strategies.results.heading import FILE as HEADING_FILE
-from cl_strategies.results.heading import read_heading
+from cl_strategies.results.heading import read_heading, read_origin
 from cl_strategies.results.json_text import json_lines
 from cl_strategies.results.published import FILE, read_published
 from cl_strategies.validation.plain_data import shown
 
 TITLE = "Continual-learning comparison"
 SUMMARY_SCHEMA = 1
-_CSV, _JSON, _MARKDOWN, _HTML = "summary.csv", "summary.json", "report.md", "report.html"
+_CSV, _JSON, _MARKDOWN, _HTML = "summary.csv", "summary.json", "report.md", INDEX
 _WIDE, _LATEX = "summary_wide.csv", "tables.tex"
 # Drawing takes seconds. Another process that ended a run and wrote its report in the meantime had
 # read more than this one did: then the runs are read again, or its report would be lost.
@@ -39,7 +45,7 @@ _MOST_READINGS = 4
 @dataclass(frozen=True, kw_only=True)
 class ReportPaths:
     """Where the files of a report are, its summary for a terminal, what is damaged, which runs are
-    of several identities, and what changed since another report."""
+    of several identities, which strategies do nothing, and what changed since another report."""
 
     csv: Path
     json: Path
@@ -50,6 +56,7 @@ class ReportPaths:
     table: str
     problems: tuple[Problem, ...] = ()
     mixed: tuple[str, ...] = ()
+    inert: tuple[str, ...] = ()
     against: str = ""
 
 
@@ -62,7 +69,10 @@ def write_report(
     """Read ``source_dir/runs`` and write ``summary.csv``, ``summary_wide.csv``, ``summary.json``,
     ``report.md``, ``report.html`` and ``tables.tex``.
 
-    The same runs give the same bytes. Nothing is written unless all of them could be made, and
+    With several benchmarks and more strategies than a page holds ``report.html`` is an index, and
+    ``report-pages`` has a page for each benchmark.
+
+    The same runs give the same bytes. Nothing is written unless all of it could be made, and
     each file appears whole.
 
     :param source_dir: the directory that ``run`` or ``compare`` got as ``--out``.
@@ -88,11 +98,12 @@ def write_report(
             _LATEX: latex_text(content.shown_rows),
             _JSON: json_text(content),
             _MARKDOWN: markdown_text(content),
-            _HTML: html_text(content),
+            **html_files(content),
         }
         if _stamp(out_dir / _CSV) == before:
             break
-    sweep(out_dir, [FILE, HEADING_FILE, *texts])
+    sweep(out_dir, [FILE, HEADING_FILE, *(name for name in texts if "/" not in name)])
+    _prepare_pages(out_dir / FOLDER, {name.partition("/")[2] for name in texts if "/" in name})
     for name, text in texts.items():
         write_text(out_dir / name, text)
     return ReportPaths(
@@ -105,8 +116,26 @@ def write_report(
         table=render_terminal_table(content.shown_rows),
         problems=content.collection.problems,
         mixed=tuple(content.mixed),
+        inert=tuple(content.inert),
         against=content.against.sentence if content.against else "",
     )
+
+
+def _prepare_pages(folder: Path, wanted: Set[str]) -> None:
+    """Take pages of an earlier report away that this one does not have.
+
+    :raises UserError: if the folder is a link.
+    """
+    check_no_link(folder)
+    if not folder.is_dir():
+        return
+    sweep(folder, wanted)
+    for path in folder.iterdir():
+        if PAGE.fullmatch(path.name) and path.name not in wanted:
+            with suppress(OSError):
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()  # if nothing is left in it
 
 
 def json_text(content: Content) -> str:
@@ -128,12 +157,18 @@ def json_text(content: Content) -> str:
     }
     if content.comparisons:
         data["comparisons"] = [comparison_data(table) for table in content.comparisons]
+    if content.wins:
+        data["wins"] = _wins(content.wins)
+    if content.factors:
+        data["factors"] = [factor_data(section) for section in content.factors]
     if content.against:
         data["against"] = _against(content.against)
     if content.splits:
         data["variance"] = [asdict(table) for table in content.splits]
     if content.mixed:
         data["mixed"] = content.mixed
+    if content.inert:
+        data["inert"] = content.inert
     if collection.published:
         data["published_elsewhere"] = [table.to_dict() for table in collection.published]
     return json_lines(data)
@@ -144,6 +179,14 @@ def comparison_data(table: PairTable) -> dict[str, Any]:
     data = asdict(table)
     del data["signs"]
     return data
+
+
+def _wins(found: Wins) -> dict[str, Any]:
+    pairs = [
+        {"strategy": row, "other": column, "wins": cell[0], "ties": cell[1], "losses": cell[2]}
+        for (row, column), cell in sorted(found.counts.items())
+    ]
+    return {"benchmarks": found.benchmarks, "strategies": found.strategies, "pairs": pairs}
 
 
 def _against(found: Against) -> dict[str, Any]:
@@ -170,6 +213,7 @@ def collected(folder: Path) -> tuple[Collection, str]:
         collection = _with_problem(collection, folder, FILE, error)
     try:
         heading = read_heading(folder)
+        collection = replace(collection, origin=read_origin(folder))
     except UserError as error:
         collection = _with_problem(collection, folder, HEADING_FILE, error)
     return collection, heading

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Transform = Callable[[Any], Any]
 #: Those of the groups ``train`` and ``eval``, or of more groups by name.
 Transforms = tuple[Transform, Transform] | Mapping[str, Transform]
+#: Makes them from the samples and the rows of the first experience's training data.
+FittedTransforms = Callable[[Samples, np.ndarray], Transforms]
 
 
 @hyperparameters
@@ -30,7 +32,7 @@ def build_benchmark(
     name: str,
     scenario: Scenario,
     classes: Sequence[Sequence[int]] | None = None,
-    transforms: Transforms | None = None,
+    transforms: Transforms | FittedTransforms | None = None,
     class_order: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
     **options: Unpack[StreamOptions],
@@ -51,7 +53,9 @@ def build_benchmark(
     :param name: name of the stream.
     :param classes: class ids of each task; samples of other classes are left out. ``None``: the
         classes among its training samples.
-    :param transforms: transforms of the groups ``train`` and ``eval``, or a mapping of groups.
+    :param transforms: transforms of the groups ``train`` and ``eval``, or a mapping of groups; or
+        a function that makes them from the training samples of the first experience: their source
+        and their rows.
     :param class_order: class ids in the order in which they were cut into tasks, for
         :attr:`StreamInfo.class_order`.
     :param class_names: one name per class id, for :attr:`StreamInfo.class_names`.
@@ -73,6 +77,8 @@ def build_benchmark(
     stride = max(len(source.labels) for side in sources for source in side)
     ordered = [tasks[index] for index in permutation("order", options["order"], len(tasks))]
     chosen = [task.choose(options["fraction"], options["validation"], name) for task in ordered]
+    if callable(transforms):
+        transforms = transforms(*chosen[0][0])
 
     from cl_strategies.benchmarks.core.stream import StreamBenchmark, StreamExperience
 

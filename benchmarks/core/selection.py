@@ -106,11 +106,19 @@ def stratified_rows(
     return np.sort(np.concatenate(training)), np.sort(np.concatenate(held_out))
 
 
-def train_test_rows(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows for training and testing of a data set that comes without a split, ascending."""
+def train_test_rows(
+    labels: np.ndarray, share: float, *, least: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows for training and testing of a data set that comes without a split, ascending.
+
+    :param share: of the samples of each class, for testing.
+    :param least: samples of each class that are for testing at least.
+    """
     test = np.concatenate(
         [
-            (rows := _shuffled_rows(labels, label, _TEST_SPLIT))[: _nearest(share * rows.size)]
+            (rows := _shuffled_rows(labels, label, _TEST_SPLIT))[
+                : max(least, _nearest(share * rows.size))
+            ]
             for label in np.unique(labels).tolist()
         ]
     )

@@ -31,13 +31,24 @@ def read_picture(path: Path, mode: str, most: int = MAX_PIXELS) -> Image.Image:
         :data:`FORMATS`, damaged or missing.
     """
     try:
-        with open_regular(path) as file:
-            if os.fstat(file.fileno()).st_size > MAX_PICTURE_BYTES:
-                raise OSError(f"it has more than the {MAX_PICTURE_BYTES:,} bytes allowed")
-            _check_webp(file, most)
-            with Image.open(file, formats=FORMATS) as picture:
-                _check_pixels(*picture.size, most)
-                return picture.convert(mode)
+        opened = open_regular(path)
+    except ValueError as error:  # a null byte
+        raise OSError(str(error)) from error
+    with opened as file:
+        if os.fstat(file.fileno()).st_size > MAX_PICTURE_BYTES:
+            raise OSError(f"it has more than the {MAX_PICTURE_BYTES:,} bytes allowed")
+        return decode_picture(file, mode, most)
+
+
+def decode_picture(file: BinaryIO, mode: str, most: int = MAX_PIXELS) -> Image.Image:
+    """Return the picture that an open file holds; raises like :func:`read_picture`."""
+    try:
+        _check_webp(file, most)
+        with Image.open(file, formats=FORMATS) as picture:
+            _check_pixels(*picture.size, most)
+            if picture.mode.startswith(("I", "F")):
+                raise OSError("its pixels have more than 8 bits, which would be cut off")
+            return picture.convert(mode)
     except OSError:
         raise
     except Exception as error:  # decoders raise a dozen unrelated types for bad bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from cl_strategies.benchmarks.core.builder import Transforms, build_benchmark
+from cl_strategies.benchmarks.core.builder import FittedTransforms, Transforms, build_benchmark
 from cl_strategies.benchmarks.core.options import (
     ClassOrder,
     DataRoot,
@@ -73,7 +73,7 @@ def split_stream(
     scenario: Scenario = "class",
     protocol: SplitProtocol = "scratch",
     class_order: ClassOrder = None,
-    transforms: Transforms | None = None,
+    transforms: Transforms | FittedTransforms | None = None,
     **options: Unpack[StreamOptions],
 ) -> StreamBenchmark:
     """Cut the classes of a data set into tasks.
@@ -83,7 +83,7 @@ def split_stream(
 
     :param data: the data set.
     :param name: name of the stream.
-    :param transforms: transforms of the groups ``train`` and ``eval``, or a mapping of groups.
+    :param transforms: as for :func:`~cl_strategies.benchmarks.core.builder.build_benchmark`.
     :raises UserError: for options out of range.
     """
     classes = permutation("class_order", class_order, len(data.class_names))
@@ -105,7 +105,7 @@ def stream_of_tasks(
     name: str,
     scenario: Scenario,
     class_order: Sequence[int],
-    transforms: Transforms | None,
+    transforms: Transforms | FittedTransforms | None,
     **options: Unpack[StreamOptions],
 ) -> StreamBenchmark:
     """Make a stream of the classes that each task has.
@@ -114,7 +114,7 @@ def stream_of_tasks(
     :param tasks: class ids of each task.
     :param name: name of the stream.
     :param class_order: class ids in the order in which they were cut into tasks.
-    :param transforms: transforms of the groups ``train`` and ``eval``, or a mapping of groups.
+    :param transforms: as for :func:`~cl_strategies.benchmarks.core.builder.build_benchmark`.
     """
     return build_benchmark(
         [data.train] * len(tasks),

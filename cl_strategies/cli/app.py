@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from cl_strategies.cli.completion import complete
 from cl_strategies.cli.console import hold_streams, say, warn
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 from cl_strategies.cli.parser import make_parser
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:no QP solver found:UserWarning")
     warnings.filterwarnings("ignore", message="no QP solver found")
     hold_streams()
-    options = make_parser().parse_args(arguments)
+    parser = make_parser()
+    complete(parser)
+    options = parser.parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         code: int = options.command(options)

@@ -5,58 +5,66 @@ from __future__ import annotations
 import argparse
 import json
 
-from cl_strategies.cli.console import answer
+from cl_strategies.cli.console import BOLD, answer
+from cl_strategies.cli.describing.parameter_table import text_table
 from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_OK
-from cl_strategies.cli.parameter_table import text_table
 from cl_strategies.errors import UserError
 
 
 def list_names(options: argparse.Namespace) -> int:
     """List the registered names of one kind, or of all."""
-    from cl_strategies.registry import KINDS, registry
+    from cl_strategies.cli.describing.names import RECIPES, recipe_titles, unknown_kind
+    from cl_strategies.registry import KINDS, OLDER_KINDS, registry
 
-    kinds = [options.kind] if options.kind else list(KINDS)
+    kinds = [options.kind] if options.kind else [*KINDS, RECIPES]
+    if not {*kinds} <= {*KINDS, *OLDER_KINDS, RECIPES}:
+        raise unknown_kind(options.kind)
+    described = []
+    for kind in kinds:
+        if kind == RECIPES:
+            titles = recipe_titles().items()
+            described += [{"kind": kind, "name": name, "summary": text} for name, text in titles]
+        else:
+            described += [{"kind": kind, **entry.describe()} for entry in registry(kind)]
     if options.json:
-        rows = [{"kind": kind, **e.describe()} for kind in kinds for e in registry(kind)]
-        answer(json.dumps(rows, indent=2))
+        answer(json.dumps(described, indent=2))
         return EXIT_OK
     for kind in kinds:
-        width = max(len(entry.name) for entry in registry(kind))
-        answer(f"{kind}:")
-        for entry in registry(kind):
-            answer(f"  {entry.name:{width}}  {entry.summary}")
+        rows = [row for row in described if row["kind"] == kind]
+        width = max(len(row["name"]) for row in rows)
+        answer(f"{kind}:", BOLD)
+        for row in rows:
+            answer(f"  {row['name']:{width}}  {row['summary']}")
     return EXIT_OK
 
 
 def show(options: argparse.Namespace) -> int:
     """Say what one name or recipe is, and its options."""
-    from cl_strategies.cli.describe_suite import describe_suite, to_dict
-    from cl_strategies.errors import unknown_name
-    from cl_strategies.experiment.config.suite import Suite, recipes
+    from cl_strategies.cli.describing.describe_suite import describe_suite, to_dict
+    from cl_strategies.cli.describing.names import RECIPES, entries_by_name, recipe_titles, unknown
+    from cl_strategies.experiment.config.suite import Suite
     from cl_strategies.own_code import is_reference
-    from cl_strategies.registry import KINDS, OLDER_KINDS, registry
+    from cl_strategies.registry import registry
 
-    if options.name in recipes():
-        suite = Suite.from_toml(options.name)
+    recipe = options.name.removeprefix(f"{RECIPES}/")
+    if recipe in recipe_titles():
+        suite = Suite.from_toml(recipe)
         answer(json.dumps(to_dict(suite), indent=2) if options.json else describe_suite(suite))
         return EXIT_OK
-    found = [(kind, entry) for kind in KINDS for entry in registry(kind)]
-    entries = {f"{kind}/{entry.name}": (kind, entry) for kind, entry in found}
-    for older, kind in OLDER_KINDS.items():
-        entries |= {f"{older}/{entry.name}": (kind, entry) for entry in registry(kind)}
-    entries |= {entry.name: (kind, entry) for kind, entry in reversed(found)}  # first kind wins
+    entries = entries_by_name()
     kind, _, name = options.name.rpartition("/")
     if is_reference(name):
         kind = kind or "strategies"
         entries[options.name] = (kind, registry(kind)[name])
     if options.name not in entries:
-        raise unknown_name("name", options.name, {**entries, **recipes()})
+        raise unknown(options.name, {**entries, **recipe_titles()})
     kind, entry = entries[options.name]
     if options.json:
         described = {"kind": kind, **entry.describe(), "options": entry.defaults()}
         answer(json.dumps(described, indent=2))
         return EXIT_OK
-    answer(f"{entry.name} ({kind})\n  {entry.summary}")
+    answer(f"{entry.name} ({kind})", BOLD)
+    answer(f"  {entry.summary}")
     for title, text in (
         ("paper", entry.paper),
         ("scenarios", ", ".join(entry.scenarios)),

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cl_strategies.cli.console import warn
+from cl_strategies.cli.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED_RUNS, EXIT_OK
 
 if TYPE_CHECKING:
     from cl_strategies.experiment.sweep.compare import Comparison
+
+
+def exit_code_of(result: Comparison) -> int:
+    """Say what became of the runs, and return the exit code that follows."""
+    say_what_was_read(result)
+    say_what_failed(result)
+    if result.problems:
+        return EXIT_BAD_INPUT
+    return EXIT_FAILED_RUNS if result.failed else EXIT_OK
 
 
 def say_what_was_read(result: Comparison) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from cl_strategies._version import __version__
-from cl_strategies.cli import computation, information, later_metrics
+from cl_strategies.cli import computation, information, later_metrics, tuning
+from cl_strategies.cli.arguments.command_parser import CommandParser
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; ``options.command`` is what to call."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="cl-strategies",
         description="Compare continual-learning strategies on Avalanche's benchmark streams.",
         epilog="first steps:\n  cl-strategies compare quickstart\n  cl-strategies show alasso",
@@ -23,11 +24,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[[Any], int], help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-        sub.set_defaults(command=run)
+        sub.set_defaults(command=run, command_name=name)
         return sub
 
-    sub = command("list", information.list_names, "list strategies, benchmarks, models, codecs...")
-    sub.add_argument("kind", nargs="?", help="such as strategies or codecs; all if not given")
+    sub = command("list", information.list_names, "list strategies, benchmarks, recipes, models...")
+    sub.add_argument("kind", nargs="?", help="such as strategies or recipes; all if not given")
     sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
 
     sub = command("show", information.show, "show what one name or recipe is, and its options")
@@ -36,10 +37,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("run", computation.run, "do one run and print its numbers")
     sub.add_argument("config", nargs="?", help="TOML file; or give --benchmark and --strategy")
-    sub.add_argument("--benchmark", metavar="NAME", help="benchmark of the run")
-    sub.add_argument("--strategy", metavar="NAME", help="strategy of the run")
+    _add_names(sub, "NAME", "of the run")
+    sub.add_argument("--seed", "--seeds", metavar="N", dest="seeds", help="short for run.seed=N")
     _add_rerun(sub, "do it again if it is done; the old result is there until the new one is")
-    _add_common(sub, out="runs go to DIR/runs (default: comparison)")
+    _add_settings(sub)
+    sub.add_argument("--out", metavar="DIR", help="runs go to DIR/runs (default: comparison)")
 
     sub = command(
         "compare",
@@ -47,26 +49,34 @@ def make_parser() -> argparse.ArgumentParser:
         "run strategies x benchmarks x seeds x orders, and report",
     )
     sub.add_argument("suite", nargs="?", help="TOML file, or the name of a recipe: quickstart")
-    sub.add_argument(
-        "--benchmark", metavar="A,B", help="benchmarks (of the suite, if one is given)"
-    )
-    sub.add_argument("--strategies", metavar="A,B", help="strategies (likewise)")
-    sub.add_argument("--seeds", metavar="0-2", help="seeds: 0,1,5 or 0-4")
+    _add_names(sub, "A,B", "(of the suite, if one is given)")
+    sub.add_argument("--seeds", "--seed", metavar="0-2", help="seeds: 0,1,5 or 0-4")
     sub.add_argument("--orders", metavar="0-4", help="task orders: seeds 0-4, or names A-E")
     sub.add_argument(
         "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
     )
     _add_rerun(sub, "do finished runs again; old results are there until the new ones are")
     _add_executor(sub)
-    _add_common(sub, out="folder of the comparison (default: comparison/SUITE)")
+    _add_settings(sub)
+    sub.add_argument(
+        "--out", metavar="DIR", help="folder of the comparison (default: comparison/SUITE)"
+    )
 
     sub = command(
-        "tune", computation.tune_suite, "choose the suite's hyper-parameters with its [tuning] grid"
+        "tune", tuning.tune_suite, "choose the suite's hyper-parameters with its [tuning] grid"
     )
-    sub.add_argument("suite", help="TOML file, or the name of a recipe")
-    sub.add_argument("--benchmark", metavar="A,B", help="of the suite's benchmarks only these")
-    sub.add_argument("--strategies", metavar="A,B", help="of the suite's strategies only these")
+    sub.add_argument(
+        "suite",
+        nargs="?",
+        help="TOML file, or the name of a recipe; or give --benchmark and --strategies, which are "
+        "tuned with a grid of learning rates and strengths",
+    )
+    _add_names(sub, "A,B", "(of the suite, if one is given)")
+    sub.add_argument(
+        "--seeds", "--seed", metavar="1000-1001", help="seeds of the tuning, not of the suite"
+    )
     _add_executor(sub)
+    _add_settings(sub)
     sub.add_argument("--out", metavar="DIR", help="folder (default: tuning/SUITE)")
 
     sub = command("report", computation.report, "write the report of a folder of runs again")
@@ -109,17 +119,36 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(sub: argparse.ArgumentParser, out: str) -> None:
+def _add_names(sub: argparse.ArgumentParser, metavar: str, of_what: str) -> None:
+    many = metavar != "NAME"
+    for singular, plural in (("benchmark", "benchmarks"), ("strategy", "strategies")):
+        sub.add_argument(
+            *(f"--{singular}", f"--{plural}"),
+            metavar=metavar,
+            dest=plural,
+            help=f"{plural if many else singular} {of_what}",
+        )
+
+
+def _add_settings(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
         dest="overrides",
-        help="set any key, such as train.epochs=3 or strategy.strength=0.5; may be repeated",
+        help="set any key, such as train.batch_size=32 or strategy.strength=0.5; may be repeated",
     )
+    sub.add_argument("--epochs", metavar="N", help="short for --set train.epochs=N")
+    sub.add_argument("--lr", metavar="X", help="short for --set train.lr=X")
     sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
-    sub.add_argument("--out", metavar="DIR", help=out)
+    sub.add_argument(
+        "--log",
+        metavar="NAME",
+        action="append",
+        dest="loggers",
+        help="tell csv, mlflow, tensorboard or wandb of each epoch; may be repeated",
+    )
 
 
 def _add_rerun(sub: argparse.ArgumentParser, help: str) -> None:

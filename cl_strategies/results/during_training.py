@@ -14,8 +14,50 @@ _NUMBER = re.compile(r"\d{1,9}")
 _PAPER = "De Lange et al. 2023"
 _SHARE = "fraction"
 
+_ONLINE = "Cai et al. 2021 (online accuracy)"
+_LATER = "Hammoud et al. 2023 (near-future accuracy)"
+
 #: Name with N for a number -> title, unit, whether higher is better, meaning, source.
 _ROWS: dict[str, tuple[str, str, bool | None, str, str]] = {
+    "online_accuracy": (
+        "Online accuracy",
+        _SHARE,
+        True,
+        "Share of the samples of the stream that were predicted right before they were trained. A "
+        "class that was not trained yet counts as wrong.",
+        _ONLINE,
+    ),
+    "online_blind_accuracy": (
+        "Online accuracy, blind",
+        _SHARE,
+        None,
+        "What the label of the newest trained sample gets as the prediction for the same samples: "
+        "what the stream gives away without a look at them.",
+        _LATER,
+    ),
+    "near_future_accuracy": (
+        "Near-future accuracy",
+        _SHARE,
+        True,
+        "The same for samples so much later in the stream that their labels cannot be guessed "
+        "from the newest one.",
+        _LATER,
+    ),
+    "near_future_blind_accuracy": (
+        "Near-future accuracy, blind",
+        _SHARE,
+        None,
+        "What the label of the newest trained sample gets for those.",
+        _LATER,
+    ),
+    "near_future_delay": (
+        "Delay (samples)",
+        "number",
+        None,
+        "How much later these samples are at least: the smallest delay at which the blind "
+        "classifier is no better than chance.",
+        _LATER,
+    ),
     "wc_acc": (
         "Worst-case accuracy",
         _SHARE,
@@ -126,6 +168,13 @@ _ROWS: dict[str, tuple[str, str, bool | None, str, str]] = {
         "What the evaluations cost as a share of training, counted in forward passes.",
         "",
     ),
+    "online_seconds": (
+        "Seconds of tests",
+        "seconds",
+        None,
+        "Wall-clock seconds of the tests before training; no part of the training time.",
+        "",
+    ),
     "trace_seconds": (
         "Seconds of evaluations",
         "seconds",
@@ -137,6 +186,8 @@ _ROWS: dict[str, tuple[str, str, bool | None, str, str]] = {
 _LIMITS = {
     "trace_cost": (0.0, LARGEST),
     "trace_seconds": (0.0, LARGEST),
+    "online_seconds": (0.0, LARGEST),
+    "near_future_delay": (0.0, LARGEST),
     "stability_gap_mean_recovery_iterations": (0.0, LARGEST),
     "stability_gap_mean_drop": (-1.0, 1.0),
     "stability_gap_mean_permanent": (-1.0, 1.0),

@@ -46,7 +46,7 @@ class RWalkPlugin(AvalancheRWalkPlugin):
     def __init__(
         self,
         *,
-        strength: Annotated[Strength, Alias("ewc_lambda")] = 0.1,
+        strength: Annotated[Strength, Alias("ewc_lambda")] = 1.0,
         ewc_alpha: Annotated[
             float,
             Ge(0),

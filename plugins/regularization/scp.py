@@ -21,7 +21,7 @@ from cl_strategies.validation.parameter import Alias
 @hyperparameters
 def scp_surrogate(
     *,
-    strength: Strength = 1.0,
+    strength: Strength = 30.0,
     decay_factor: Annotated[Retained, Alias("retain")] = 1.0,
     exclude: Exclude = (),
 ) -> DecayingSurrogate:

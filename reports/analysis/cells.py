@@ -13,6 +13,9 @@ from cl_strategies.results.record import RunRecord
 from cl_strategies.statistics.cells import matched
 from cl_strategies.validation.arrays import Floats
 
+#: What the runs of a pair share: order, stream and seed.
+Cell = tuple[Hashable, str, int]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
@@ -39,7 +42,7 @@ def order_of(record: RunRecord) -> Hashable:
     return tuple(record.task_order), literal(table.get("class_order"))
 
 
-def cell_of(record: RunRecord) -> Hashable:
+def cell_of(record: RunRecord) -> Cell:
     """Return what two runs share that are a pair: order, stream and seed."""
     stream = literal(record.config["benchmark"].get("stream_seed"))
     return order_of(record), stream, record.seed
@@ -52,7 +55,7 @@ def cells_of(groups: Sequence[Group], metric: str) -> Cells:
     """
     tables: dict[str, dict[Hashable, float]] = {}
     for group in groups:
-        found: dict[Hashable, list[float]] = {}
+        found: dict[Cell, list[float]] = {}
         for record in group.finished:
             value = record.metric(metric)
             if value == value:

@@ -26,7 +26,7 @@ REPEATED = frozenset(
     {"run.seed", "benchmark.order", "benchmark.class_order", "benchmark.stream_seed"}
 )
 """Configuration keys in which repetitions differ."""
-ELSEWHERE = frozenset({"benchmark.data_root", "run.predictions"})
+ELSEWHERE = frozenset({"benchmark.data_root", "benchmark.cache_bytes", "run.predictions"})
 """Keys that say where a run found its data and what it kept, not what it did."""
 _LONGEST_VALUE = 24
 

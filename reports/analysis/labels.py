@@ -34,6 +34,10 @@ class Labels:
         """Return the short label of a group or row."""
         return self.short.get((item.benchmark, item.strategy), item.strategy)
 
+    def on(self, benchmark: str) -> Labels:
+        """Return those of one benchmark."""
+        return Labels({key: text for key, text in self.short.items() if key[0] == benchmark})
+
     @property
     def changed(self) -> list[tuple[str, str]]:
         """Short label and label in ``summary.csv``, where they differ."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cl_strategies.reports.analysis.factors import BITS, Level, levels_of
 from cl_strategies.reports.analysis.grouping import Group
-from cl_strategies.reports.analysis.labels import display, in_order, level_text
+from cl_strategies.reports.analysis.labels import HOST, display, in_order, level_text
 
 FEWEST_VARIANTS = 7
 """With fewer competitors one chart holds them all."""
@@ -89,8 +89,8 @@ def layout_of(groups: Sequence[Group], benchmark: str) -> Layout | None:
     """Return the facets of ``groups``; ``None`` where a single chart is enough, or none fit.
 
     The axis is the number that most strategies vary. Of the other factors of a strategy the one
-    with most levels makes its lines, the rest its panel. Strategies with a single line share a
-    panel.
+    with most levels (a host last) makes its lines, the rest its panel. Strategies with a single
+    line share a panel.
     """
     levels = levels_of(groups)
     variants = [group for group in groups if levels[group.strategy]]
@@ -157,7 +157,10 @@ def _place(
             for level in levels[other]
         }
     )
-    lines = max(own, key=lambda level: (sizes[level.key], level.number is None, level.key))
+    lines = max(
+        own,
+        key=lambda level: (sizes[level.key], level.number is None, level.key != HOST, level.key),
+    )
     rest = [level_text(level) for level in own if level is not lines]
     return Place(panel=", ".join([display(name), *rest]), series=level_text(lines), x=x)
 

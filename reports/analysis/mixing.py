@@ -11,7 +11,7 @@ from cl_strategies.results.formatting import count, listing
 
 _MOST_VERSIONS = 4
 #: Settings in which runs on the same data differ.
-_SAME_DATA = ("data_root", "order")
+_SAME_DATA = ("data_root", "cache_bytes", "order")
 _UNKNOWN = "identity unknown"
 
 

@@ -15,7 +15,7 @@ from cl_strategies.results.record import RunRecord
 #: Strategies that serve: trained on each experience alone, on all at once, and plainly.
 ALONE, JOINT, PLAIN = "single-task", "joint", "naive"
 _TABLES = ("benchmark", "model", "train")
-_WHERE = ("data_root",)
+_WHERE = ("data_root", "cache_bytes")
 Vector = npt.NDArray[np.float64]
 
 

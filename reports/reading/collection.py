@@ -18,6 +18,7 @@ from cl_strategies.reports.reading.side_files import (
     read_picture,
     trace_beside,
 )
+from cl_strategies.results.heading import Origin
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.results.record import RunRecord, load_result
 from cl_strategies.validation.plain_data import shown
@@ -71,12 +72,14 @@ class Collection:
     :param problems: damaged files, directories that cannot be read, and copies.
     :param unfinished: run directories without a ``result.json``.
     :param published: tables of papers that belong to the comparison.
+    :param origin: what asked for the comparison, if that was written down.
     """
 
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...] = ()
     unfinished: tuple[str, ...] = ()
     published: tuple[PublishedTable, ...] = ()
+    origin: Origin | None = None
 
 
 def collect(source_dir: Path | str) -> Collection:

@@ -16,11 +16,11 @@ from cl_strategies.reports.analysis.configuration import (
     hyperparameters,
     shared_settings,
 )
-from cl_strategies.reports.analysis.marks import MANY
 from cl_strategies.reports.analysis.summary_table import MARKS, benchmarks_of, summary_table
-from cl_strategies.reports.comparison import components, effects
+from cl_strategies.reports.comparison import components, effects, rates
 from cl_strategies.reports.derived.keys import columns, presentation
 from cl_strategies.reports.plots import figures
+from cl_strategies.reports.plots.factors.figures import facet_figures
 from cl_strategies.reports.plots.figures_stream import order_figures, stream_figures
 from cl_strategies.reports.plots.matrices import scale_svg
 from cl_strategies.reports.plots.pairs.figures import forest_figures, rank_figure
@@ -30,7 +30,7 @@ from cl_strategies.reports.plots.svg import described
 from cl_strategies.reports.render.folding import Folding
 from cl_strategies.reports.sections import bits, changes, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
-from cl_strategies.reports.sections.factors import factor_sections
+from cl_strategies.reports.sections.factors import rates_text
 from cl_strategies.results.formatting import show, show_with_spread
 from cl_strategies.results.metrics import REFERENCE_STRATEGIES
 from cl_strategies.results.published import WARNING
@@ -39,18 +39,26 @@ MOST_ROWS, MOST_CONFIGURATIONS = 600, 60
 """Rows of the long tables, and configurations; a page stays below a megabyte or so."""
 
 
-def html_text(content: Content) -> str:
-    """Return the page as text; everything that comes from runs is escaped."""
+def html_text(content: Content, *, pages: Mapping[str, str] | None = None, up: str = "") -> str:
+    """Return a page as text; everything that comes from runs is escaped.
+
+    :param pages: benchmark -> address of its own page, on an index, which has the tables and says
+        what the numbers say, and leaves the rest to them.
+    :param up: address of the index, on such a page.
+    """
     collection, groups, rows = content.collection, content.shown, content.shown_rows
-    plain = [group for group in groups if group.benchmark not in content.layouts]
-    plain_rows = [row for row in rows if row.benchmark not in content.layouts]
+    drawn = [] if pages else groups
+    plain = [group for group in drawn if group.benchmark not in content.layouts]
+    plain_rows = [row for row in rows if row.benchmark not in content.layouts if not pages]
     names = {group.strategy: group.records[0].strategy for group in groups}
     styles = assign_styles(names)
     benchmarks = benchmarks_of(rows)
     disparities = content.disparities
-    matrices = figures.matrix_figures(groups, rows)
+    matrices = figures.matrix_figures(drawn, rows)
     return _template().render(
         title=content.title,
+        pages=pages or {},
+        up=up,
         version=cl_strategies.__version__,
         css=Markup(_asset("report.css")),
         script=Markup(_asset("report.js")),
@@ -78,8 +86,15 @@ def html_text(content: Content) -> str:
         comparisons=list(
             zip(content.comparisons, forest_figures(content.comparisons), strict=True)
         ),
-        factors=factor_sections(content.layouts, groups, rows),
+        factors=[
+            (section, facet_figures(layout, groups, rows, section.differences, k))
+            for k, (section, layout) in enumerate(
+                zip(content.factors, content.layouts.values(), strict=True)
+            )
+        ],
         effect_headings=effects.HEADINGS,
+        rate_headings=rates.HEADINGS,
+        rates_text=rates_text,
         labels=content.labels.changed,
         folding=Folding(),
         pair_headings=pair_rows.HEADINGS,
@@ -100,11 +115,11 @@ def html_text(content: Content) -> str:
         problems=collection.problems,
         hyperparameters=hyperparameters(groups),
         shared=shared_settings(groups),
-        configurations=[(group, full_configuration(group)) for group in groups]
-        if len(groups) <= MOST_CONFIGURATIONS
+        configurations=[(group, full_configuration(group)) for group in drawn]
+        if len(drawn) <= MOST_CONFIGURATIONS
         else [],
         most_rows=MOST_ROWS,
-        many=any(len(table.strategies) > MANY for table in content.comparisons),
+        many=content.crowded,
         environment=content.environments,
         metrics=[
             presentation(name) for name in columns() if any(row.metric == name for row in rows)

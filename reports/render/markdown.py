@@ -13,6 +13,7 @@ from cl_strategies.reports.reading.collection import Collection, Run
 from cl_strategies.reports.render.markdown_comparisons import (
     against_blocks,
     comparison_blocks,
+    factor_blocks,
     split_blocks,
 )
 from cl_strategies.reports.render.markdown_parts import bullets, escape, table_text
@@ -46,6 +47,7 @@ def markdown_text(content: Content) -> str:
         blocks += [f"### {escape(benchmark)}", bullets(sentences)]
         blocks.append(_summary(summary_table(rows, benchmark)))
     blocks += comparison_blocks(content)
+    blocks += factor_blocks(content.factors)
     for widths in content.widths:
         blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
         lines = [[name, *cells] for name, cells in widths.lines]

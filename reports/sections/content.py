@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from cl_strategies.reports.analysis.configuration import environment_table
 from cl_strategies.reports.analysis.findings import Finding, findings, notices
 from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.inert import inert
 from cl_strategies.reports.analysis.labels import Labels, labels_of
 from cl_strategies.reports.analysis.layout import Layout, layouts_of
-from cl_strategies.reports.analysis.marks import PRIMARY
+from cl_strategies.reports.analysis.marks import MANY, PRIMARY
 from cl_strategies.reports.analysis.mixing import identity_rows, mixed
 from cl_strategies.reports.analysis.orders import DisparityTable, disparity_tables
 from cl_strategies.reports.analysis.summary_table import benchmarks_of
@@ -25,6 +26,7 @@ from cl_strategies.reports.reading.collection import Collection
 from cl_strategies.reports.sections.bits import BitTable, bit_tables
 from cl_strategies.reports.sections.during_training import TraceTable, trace_tables
 from cl_strategies.reports.sections.exemplars import ExemplarTable, exemplar_tables
+from cl_strategies.reports.sections.factors import FactorSection, factor_sections
 from cl_strategies.results.formatting import count
 
 
@@ -40,16 +42,19 @@ class Content:
     :param shown: ``groups`` under their short labels, as in all that follows.
     :param shown_rows: ``rows`` under their short labels.
     :param layouts: label of each benchmark with many variants, and its facets.
+    :param factors: what the factors do, for each of these benchmarks.
     :param counts: how much there is, for the line below the title.
     :param findings: label of each benchmark, and what the numbers say there.
     :param notices: what to know before comparing.
     :param mixed: those of the notices that say that runs are of several identities.
+    :param inert: those that say which strategies do nothing as they are set.
     :param widths: accuracy by bit-width, for each benchmark with several.
     :param memories: what exemplars cost in bytes, for each benchmark with such a memory.
     :param traces: what happens during training, for each benchmark on which that was evaluated.
     :param environments: of all parts of all runs.
     :param disparities: what the order of the tasks changes, for each benchmark with several.
     :param comparisons: competitors pair by pair, for each benchmark.
+    :param crowded: whether a benchmark has so many competitors that marks follow another rule.
     :param wins: the same counted over the benchmarks; ``None`` with fewer than two.
     :param ranks: mean ranks; ``None`` with too few benchmarks.
     :param against: what changed since another report, if one was named.
@@ -64,16 +69,19 @@ class Content:
     shown: list[Group]
     shown_rows: list[SummaryRow]
     layouts: dict[str, Layout]
+    factors: list[FactorSection]
     counts: list[str]
     findings: list[tuple[str, list[Finding]]]
     notices: list[str]
     mixed: list[str]
+    inert: list[str]
     widths: list[BitTable]
     memories: list[ExemplarTable]
     traces: list[TraceTable]
     environments: list[tuple[str, str]]
     disparities: list[DisparityTable]
     comparisons: list[PairTable]
+    crowded: bool
     wins: Wins | None
     ranks: Ranks | None
     splits: list[SplitTable]
@@ -93,6 +101,7 @@ def content_of(
     shown, shown_rows = labels.groups(groups), labels.rows(rows)
     layouts = layouts_of(shown)
     several = mixed(collection.runs, shown)
+    idle = inert(shown, collection.origin)
     comparisons = pair_tables(shown)
     splits = split_tables(shown)
     return Content(
@@ -104,10 +113,12 @@ def content_of(
         shown=shown,
         shown_rows=shown_rows,
         layouts=layouts,
-        counts=_counts(collection, groups),
+        factors=factor_sections(layouts, shown),
+        counts=counts_of(collection, groups),
         findings=_findings(shown, shown_rows, comparisons, splits),
-        notices=[*several, *notices(collection, shown)],
+        notices=[*several, *idle, *notices(collection, shown)],
         mixed=several,
+        inert=idle,
         traces=trace_tables(collection, shown, shown_rows),
         widths=bit_tables(groups, rows, labels, layouts),
         memories=exemplar_tables(collection, groups, rows, labels, layouts),
@@ -119,6 +130,7 @@ def content_of(
         ),
         disparities=disparity_tables(shown),
         comparisons=comparisons,
+        crowded=any(len(table.strategies) > MANY for table in comparisons),
         wins=wins(comparisons),
         ranks=ranks(shown_rows, PRIMARY),
         splits=splits,
@@ -146,7 +158,8 @@ def _findings(
     return result
 
 
-def _counts(collection: Collection, groups: Sequence[Group]) -> list[str]:
+def counts_of(collection: Collection, groups: Sequence[Group]) -> list[str]:
+    """Return how much there is, in words."""
     failed = sum(group.n_failed for group in groups)
     parts = [
         count(len({group.strategy for group in groups}), "strategy", "strategies"),

@@ -16,7 +16,7 @@ from cl_strategies.reports.plots.palette import assign_styles
 from cl_strategies.reports.plots.traces import traces_svg
 from cl_strategies.reports.reading.collection import Collection
 from cl_strategies.results.during_training import training_metrics
-from cl_strategies.results.formatting import MISSING, show, show_with_spread
+from cl_strategies.results.formatting import MISSING, plain, show, show_with_spread
 from cl_strategies.results.metrics import describe
 
 _MOST_CURVES, _MOST_PANELS = 6, 5
@@ -72,7 +72,11 @@ def trace_tables(
 
 
 def _traced(group: Group) -> bool:
-    return any(record.metrics.get("trace_cost") is not None for record in group.finished)
+    return any(
+        record.metrics.get(name) is not None
+        for record in group.finished
+        for name in ("trace_cost", "online_accuracy")
+    )
 
 
 def _names(groups: Sequence[Group]) -> list[str]:
@@ -99,6 +103,8 @@ def _cell(row: SummaryRow | None) -> str:
     if row is None or not row.n:
         return MISSING
     unit = describe(row.metric).unit
+    if unit == "number" and len({*row.values}) == 1 and row.mean == round(row.mean):
+        return plain(row.mean, 0)
     return show(row.mean, unit) if row.n < 2 else show_with_spread(row.mean, row.std, unit)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cl_strategies.cli import main
+from cl_strategies.experiment.config.suite import recipes
 
 FAST = [
     "--set",
@@ -40,6 +41,23 @@ def test_list_as_json_is_a_list_of_objects_with_names(capsys, kind):
     assert main(["list", kind, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows and all(row["name"] and row["summary"] for row in rows)
+
+
+def test_list_names_the_recipes_as_show_finds_them(capsys):
+    assert main(["list", "recipes", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["kind"] for row in rows} == {"recipes"} and all(row["summary"] for row in rows)
+    assert {row["name"] for row in rows} == {*recipes()}
+    assert main(["list"]) == 0
+    assert "recipes:\n  adaptation-digits  " in capsys.readouterr().out
+
+
+def test_show_answers_nonsense_with_kinds_and_few_names(capsys):
+    error = complaint(capsys, "show", "nonsense")
+    assert "strategies, benchmarks, models, quantizers, codecs, recipes" in error
+    assert len(error) < 300
+    assert "did you mean alasso" in complaint(capsys, "show", "alaso")
+    assert "did you mean codecs/jpeg" in complaint(capsys, "show", "codec/jpeg")
 
 
 def test_show_tells_kinds_apart_by_a_prefix(capsys):
@@ -120,8 +138,12 @@ def test_compare_takes_ranges_of_named_orders(capsys, tmp_path):
 def test_compare_writes_the_promised_columns(capsys, tmp_path):
     arguments = ["compare", "--benchmark", "split-digits", "--strategies", "naive,si", *FAST]
     assert main([*arguments, "--seeds", "0-1", "--executor", "serial", "--out", str(tmp_path)]) == 0
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last.endswith("report.html")
+    said = capsys.readouterr()
+    assert said.out.strip().splitlines()[-1].endswith("report.html")
+    # si does nothing in one epoch, which every form of the report says
+    texts = [(tmp_path / f"report.{kind}").read_text() for kind in ("md", "html")]
+    command = "cl-strategies tune --benchmark split-digits --strategies si --set train.epochs=1"
+    assert all(f"{command} --set" in text for text in (*texts, said.err))
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     assert lines[0] == "benchmark,strategy,metric,mean,std,n"
     rows = [line.split(",") for line in lines[1:]]
@@ -134,6 +156,7 @@ def test_compare_writes_the_promised_columns(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["list", "strategy"], "did you mean strategies"),
+        (["list", "recipe"], "did you mean recipes"),
         (["show", "a" * 10_000], f"unknown name '{'a' * 100}...'"),
         (["show", "alaso"], "did you mean alasso"),
         (["run", "--benchmark", "split-digits"], "[strategy]"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cl_strategies.cli import notation as arguments
+from cl_strategies.cli.arguments import notation as arguments
 from cl_strategies.errors import UserError
 
 

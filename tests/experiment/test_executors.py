@@ -90,7 +90,10 @@ def test_runs_wait_where_no_more_processes_can_be_started(tmp_path, monkeypatch)
         return receiver, child
 
     monkeypatch.setattr(executors, "_start", one_at_a_time)
-    outcomes = list(process(configs(3, epochs=1), tmp_path, jobs=3))
+    seen = set()
+    watch = {"watch": lambda config, moment: seen.add((config.slug, moment.experiences))}
+    outcomes = list(process(configs(3, epochs=1), tmp_path, jobs=3, **watch))
+    assert {slug for slug, _ in seen} == {outcome.config.slug for outcome in outcomes}
     assert len(outcomes) == 3 and all(outcome.problem is None for outcome in outcomes)
 
     def none(*arguments):

@@ -74,7 +74,7 @@ def nothing_is_trained(tmp_path_factory):
             checked.add(key.hash)
         raise errors.UserError("stopped before training")
 
-    def here(executor, configs, out, *, jobs=None):
+    def here(executor, configs, out, **options):
         return executors.serial(configs, out)
 
     folder = tmp_path_factory.mktemp("fuzz")

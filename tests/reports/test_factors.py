@@ -14,6 +14,7 @@ from cl_strategies.reports.analysis.labels import labels_of
 from cl_strategies.reports.analysis.layout import layout_of, layouts_of
 from cl_strategies.reports.analysis.tables import summarize
 from cl_strategies.reports.comparison.references import differences, interaction, reference_of
+from cl_strategies.reports.plots.factors.figures import facet_figures
 from cl_strategies.reports.sections.factors import factor_sections
 
 BUDGETS = (2**18, 2**19, 2**20)
@@ -160,15 +161,17 @@ def test_figures_have_a_panel_each_and_an_alternative_from_the_data(suite) -> No
     groups = group_records(suite)
     labels = labels_of(groups)
     shown, rows = labels.groups(groups), labels.rows(summarize(groups))
-    (section,) = factor_sections(layouts_of(shown), shown, rows)
-    first = section.figures[0]
+    ((benchmark, layout),) = layouts_of(shown).items()
+    (section,) = factor_sections({benchmark: layout}, shown)
+    figures = facet_figures(layout, shown, rows, section.differences, 0)
+    first = figures[0]
     assert [title for title, _ in first.panels] == ["CIM, FOSTER", "CIM, replay", "FOSTER"]
     for _, svg in first.panels:
         assert all(f">{name}</text>" in svg for name in ("jpeg", "raw", "webp", "joint", "naive"))
         assert "256 KiB" in svg
     scales = {tuple(re.findall(r">(\d+)</text>", svg)) for _, svg in first.panels}
     assert len(scales) == 1  # the same axis in all
-    assert all(len(figure.alt) <= 300 for figure in section.figures)
+    assert all(len(figure.alt) <= 300 for figure in figures)
     assert "most joint 73.2" in first.alt and "least FOSTER, webp, 256 KiB 30.5" in first.alt
 
 

@@ -95,10 +95,10 @@ def test_the_report_of_whoever_read_less_does_not_win(
 ) -> None:
     """A shard draws; another one ends its last run, and its report is there first."""
     out = write_runs([make_record()])
-    late, draw, others = tmp_path / "late.json", write.html_text, [True]
+    late, draw, others = tmp_path / "late.json", write.html_files, [True]
     write_result(late, make_record(seed=1))
 
-    def slowly(content: Content) -> str:
+    def slowly(content: Content) -> dict[str, str]:
         text = draw(content)
         if others and others.pop():
             (out / "runs" / "late").mkdir()
@@ -106,7 +106,7 @@ def test_the_report_of_whoever_read_less_does_not_win(
             write_report(out)
         return text
 
-    monkeypatch.setattr(write, "html_text", slowly)
+    monkeypatch.setattr(write, "html_files", slowly)
     paths = write_report(out)
     assert "2 finished runs" in paths.html.read_text()
     assert "average_accuracy" in paths.csv.read_text()
@@ -118,15 +118,15 @@ def test_a_folder_that_is_always_written_to_gets_its_report(
     make_record, write_runs, monkeypatch
 ) -> None:
     out = write_runs([make_record()])
-    draw, times = write.html_text, []
+    draw, times = write.html_files, []
 
-    def disturbed(content: Content) -> str:
+    def disturbed(content: Content) -> dict[str, str]:
         times.append(len(times))
         (out / "summary.csv").unlink(missing_ok=True)
         (out / "summary.csv").write_text("theirs" * len(times))
         os.utime(out / "summary.csv", (len(times), len(times)))
         return draw(content)
 
-    monkeypatch.setattr(write, "html_text", disturbed)
+    monkeypatch.setattr(write, "html_files", disturbed)
     assert "average_accuracy" in write_report(out).csv.read_text()
     assert len(times) == 4

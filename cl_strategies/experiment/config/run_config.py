@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -18,9 +17,10 @@ from annotated_types import Ge, Gt, Le, Unit
 from typing_extensions import Doc
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.data_root import check_paths
+from cl_strategies.experiment.config.logging_options import LoggingOptions
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
-from cl_strategies.experiment.config.toml_file import read_toml
+from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.own_code import is_loaded, is_reference
 from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
@@ -33,7 +33,7 @@ CONFIG_VERSION = 1
 #: What a run may store of its predictions.
 PREDICTION_BYTES = 4 * 2**20
 #: Where things lie and what is kept, not what is computed: no part of a run's identity.
-_NOT_IDENTITY = (("benchmark", "data_root"), ("run", "predictions"))
+_NOT_IDENTITY = (("benchmark", "data_root"), ("benchmark", "cache_bytes"), ("run", "predictions"))
 
 #: What came later than the hash, with the value at which it is not written down.
 _LEFT_OUT = {"portable": False, "evaluate_every": 1, "predictions": PREDICTION_BYTES}
@@ -189,6 +189,7 @@ class ExperimentConfig:
     :param quantization: ``None``: the model stays at full precision, unless the strategy itself
         quantizes it.
     :param continual_evaluation: ``None``: no evaluation takes place during training.
+    :param logging: who is told of the run; no part of what it is.
     """
 
     benchmark: Named
@@ -198,6 +199,7 @@ class ExperimentConfig:
     run: RunConfig = field(default_factory=RunConfig)
     quantization: QuantizationConfig | None = None
     continual_evaluation: TraceOptions | None = None
+    logging: LoggingOptions = field(default_factory=LoggingOptions)
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any]) -> ExperimentConfig:
@@ -226,6 +228,7 @@ class ExperimentConfig:
             )
             if "continual_evaluation" in tables
             else None,
+            logging=_dataclass(LoggingOptions, "logging", tables.get("logging", {})),
         )
 
     @classmethod
@@ -239,12 +242,11 @@ class ExperimentConfig:
         """
         overrides = overrides or {}
         config = cls.from_dict(override(read_toml(path), overrides))
-        if "benchmark.data_root" not in overrides:
-            check_root(config.benchmark.options.get("data_root"), path)
+        check_paths(config.benchmark.options, path, overrides)
         return config
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Tables of plain data; :meth:`from_dict` gives an equal config back."""
+        """Tables of plain data, of all that makes the run what it is."""
         tables = {
             "benchmark": self.benchmark.to_dict(),
             "model": self.model.to_dict(),
@@ -257,6 +259,10 @@ class ExperimentConfig:
         if self.continual_evaluation is not None:
             tables["continual_evaluation"] = asdict(self.continual_evaluation)
         return tables
+
+    def to_tables(self) -> dict[str, dict[str, Any]]:
+        """Return the same with what lies beside; :meth:`from_dict` gives an equal config back."""
+        return {**self.to_dict(), "logging": {**asdict(self.logging), "to": [*self.logging.to]}}
 
     def with_seed(self, seed: int) -> ExperimentConfig:
         return replace(self, run=replace(self.run, seed=seed))
@@ -350,13 +356,17 @@ def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
 
 
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key."""
+    """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key.
+
+    :raises UserError: for what is no key, or two names of one option.
+    """
     check_table("the configuration", tables)
     check_table("what to set", values)
     check_plain("", values)
     result = {
         key: dict(table) if isinstance(table, Mapping) else table for key, table in tables.items()
     }
+    given: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         table, dot, option = key.partition(".")
         if not dot or table not in _TABLES:
@@ -364,24 +374,12 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
                 f"cannot set {key!r}: write table.key=value with a table among "
                 f"{', '.join(_TABLES)}, for example train.epochs=3"
             )
+        given.setdefault(table, {})[option] = value
+    for table, options in given.items():
         check_table(table, result.setdefault(table, {}))
-        name = result[table].get("name")
+        name = options.get("name", result[table].get("name"))
         result[table] = {
             **present_names(table, name, result[table]),
-            **present_names(table, name, {option: value}),
+            **present_names(table, name, options),
         }
     return result
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Return ``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are
-    strings."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"cannot read {shown(text)}: write key=value, for example train.epochs=3")
-    try:
-        assigned = tomllib.loads(f"v = {value}")["v"]
-    except (ValueError, RecursionError):
-        assigned = value.strip()
-    check_plain(key.strip(), assigned)
-    return key.strip(), assigned

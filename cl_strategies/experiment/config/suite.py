@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.quantization import OWN_BITS, quantizes_itself
+from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     override,
@@ -46,7 +47,6 @@ from cl_strategies.experiment.config.suite_checks import (
     check_seeds,
     check_tables,
 )
-from cl_strategies.experiment.config.toml_file import read_toml
 from cl_strategies.registry import registry
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown
@@ -155,7 +155,6 @@ class Suite:
         overrides = overrides or {}
         check_table("what to set", overrides)
         configs = {}
-        asked = "benchmark.data_root" in overrides
         orders: list[int | str | None] = [*self.orders] or [None]
         for benchmark in self.benchmarks:
             for seed in self.seeds:
@@ -166,8 +165,8 @@ class Suite:
                             if order is not None:
                                 tables["benchmark"]["order"] = order
                             config = ExperimentConfig.from_dict(override(tables, overrides))
-                            if self.source is not None and not asked:
-                                check_root(config.benchmark.options.get("data_root"), self.source)
+                            if self.source is not None:
+                                check_paths(config.benchmark.options, self.source, overrides)
                             configs[config.hash] = config
         return list(configs.values())
 

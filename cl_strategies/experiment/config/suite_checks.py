@@ -10,7 +10,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.validation.plain_data import check_plain, check_table, shown
 
 #: Tables of a single run that a suite has for all runs, and its elements for some.
-SHARED = ("train", "model", "quantization", "continual_evaluation", "run")
+SHARED = ("train", "model", "quantization", "continual_evaluation", "run", "logging")
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 
 

@@ -16,6 +16,10 @@ COLUMNS = (
     "method_state_bytes",
     "peak_memory_bytes",
 )
+#: Of an online stream: right predictions, right blind ones and samples, of the part that was
+#: trained next, and of a later one.
+ONLINE_COUNTS = ("right", "blind", "samples", "later_right", "later_blind", "later_samples")
+_BESIDE = {"exemplars", "evaluated", "trace_seconds", "online"}
 _MOST = 1e18  # bytes or seconds
 
 
@@ -37,7 +41,7 @@ def checked_rows(rows: Any, experiences: int) -> list[dict[str, Any]]:
 
 
 def _is_row(row: dict[str, Any]) -> bool:
-    if {*row} - {"exemplars", "evaluated", "trace_seconds"} != {"experience", "accuracy", *COLUMNS}:
+    if {*row} - _BESIDE != {"experience", "accuracy", *COLUMNS}:
         return False
     *earlier, own = row["accuracy"]
     evaluated = row.get("evaluated", [row["experience"]])
@@ -52,6 +56,18 @@ def _is_row(row: dict[str, Any]) -> bool:
         and all(_is_number(exemplars.get(key, 0), 1) for key in BOX_COLUMNS)
         and all(_is_number(value, _MOST) for value in [*measured, *exemplars.values()])
         and _is_number(row.get("trace_seconds", 0), _MOST)
+        and ("online" not in row or _is_online(row["online"]))
+    )
+
+
+def _is_online(found: dict[str, Any]) -> bool:
+    counts = [found[key] for key in ONLINE_COUNTS]
+    return (
+        {*found} == {*ONLINE_COUNTS, "delay", "seconds"}
+        and all(type(value) is int and 0 <= value <= _MOST for value in counts)
+        and all(max(some) == some[2] for some in (counts[:3], counts[3:]))
+        and _is_number(found["seconds"], _MOST)
+        and _is_number(found["delay"] or 0, _MOST)
     )
 
 

@@ -13,11 +13,13 @@ from cl_strategies.experiment.directory.rerun import ask, conclude, last_stamp, 
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.record import failed_record, run_record
 from cl_strategies.experiment.engine.training import Progress, Training
+from cl_strategies.experiment.engine.watching import Watch
 from cl_strategies.experiment.identity.run_identity import (
     Identities,
     Told,
     read_not_computed,
 )
+from cl_strategies.experiment.loggers.run_log import RunLog
 from cl_strategies.experiment.setup.portable import kernels
 from cl_strategies.experiment.setup.seeding import torch_threads
 from cl_strategies.plugins.features.generators import isolated_rng
@@ -31,6 +33,7 @@ def run(
     out: str | Path,
     *,
     progress: Progress | None = None,
+    watch: Watch | None = None,
     wait: bool = True,
     repeat: int | None = None,
     rerun: bool = False,
@@ -47,6 +50,8 @@ def run(
 
     :param out: the run directory becomes ``out/runs/<slug>``.
     :param progress: told after each experience. What it raises ends the run, and is raised.
+    :param watch: told of each epoch, and about once a second within one
+        (:class:`~cl_strategies.experiment.engine.watching.Moment`); likewise.
     :param wait: for another process that is doing this run.
     :param repeat: the stamp (:meth:`stamp`) of a
         failure to try again; the one that is there now, if not given.
@@ -70,12 +75,17 @@ def run(
         if done is not None:
             _tell(directory, done, told)
             return done
+        config.logging.check_installed()
         training: Training | None = None
+        log: RunLog | None = None
+        record: RunRecord | None = None
         with isolated_rng(), torch_threads(config.run.threads), kernels(config.run.portable):
             try:
                 with Boundary():
                     training = Training(config, directory)
-                    training.proceed(_as_ours(progress))
+                log = RunLog(config, out, training.rows, len(training.data))
+                with Boundary():
+                    training.proceed(_as_ours(progress), watch, log)
                     record = run_record(config, training, None)
             except DataMissingError as reason:
                 conclude(directory, out, failed_record(config, training, describe(reason)))
@@ -83,11 +93,14 @@ def run(
             except StorageError:
                 raise
             except UserError as reason:
-                if training is None:
-                    raise  # of the configuration or the checkpoint
+                if log is None:
+                    raise  # of the configuration, the checkpoint, or a logger
                 record = failed_record(config, training, describe(reason))
             except Failure as reason:
                 record = failed_record(config, training, reason)
+            finally:
+                if log is not None:
+                    log.close(record)
         if record.error is not None and record.error["kind"] == "error":
             logger.warning("%s failed: %s", config.slug, record.error["message"])
         return conclude(directory, out, record)

@@ -22,12 +22,15 @@ from cl_strategies.experiment.directory.row_log import RowLog
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.evaluation import Evaluation
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers, write_pictures
+from cl_strategies.experiment.engine.next_parts import NextParts
 from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
+from cl_strategies.experiment.engine.watching import Watch, Watched, told_of
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
 )
+from cl_strategies.experiment.loggers.run_log import RunLog
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.setup.environment import describe_environment, joined, resolve_device
 from cl_strategies.experiment.setup.seeding import derive_seed, seed_everything
@@ -81,6 +84,10 @@ class Training:
             told=self.predictions.collect,
         )
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
+        self.next_parts = None
+        if self.data.in_parts and options is not None:
+            self.next_parts = NextParts(self.benchmark)
+            self.strategy.plugins.append(self.next_parts)
         self.resumable = True
         with self._told():
             check_resumable(self.strategy)
@@ -151,15 +158,21 @@ class Training:
         self.predictions.resume(state.get("predictions"), trained)
         return True
 
-    def proceed(self, progress: Progress) -> None:
-        """Train and evaluate what is left of the stream."""
+    def proceed(
+        self, progress: Progress, watch: Watch | None = None, log: RunLog | None = None
+    ) -> None:
+        """Train and evaluate what is left of the stream.
+
+        :param watch: told of the epochs.
+        :param log: told of the experiences.
+        """
         total = len(self.data)
         start = self.rows[-1]["experience"] + 1 if self.rows else 0
         progress(start, total)
         if not self.rows and self.predictions.wants_initial:
             self.predictions.before_training(partial(self._built, self.strategy.device))
         for position in [total - 1] if self.jointly and not start else range(start, total):
-            self._experience(position, self.data.of(position))
+            self._experience(position, self.data.of(position), watch, log)
             progress(position + 1, total)
         self.rows[-1] = self.evaluation.closing(self.rows[-1])
         self.predictions.conclude(len(self.rows))
@@ -167,27 +180,36 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             write_pictures(self.strategy, last, self.directory.path)
 
-    def _experience(self, position: int, steps: Iterable[Any]) -> None:
+    def _experience(
+        self, position: int, steps: Iterable[Any], watch: Watch | None, log: RunLog | None
+    ) -> None:
         # Seeded anew, an experience draws the same numbers whether or not the run was
         # interrupted before it.
         seed_everything(derive_seed(self.config.run.seed, "experience", position))
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
-        for step in steps:
-            self.strategy.train(step)
+        told = told_of(watch, None if log is None else log.watch)
+        place = {"position": position, "total": len(self.data)}
+        with Watched(self.strategy, steps, told, **place) as watched:
+            tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
+            for step in tested or steps:
+                self.strategy.train(step)
         trained = time.perf_counter()
         peak = memory.bytes()
         tracing = self._store_trace()
+        online = {"online": self.next_parts.take()} if self.next_parts else {}
+        beside = sum([*tracing.values(), *(counts["seconds"] for counts in online.values())])
         evaluated = self.evaluation.after(position)
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began - tracing.get("trace_seconds", 0.0),
+            "train_seconds": trained - began - beside - watched.telling,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
             **tracing,
+            **online,
         }
         self.predictions.after(position, self.strategy)
         if (exemplars := exemplar_numbers(self.strategy)) is not None:
@@ -199,6 +221,8 @@ class Training:
         if state is None:
             row["method_state_bytes"] = state_bytes(self.strategy)
         self.log.append(row)  # before the checkpoint that counts it
+        if log is not None:
+            log.experience(self.rows)
         if state is not None:
             self._save(state)
 

@@ -14,12 +14,14 @@ class TrainingData:
     :param benchmark: under the stream contract.
     :param jointly: whether all of it is trained at once, which no parts are needed for.
     :ivar whole: the whole experiences, one for each row.
+    :ivar in_parts: whether it is trained part by part.
     """
 
     def __init__(self, benchmark: Any, *, jointly: bool) -> None:
         in_parts = getattr(benchmark.info, "parts", None) is not None
         self.whole = benchmark.whole_stream if in_parts else benchmark.train_stream
-        self._parts = benchmark.parts_of if in_parts and not jointly else None
+        self.in_parts = in_parts and not jointly
+        self._parts = benchmark.parts_of if self.in_parts else None
         self._jointly = jointly
 
     def __len__(self) -> int:

@@ -22,8 +22,8 @@ _KNOWN: dict[str, tuple[str, Located, _Files | None]] = {}
 
 def data_here(benchmark: Named) -> str:
     """Return the fingerprint of ``benchmark``, which is built for it unless that was done in this
-    process and its files are as they were. Folders of pictures and third parties' benchmarks are
-    built each time: what they read is not known.
+    process and its files are as they were. Folders of pictures, own data and third parties'
+    benchmarks are built each time: what they read is not known.
 
     :raises DataMissingError: if its data are not on this machine.
     """
@@ -58,7 +58,8 @@ def _key(benchmark: Named) -> str:
 
 
 def _is_ours(name: str) -> bool:
-    return registry("benchmarks")[name].factory.startswith("cl_strategies.")
+    entry = registry("benchmarks")[name]
+    return entry.factory.startswith("cl_strategies.") and "path" not in entry.parameters()
 
 
 def _files(asked: Located) -> _Files | None:

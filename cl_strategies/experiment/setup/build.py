@@ -8,6 +8,7 @@ import torch
 from avalanche.training.templates.base_sgd import BaseSGDTemplate
 from torch import nn
 
+from cl_strategies.benchmarks import StreamInfo, from_avalanche
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named, TrainConfig
 from cl_strategies.experiment.setup.divergence import FiniteGuard
@@ -17,8 +18,15 @@ from cl_strategies.registry import registry
 
 
 def build_benchmark(benchmark: Named) -> Any:
-    """:raises DataMissingError: if its data set is not on this machine."""
-    return registry("benchmarks")[benchmark.name].load()(**benchmark.options)
+    """Return a stream under the contract; one of Avalanche's is brought under it.
+
+    :raises DataMissingError: if its data set is not on this machine.
+    :raises UserError: if what its factory makes is no benchmark.
+    """
+    made = registry("benchmarks")[benchmark.name].load()(**benchmark.options)
+    if isinstance(getattr(made, "info", None), StreamInfo):
+        return made
+    return from_avalanche(made, name=benchmark.name)
 
 
 def build_model(config: ExperimentConfig, info: Any) -> nn.Module:

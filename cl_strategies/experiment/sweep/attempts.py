@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.errors.failure import named, text_of
@@ -17,7 +18,13 @@ from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rerun import last_stamp
 from cl_strategies.experiment.directory.run_directory import RunBusyError
 
+if TYPE_CHECKING:
+    from cl_strategies.experiment.engine.watching import Moment, Watch
+
 logger = logging.getLogger(__name__)
+
+#: Called with a config and where its run is; not by every executor.
+Watching = Callable[[ExperimentConfig, "Moment"], None]
 
 #: What signals mean that end a process which did not ask for them.
 _SIGNALS = {
@@ -60,16 +67,19 @@ def result_stamps(configs: Sequence[ExperimentConfig], out: Path) -> dict[str, i
     return {config.hash: last_stamp(config, out) or 0 for config in configs}
 
 
-def attempt(config: ExperimentConfig, out: Path, *, wait: bool, repeat: int) -> Answer:
+def attempt(
+    config: ExperimentConfig, out: Path, *, wait: bool, repeat: int, watch: Watch | None = None
+) -> Answer:
     """Do a run in this process.
 
     :param wait: for another process that is doing it.
     :param repeat: its :func:`result_stamps`: a failure of then is tried again, no later one.
+    :param watch: told of its epochs.
     """
     from cl_strategies.experiment.engine.runner import run
 
     try:
-        run(config, out, wait=wait, repeat=repeat)
+        run(config, out, wait=wait, repeat=repeat, watch=watch)
     except RunBusyError as error:
         # Who has waited and is refused holds it itself, further up: it would wait for ever.
         return Answer(text_of(error)) if wait else Answer(again=True)

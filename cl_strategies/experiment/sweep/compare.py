@@ -13,6 +13,7 @@ from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rerun import ask, is_asked, last_record
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.identity.run_identity import Identities
+from cl_strategies.experiment.sweep.attempts import Watching
 from cl_strategies.experiment.sweep.executors import executor
 from cl_strategies.experiment.sweep.objects import check_reach, configs_of
 from cl_strategies.experiment.sweep.preflight import check_configs
@@ -70,6 +71,7 @@ def compare(
     shard: tuple[int, int] = (0, 1),
     rerun: bool = False,
     progress: Progress | None = None,
+    watch: Watching | None = None,
 ) -> Comparison:
     """Do every run that is not done yet.
 
@@ -78,7 +80,7 @@ def compare(
     :param strategies: names, tables with a name and options, classes or functions that make one,
         or ``functools.partial`` of these with options: each runs on each of ``benchmarks`` with
         each of ``seeds``.
-    :param benchmarks: likewise.
+    :param benchmarks: likewise; also benchmarks themselves, of this package or of Avalanche.
     :param model: likewise, one for all.
     :param seeds: of the runs.
     :param settings: ``{"train.epochs": 3}`` sets any key of all runs.
@@ -88,6 +90,8 @@ def compare(
     :param shard: ``(i, n)``: do only every n-th run, from the i-th (from 0).
     :param rerun: do finished runs again, too (:mod:`cl_strategies.experiment.directory.rerun`).
     :param progress: told as each run ends, finished ones first.
+    :param watch: told where the runs that are computed are, about twice a second for each; the ray
+        executor tells nothing.
     :raises UserError: for bad input that no run could have survived.
     """
     start = executor(executor_name, **(executor_options or {}))
@@ -107,6 +111,8 @@ def compare(
     check_reach(configs, executor_name)
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise UserError(f"jobs is {jobs!r}: give at least 1")
+    for options in {config.logging for config in configs}:
+        options.check_installed()
     index, count = shard
     if not 0 <= index < count:
         raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
@@ -137,7 +143,7 @@ def compare(
             todo.append(config)
 
     if todo:
-        for outcome in start(todo, out, jobs=jobs):
+        for outcome in start(todo, out, jobs=jobs, watch=watch):
             if outcome.problem is not None:
                 problems[outcome.config.slug] = outcome.problem
             tell(outcome.config, outcome.problem)

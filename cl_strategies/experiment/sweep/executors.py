@@ -14,6 +14,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -21,11 +23,14 @@ from typing import Any, Protocol
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.engine.watching import Moment, Watch, sparingly
+from cl_strategies.experiment.identity.given_benchmarks import Parcel, parcel_of, receive
 from cl_strategies.experiment.setup import portable
 from cl_strategies.experiment.setup.environment import usable_cores
 from cl_strategies.experiment.sweep.attempts import (
     Answer,
     Outcome,
+    Watching,
     attempt,
     end_of_process,
     lost,
@@ -37,15 +42,27 @@ ENDS_WITHIN = 30.0
 
 
 class Executor(Protocol):
-    """``jobs``: runs at a time; as many as there are cores for, if ``None``."""
+    """``jobs``: runs at a time; as many as there are cores for, if ``None``.
+
+    ``watch``: told where runs are, by who can tell.
+    """
 
     def __call__(
-        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+        self,
+        configs: Sequence[ExperimentConfig],
+        out: Path,
+        *,
+        jobs: int | None = None,
+        watch: Watching | None = None,
     ) -> Iterator[Outcome]: ...
 
 
 def serial(
-    configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+    configs: Sequence[ExperimentConfig],
+    out: Path,
+    *,
+    jobs: int | None = None,
+    watch: Watching | None = None,
 ) -> Iterator[Outcome]:
     """Do one run after the other in this process; portable runs in others, if it is not
     portable."""
@@ -55,25 +72,36 @@ def serial(
     for config in configs:
         if config in apart:
             continue
-        answer = attempt(config, out, wait=False, repeat=stamps[config.hash])
+        repeat, told = stamps[config.hash], _of_one(config, watch)
+        answer = attempt(config, out, wait=False, repeat=repeat, watch=told)
         if answer.again:
             later.append(config)
         else:
             yield Outcome(config, answer.problem)
     for config in later:
-        answer = attempt(config, out, wait=True, repeat=stamps[config.hash])
+        repeat, told = stamps[config.hash], _of_one(config, watch)
+        answer = attempt(config, out, wait=True, repeat=repeat, watch=told)
         yield Outcome(config, answer.problem)
     if apart:
-        yield from process(apart, out, jobs=1)
+        yield from process(apart, out, jobs=1, watch=watch)
+
+
+def _of_one(config: ExperimentConfig, watch: Watching | None) -> Watch | None:
+    return None if watch is None else sparingly(partial(watch, config))
 
 
 def process(
-    configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+    configs: Sequence[ExperimentConfig],
+    out: Path,
+    *,
+    jobs: int | None = None,
+    watch: Watching | None = None,
 ) -> Iterator[Outcome]:
     """Each run in a process of its own, ``jobs`` at a time.
 
     A process that is killed costs its own run only. When this process dies, its children end.
     """
+    parcels = {config.hash: parcel_of(config.benchmark) for config in configs}
     contexts = {kind: _context(kind) for kind in {config.run.portable for config in configs}}
     jobs = jobs or default_jobs(max((config.run.threads for config in configs), default=1))
     stamps = result_stamps(configs, out)
@@ -84,8 +112,10 @@ def process(
             while waiting and len(running) < jobs:
                 config, wait_for_others = waiting.pop()
                 how = {"wait": wait_for_others, "repeat": stamps[config.hash]}
+                run = (config, parcels[config.hash])
+                how["watched"] = watch is not None
                 try:
-                    receiver, child = _start(contexts[config.run.portable], config, out, how)
+                    receiver, child = _start(contexts[config.run.portable], run, out, how)
                 except OSError as error:
                     if not running:
                         raise UserError(
@@ -97,8 +127,12 @@ def process(
                     break
                 running[receiver] = (config, child)
             for receiver in _ready(running):
-                config, child = running.pop(receiver)
-                answer = _answer(receiver, child) or lost(
+                config, child = running[receiver]
+                said = _said(receiver, partial(watch, config) if watch else None)
+                if isinstance(said, Moment) and child.exitcode is None:
+                    continue
+                del running[receiver]
+                answer = _answer(receiver, child, said) or lost(
                     config, out, end_of_process(child.exitcode), repeat=stamps[config.hash]
                 )
                 if answer.again:
@@ -111,15 +145,17 @@ def process(
 
 
 def _start(
-    context: Any, config: ExperimentConfig, out: Path, how: dict[str, Any]
+    context: Any, run: tuple[ExperimentConfig, Parcel | None], out: Path, how: dict[str, Any]
 ) -> tuple[Connection, Any]:
     """Return a process that does a run, and where it says how that went.
 
+    :param run: its configuration, and its benchmark if that is an object.
     :raises OSError: if there are too many open files or processes.
     """
     receiver, sender = context.Pipe(duplex=False)
     try:
-        arguments = (config.to_dict(), str(out), how, sender)
+        config, parcel = run
+        arguments = (config.to_tables(), parcel, str(out), how, sender)
         child = context.Process(target=_child, args=arguments, daemon=True)
         with portable.started(config.run.portable):
             child.start()
@@ -184,12 +220,25 @@ def _context(for_portable: bool = False) -> Any:
     return context
 
 
-def _child(tables: dict[str, Any], out: str, how: dict[str, Any], sender: Connection) -> None:
+def _child(
+    tables: dict[str, Any],
+    parcel: Parcel | None,
+    out: str,
+    how: dict[str, Any],
+    sender: Connection,
+) -> None:
+    watch = sparingly(partial(_send, sender)) if how.pop("watched") else None
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Ctrl-C is the parent's, which ends its children: here it would come from the run itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), **how))
+    receive(parcel)
+    sender.send(attempt(ExperimentConfig.from_dict(tables), Path(out), **how, watch=watch))
     sender.close()
+
+
+def _send(sender: Connection, moment: Moment) -> None:
+    with suppress(OSError):  # without a parent this process ends, and needs no other reason to
+        sender.send(moment)
 
 
 def _end_with_parent() -> None:
@@ -214,12 +263,26 @@ def _ready(running: dict[Connection, tuple[ExperimentConfig, Any]]) -> list[Conn
             return ready
 
 
-def _answer(receiver: Connection, child: Any) -> Answer | None:
-    """Return what the process said; ``None`` if it ended without a word."""
-    try:
-        answer = receiver.recv() if receiver.poll() else None
-    except Exception:  # the process ended before it had said all, or closed the connection
-        answer = None
+def _said(receiver: Connection, watch: Watch | None) -> Moment | Answer | None:
+    """Return the last that a process has said by now, and tell ``watch`` of all moments; ``None``
+    if it says nothing any more."""
+    said: Moment | Answer | None = None
+    while True:
+        try:
+            if not receiver.poll():
+                return said
+            said = receiver.recv()
+        except Exception:  # it ended before it had said all, or closed the connection
+            return None
+        if not isinstance(said, Moment):
+            return said
+        if watch is not None:
+            watch(said)
+
+
+def _answer(receiver: Connection, child: Any, said: Moment | Answer | None) -> Answer | None:
+    """Return what the process said last; ``None`` if it ended without a word on how."""
+    answer = said if isinstance(said, Answer) else None
     receiver.close()
     child.join(None if answer is None else ENDS_WITHIN)
     if child.exitcode is None:  # it has done its run, and waits for threads that the run started

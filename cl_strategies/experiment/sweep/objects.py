@@ -8,6 +8,7 @@ from typing import Any
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.config.suite import Suite
+from cl_strategies.experiment.identity.given_benchmarks import give, is_benchmark
 from cl_strategies.own_code import is_main, is_typed
 from cl_strategies.registry import registry
 
@@ -24,7 +25,7 @@ def configs_of(
 
     :param strategies: names, tables with a name and options, classes or functions that make one,
         or ``functools.partial`` of these with options.
-    :param benchmarks: likewise.
+    :param benchmarks: likewise; also benchmarks themselves, of this package or of Avalanche.
     :param model: likewise, one for all.
     :param settings: ``{"train.epochs": 3}`` sets any key of all runs.
     :raises UserError: for what has no name by which a process could find it, and for anything that
@@ -34,9 +35,7 @@ def configs_of(
     for kind, given in rows.items():
         if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or not given:
             raise UserError(f"{kind} is {given!r}: give a list of at least one")
-    tables = {
-        kind: [registry(kind).table_of(thing) for thing in given] for kind, given in rows.items()
-    }
+    tables = {kind: [_table(kind, thing) for thing in given] for kind, given in rows.items()}
     suite = Suite(
         benchmarks=tables["benchmarks"],
         strategies=_labeled(tables["strategies"]),
@@ -44,6 +43,12 @@ def configs_of(
         shared={"model": registry("models").table_of(model)},
     )
     return suite.configs(settings)
+
+
+def _table(kind: str, thing: Any) -> dict[str, Any]:
+    if kind == "benchmarks" and is_benchmark(thing):
+        return give(thing)
+    return registry(kind).table_of(thing)
 
 
 def check_reach(configs: Sequence[ExperimentConfig], executor: str) -> None:

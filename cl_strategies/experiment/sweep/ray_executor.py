@@ -23,9 +23,23 @@ from cl_strategies.errors.failure import text_of
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
 from cl_strategies.experiment.directory.rerun import last_progress
 from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.identity.given_benchmarks import (
+    Packed,
+    packed,
+    parcel_of,
+    receive,
+    unpacked,
+)
 from cl_strategies.experiment.setup.environment import usable_cores
 from cl_strategies.experiment.setup.portable import VARIABLES
-from cl_strategies.experiment.sweep.attempts import Answer, Outcome, attempt, lost, result_stamps
+from cl_strategies.experiment.sweep.attempts import (
+    Answer,
+    Outcome,
+    Watching,
+    attempt,
+    lost,
+    result_stamps,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +49,7 @@ RETRIES = 3
 VISIBLE_WITHIN = 60.0
 #: Seconds in which a cluster answers that it is one.
 ANSWERS_WITHIN = 30.0
-_OBJECT_STORE = 100 * 2**20  # nothing but a word per run goes through it
+_OBJECT_STORE = 100 * 2**20  # beside benchmarks that are objects, a word per run goes through it
 
 
 @dataclass(frozen=True)
@@ -58,14 +72,23 @@ class RayExecutor:
             raise UserError(f"{self.gpus} GPUs per run: give 1, or a fraction such as 0.25")
 
     def __call__(
-        self, configs: Sequence[ExperimentConfig], out: Path, *, jobs: int | None = None
+        self,
+        configs: Sequence[ExperimentConfig],
+        out: Path,
+        *,
+        jobs: int | None = None,
+        watch: Watching | None = None,
     ) -> Iterator[Outcome]:
-        """:raises UserError: if Ray is not installed or not reached, or no node fits a run."""
+        """
+        :param watch: not told anything: nothing but a word per run goes through the cluster.
+        :raises UserError: if Ray is not installed or not reached, or no node fits a run."""
         address = self.address or os.environ.get("RAY_ADDRESS")
         ray = _import_ray(local=address is None)
         ours = not ray.is_initialized()
         if ours:
-            _connect(ray, address, max(config.run.threads for config in configs))
+            parcels = {parcel_of(config.benchmark) for config in configs} - {None}
+            size = sum(os.path.getsize(parcel.file) for parcel in parcels if parcel is not None)
+            _connect(ray, address, max(config.run.threads for config in configs), size)
         requests, stamps = self._requests(ray, configs), result_stamps(configs, out)
         tasks = _Tasks(ray, out.absolute(), requests, stamps)
         try:
@@ -112,6 +135,7 @@ class _Tasks:
     running: dict[Any, ExperimentConfig] = field(default_factory=dict)
     losses: dict[str, tuple[int, int]] = field(default_factory=dict)
     functions: dict[tuple[int, float, bool], Any] = field(default_factory=dict)
+    sent: dict[str, Any] = field(default_factory=dict)
 
     def outcomes(self, configs: Sequence[ExperimentConfig], at_once: int) -> Iterator[Outcome]:
         waiting = [(config, False) for config in reversed(configs)]
@@ -143,10 +167,20 @@ class _Tasks:
                 max_retries=0,
                 runtime_env={"env_vars": VARIABLES} if portable else None,
             )(work)
-        tables = _at_home(config).to_dict()
+        tables = _at_home(config).to_tables()
         how = {"wait": wait, "repeat": self.stamps[config.hash]}
-        reference = self.functions[request].remote(tables, config.slug, str(self.out), how)
+        arguments = (tables, config.slug, str(self.out), how, self._sent(config.benchmark))
+        reference = self.functions[request].remote(*arguments)
         self.running[reference] = config
+
+    def _sent(self, benchmark: Named) -> Any:
+        """Return a reference to the bytes of a benchmark that is an object, sent once."""
+        parcel = parcel_of(benchmark)
+        if parcel is None:
+            return None
+        if parcel.file not in self.sent:
+            self.sent[parcel.file] = self.ray.put(packed(parcel))
+        return self.sent[parcel.file]
 
     def _answer(self, reference: Any, config: ExperimentConfig) -> Answer:
         try:
@@ -183,9 +217,17 @@ class _Tasks:
 
 
 def work(
-    tables: dict[str, Any], slug: str, out: str, how: dict[str, Any]
+    tables: dict[str, Any],
+    slug: str,
+    out: str,
+    how: dict[str, Any],
+    sent: Packed | None = None,
 ) -> tuple[str | None, bool]:
-    """Do one run on a node; the fields of an :class:`Answer`."""
+    """Do one run on a node; the fields of an :class:`Answer`.
+
+    :param sent: its benchmark, if that is an object.
+    """
+    receive(None if sent is None else unpacked(sent))
     config = ExperimentConfig.from_dict(tables)
     if config.slug != slug:
         return f"its node has another version of cl-strategies, which calls it {config.slug}", False
@@ -199,8 +241,11 @@ def work(
 
 
 def _at_home(config: ExperimentConfig) -> ExperimentConfig:
-    """Return a relative ``data_root`` counts from here, not from where a node happens to be."""
+    """Let a relative ``data_root`` count from here, not from where a node happens to be; and a
+    relative ``path``, which counts from it."""
     root = config.benchmark.options.get("data_root")
+    if root is None and config.benchmark.options.get("path") is not None:
+        root = "."
     if not isinstance(root, str):
         return config
     options = {**config.benchmark.options, "data_root": str(Path(root).expanduser().absolute())}
@@ -259,7 +304,7 @@ def _reach(address: str) -> None:
         raise OSError(asked.stderr.strip().rpartition("\n")[2])
 
 
-def _connect(ray: Any, address: str | None, threads: int) -> None:
+def _connect(ray: Any, address: str | None, threads: int, size: int) -> None:
     quiet = {"logging_level": "error", "log_to_driver": False}
     try:
         if address is not None:
@@ -269,7 +314,7 @@ def _connect(ray: Any, address: str | None, threads: int) -> None:
         ray.init(
             address="local",
             num_cpus=max(usable_cores(), threads),
-            object_store_memory=_OBJECT_STORE,
+            object_store_memory=_OBJECT_STORE + 2 * size,
             include_dashboard=False,
             **quiet,
         )

@@ -28,16 +28,26 @@ import tomli_w
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.errors.text import csv_cell
-from cl_strategies.experiment.config.data_root import check_root
+from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
 from cl_strategies.experiment.config.suite_checks import check_seeds
 from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.sweep.attempts import Watching
 from cl_strategies.experiment.sweep.compare import Comparison, Progress, compare
 from cl_strategies.io.atomic import write_text
 from cl_strategies.validation.plain_data import check_plain, shown
 
 METRIC = "average_accuracy"
+#: The table of a suite that comes from no file.
+TUNING: Mapping[str, Any] = {
+    "seeds": [1000, 1001],
+    "validation": 0.2,
+    "grid": {
+        "train.lr": [0.0003, 0.001, 0.003],
+        "strength": [0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0],
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,17 @@ class Trial:
     own: Mapping[str, Any]
 
 
-def trials(suite: Suite) -> list[Trial]:
+def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Trial]:
     """Return the grid of a suite, written out.
 
-    :raises UserError: if ``[tuning]`` is missing, incomplete or shares seeds with the suite.
+    :param overrides: set for all runs, by ``table.key``; what is set is not tried, and the data
+        folder that is set may be anywhere.
+    :raises UserError: if ``[tuning]`` is missing, incomplete or shares seeds with the suite, or if
+        nothing of its grid is left.
     """
+    overrides = overrides or {}
     seeds, validation, grid = _checked(suite)
+    grid = _left(grid, overrides)
     result = []
     for benchmark, strategy in itertools.product(suite.benchmarks, suite.strategies):
         keys = {}
@@ -75,9 +90,9 @@ def trials(suite: Suite) -> list[Trial]:
             tables = suite.tables(benchmark, strategy)
             own = dict(tables["benchmark"])
             tables["benchmark"]["validation"] = validation
-            config = ExperimentConfig.from_dict(override(tables, settings))
-            if suite.source is not None:
-                check_root(config.benchmark.options.get("data_root"), suite.source)
+            config = ExperimentConfig.from_dict(override(tables, {**overrides, **settings}))
+            if suite.source is not None and "benchmark.data_root" not in overrides:
+                check_paths(config.benchmark.options, suite.source)
             configs = [config.with_seed(seed) for seed in seeds]
             name = _label(own, suite)
             result.append(Trial(name, label_of(strategy), settings, configs, own))
@@ -88,10 +103,12 @@ def tune(
     suite: Suite,
     out: str | Path,
     *,
+    overrides: Mapping[str, Any] | None = None,
     executor_name: str = "process",
     executor_options: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
+    watch: Watching | None = None,
     told: Callable[[Comparison], None] | None = None,
 ) -> Path:
     """Run the grid, write ``out/tuning.csv`` and ``out/tuned.toml``; return the latter.
@@ -99,11 +116,13 @@ def tune(
     The best mean final average accuracy on the held-out data wins; the first of equals.
     A setting with a failed run is not chosen.
 
+    :param overrides: as for :func:`trials`.
+    :param watch: as for :func:`~cl_strategies.experiment.sweep.compare.compare`.
     :param told: called with what became of the runs, before anything is chosen.
     :raises UserError: for a bad suite, or where every setting of a strategy failed.
     """
     out = Path(out)
-    grid = trials(suite)
+    grid = trials(suite, overrides)
     comparison = compare(
         [config for trial in grid for config in trial.configs],
         out,
@@ -111,6 +130,7 @@ def tune(
         executor_options=executor_options,
         jobs=jobs,
         progress=progress,
+        watch=watch,
     )
     if told is not None:
         told(comparison)
@@ -168,6 +188,22 @@ def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:
     if "benchmark.validation" in grid:
         raise UserError("benchmark.validation is in [tuning.grid]: give one tuning.validation")
     return list(seeds), _checked_share(tuning.get("validation", 0.2)), dict(grid)
+
+
+def _left(grid: Mapping[str, list[Any]], overrides: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return what of ``grid`` is to be tried beside what is set.
+
+    :raises UserError: if that is nothing, or if what is held out is set.
+    """
+    if "benchmark.validation" in overrides:
+        raise UserError("benchmark.validation is set: give tuning.validation in the suite")
+    set_ = {*overrides, *(["strength"] if "strategy.strength" in overrides else [])}
+    left = {key: values for key, values in grid.items() if key not in set_}
+    if not left:
+        raise UserError(
+            f"all that [tuning.grid] varies is set ({', '.join(grid)}): leave one out to tune it"
+        )
+    return left
 
 
 def _is_choice(values: Any) -> bool:

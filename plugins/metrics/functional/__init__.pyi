@@ -11,6 +11,10 @@ from .calibration import overconfidence as overconfidence
 from .calibration import reliability as reliability
 from .continual import anytime_seen as anytime_seen
 from .continual import average_anytime_accuracy as average_anytime_accuracy
+from .continual import (
+    average_anytime_accuracy_by_iteration as average_anytime_accuracy_by_iteration,
+)
+from .continual import learning_curve_by_iteration as learning_curve_by_iteration
 from .continual import min_acc as min_acc
 from .continual import min_per_old_experience as min_per_old_experience
 from .continual import wc_acc as wc_acc
@@ -72,6 +76,10 @@ from .resources import sequoia_score as sequoia_score
 from .resources import time_normalized_accuracy as time_normalized_accuracy
 from .stability_gap import StabilityGap as StabilityGap
 from .stability_gap import stability_gap_mean_drop as stability_gap_mean_drop
+from .stability_gap import stability_gap_mean_permanent as stability_gap_mean_permanent
+from .stability_gap import (
+    stability_gap_mean_recovery_iterations as stability_gap_mean_recovery_iterations,
+)
 from .stability_gap import stability_gap_mean_transient as stability_gap_mean_transient
 from .stability_gap import stability_gap_worst_transient as stability_gap_worst_transient
 from .stability_gap import stability_gaps as stability_gaps

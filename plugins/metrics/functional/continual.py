@@ -119,3 +119,59 @@ def average_anytime_accuracy(points: Any, last_points: Sequence[int]) -> float:
     :raises UserError: see :func:`as_trace`.
     """
     return float(anytime_seen(points, last_points).mean())
+
+
+def average_anytime_accuracy_by_iteration(
+    points: Any, last_points: Sequence[int], iterations: Sequence[int]
+) -> float:
+    """Compute the mean of :func:`anytime_seen`, by iteration. Higher is better.
+
+    For points at uneven distances: one counts for the iterations since the one before. This
+    package's, not a paper's. NaN as :func:`average_anytime_accuracy`.
+
+    :param points: accuracies (M, N).
+    :param last_points: last point of each experience.
+    :param iterations: of the whole run, at each point (M,), ascending.
+    :raises UserError: see :func:`as_trace`.
+    """
+    weights = since_last(iterations, len(as_matrix(points)))
+    return float(np.average(anytime_seen(points, last_points), weights=weights))
+
+
+def learning_curve_by_iteration(
+    points: Any, last_points: Sequence[int], iterations: Sequence[int]
+) -> float:
+    """Compute the accuracy on the experience that is trained, over its iterations, as the mean.
+
+    A point counts for the iterations since the one before, an experience as much as another. This
+    package's, not a paper's. Higher is better; NaN if a point is missing.
+
+    :param points: accuracies (M, N).
+    :param last_points: last point of each experience.
+    :param iterations: of the whole run, at each point (M,), ascending.
+    :raises UserError: see :func:`as_trace`.
+    """
+    trace, training = as_trace(points, last_points)
+    weights, own = since_last(iterations, len(trace)), trace[np.arange(len(trace)), training]
+    means = [
+        np.average(own[training == k], weights=weights[training == k]) for k in np.unique(training)
+    ]
+    return float(np.mean(means))
+
+
+def since_last(iterations: Sequence[int], points: int) -> npt.NDArray[np.int64]:
+    """Return the iterations since the point before, from the start of the run for the first (M,).
+
+    :raises UserError: unless there is one for each point, ascending from 1 or more.
+    """
+    steps = np.asarray(iterations)
+    if (
+        steps.shape != (points,)
+        or steps.dtype.kind not in "iu"
+        or (np.diff(steps, prepend=0) <= 0).any()
+    ):
+        raise UserError(
+            f"iterations must be a whole number for each of the {points} points, ascending from 1 "
+            f"or more; got {iterations}"
+        )
+    return np.asarray(np.diff(steps, prepend=0))

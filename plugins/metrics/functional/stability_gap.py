@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cl_strategies.plugins.metrics.functional.continual import as_trace
+from cl_strategies.plugins.metrics.functional.continual import as_trace, since_last
 
 _BACK = 0.01
 
@@ -113,6 +113,44 @@ def stability_gap_mean_drop(points: Any, last_points: Sequence[int]) -> float:
     """
     gaps = stability_gaps(points, last_points)
     return float(np.mean([gap.drop for gap in gaps])) if gaps else float("nan")
+
+
+def stability_gap_mean_permanent(points: Any, last_points: Sequence[int]) -> float:
+    """Compute the mean of ``permanent`` over :func:`stability_gaps`. Lower is better.
+
+    NaN with a single experience, or if a point is missing.
+
+    :param points: accuracies (M, N).
+    :param last_points: last point of each experience.
+    :raises UserError: see :func:`as_trace`.
+    """
+    gaps = stability_gaps(points, last_points)
+    return float(np.mean([gap.permanent for gap in gaps])) if gaps else float("nan")
+
+
+def stability_gap_mean_recovery_iterations(
+    points: Any, last_points: Sequence[int], iterations: Sequence[int]
+) -> float:
+    """Compute how many iterations of the new experience pass until an old one is back, as the mean.
+
+    Back is ``recovery`` of :func:`stability_gaps`; 0 where it never was away. Lower is better; NaN
+    with a single experience, or if a point is missing.
+
+    :param points: accuracies (M, N).
+    :param last_points: last point of each experience.
+    :param iterations: of the whole run, at each point (M,), ascending.
+    :raises UserError: see :func:`as_trace`.
+    """
+    _, training = as_trace(points, last_points)
+    steps = np.cumsum(since_last(iterations, len(training)))
+    found = []
+    for gap in stability_gaps(points, last_points):
+        own = np.flatnonzero(training == gap.new)
+        if gap.recovery is None:
+            return float("nan")
+        back = int(steps[own[gap.recovery - 1]] - steps[own[0] - 1])
+        found.append(back if gap.recovery else 0)
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _recovery(before: float, during: Any) -> int | None:

@@ -38,12 +38,13 @@ def facet_figures(
 ) -> list[Figure]:
     """Return the figures of one benchmark.
 
-    :param groups: all on the benchmark of ``layout``.
+    :param groups: of the whole report.
     :param rows: of the whole report.
     :param differences: panel -> series -> its differences to the reference of the panel.
     :param k: number of the benchmark, for ids.
     """
-    here = {group.strategy: group for group in groups if group.finished}
+    on = [group for group in groups if group.benchmark == layout.benchmark]
+    here = {group.strategy: group for group in on if group.finished}
     styles = _styles(layout, here)
     figures = [
         _metric(layout, here, rows_of(rows, layout.benchmark, metric), styles, words, f"{k}-{i}")

@@ -4,7 +4,8 @@ import pytest
 import tomli_w
 
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.config.run_config import ExperimentConfig, override, parse_assignment
+from cl_strategies.experiment.config.reading import parse_assignment
+from cl_strategies.experiment.config.run_config import ExperimentConfig, override
 
 TABLES = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "si", "c": 2.0}}
 

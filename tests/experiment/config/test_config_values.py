@@ -4,13 +4,12 @@ import pytest
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.quantization import QuantizationConfig
+from cl_strategies.experiment.config.reading import parse_assignment, read_toml
 from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     RunConfig,
     TrainConfig,
     override,
-    parse_assignment,
-    read_toml,
 )
 
 TABLES = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "si"}}

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 import tomli_w
 
-from cl_strategies.cli.describe_suite import describe_suite
+from cl_strategies.cli.describing.describe_suite import describe_suite
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.suite import Suite, recipes
 from cl_strategies.experiment.sweep.tuning import trials, tune

@@ -15,7 +15,7 @@ from avalanche.logging import TextLogger
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.supervised import Naive, Replay
 
-from cl_strategies.cli.parameter_table import markdown_table
+from cl_strategies.cli.describing.parameter_table import markdown_table
 from cl_strategies.errors import UserError
 from cl_strategies.plugins import ContinualEvaluationPlugin
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions

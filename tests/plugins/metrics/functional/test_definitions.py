@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cl_strategies.plugins.metrics import functional as f
+from cl_strategies.results.during_training import training_metrics
 
 VIOLATIONS = "final_task_aware_violations"
 
@@ -32,4 +33,12 @@ def test_every_metric_of_predictions_is_defined():
             key.removesuffix("_old"),
             key.removesuffix("_new"),
         }
+        assert names & set(f.DEFINITIONS), key
+
+
+def test_every_number_of_a_run_that_is_taken_during_training_is_defined():
+    """But for what the evaluations themselves cost."""
+    cost = {"trace_cost", "trace_seconds", "online_seconds"}
+    for key in set(training_metrics()) - cost:
+        names = {key, key.replace("_N_", "_w_"), key.replace("_N", "")}
         assert names & set(f.DEFINITIONS), key

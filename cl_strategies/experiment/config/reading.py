@@ -1,4 +1,4 @@
-"""A configuration as a file."""
+"""Configurations as people write them: files in TOML, and ``key=value`` on the command line."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: {error}") from error
     look_in(Path(path).parent)
     return tables
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Return ``"train.epochs=3"`` -> ``("train.epochs", 3)``; values are TOML, bare words are
+    strings."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"cannot read {shown(text)}: write key=value, for example train.epochs=3")
+    try:
+        assigned = tomllib.loads(f"v = {value}")["v"]
+    except (ValueError, RecursionError):
+        assigned = value.strip()
+    check_plain(key.strip(), assigned)
+    return key.strip(), assigned

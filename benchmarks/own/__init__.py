@@ -1,0 +1,1 @@
+"""Streams of data that somebody brings: folders, tables, arrays, data sets, benchmarks."""

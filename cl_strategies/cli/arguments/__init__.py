@@ -1,0 +1,1 @@
+"""What the command line is asked: its options, and what they mean."""

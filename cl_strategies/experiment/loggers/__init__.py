@@ -1,0 +1,1 @@
+"""Telling TensorBoard, W&B, MLflow and files of a run while it is computed."""
