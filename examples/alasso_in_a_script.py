@@ -20,10 +20,10 @@ def train(plugins):
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
     strategy = Naive(
         model=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.002),
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
         criterion=nn.CrossEntropyLoss(),
         train_mb_size=32,
-        train_epochs=4,
+        train_epochs=6,
         eval_mb_size=256,
         plugins=plugins,
         evaluator=EvaluationPlugin(accuracy_metrics(stream=True), cl_metrics()),
@@ -35,7 +35,7 @@ def train(plugins):
 
 
 def main():
-    runs = {"naive": train([]), "with ALASSO": train([ALASSOPlugin(strength=30.0)])}
+    runs = {"naive": train([]), "with ALASSO": train([ALASSOPlugin(strength=10.0)])}
     for name, results in runs.items():
         values = {key.partition("/")[0]: value for key, value in results.items()}
         print(

@@ -39,8 +39,8 @@ def main():
         memory, accuracy = train(codec)
         report = memory.report()
         print(
-            f"{codec:16} {report['count']:3} exemplars in {report['bytes']} of {BYTES} bytes, "
-            f"average accuracy {accuracy:.3f}"
+            f"{codec:16} {report['exemplars']:3} exemplars in {report['bytes_used']} bytes "
+            f"of {report['budget']}, average accuracy {accuracy:.3f}"
         )
 
 

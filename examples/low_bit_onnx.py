@@ -1,4 +1,4 @@
-"""LifeQuant at 4 bits over five tasks, and the network as an ONNX file.
+"""LifeQuant at 4 bits over two tasks, and the network as an ONNX file.
 
 Needs onnx (`pip install 'cl-strategies[onnx]'`); with onnxruntime the file is run, too.
 """
@@ -16,13 +16,13 @@ from cl_strategies.strategies import LifeQuant
 
 def main():
     torch.manual_seed(0)
-    benchmark = split_digits(n_experiences=5, fraction=0.5)
+    benchmark = split_digits(n_experiences=2, fraction=0.5)
     model = cnn(input_shape=(1, 8, 8), n_classes=10, scenario="class", channels=[8, 16], hidden=32)
     strategy = LifeQuant(
         model=model,
-        optimizer=torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
         train_mb_size=32,
-        train_epochs=4,
+        train_epochs=6,
         weight_bits=4,
         activation_bits=4,
         replay_ratio=0.2,

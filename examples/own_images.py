@@ -1,7 +1,7 @@
 """A folder of your own images: three methods, a table and a report.
 
-    python own_images.py my-images    # a folder for each class
-    python own_images.py              # draws a small folder, `shapes`, to try it
+`python own_images.py my-images` reads a folder that has a folder for each class. Without an
+argument a small one is drawn, `shapes`, to try it.
 """
 
 import sys

@@ -1,10 +1,8 @@
 """A comparison on the nodes of a Ray cluster. Needs Ray: `pip install 'cl-strategies[ray]'`.
 
-    ray start --head --port 6379                  # on one machine
-    ray start --address HOST:6379                 # on the other
-    python ray_nodes.py HOST:6379 /shared/out     # on either; both see the folder
-
-Without arguments Ray starts on this machine alone, and ends with the comparison.
+On one machine `ray start --head --port 6379`, on the other `ray start --address HOST:6379`; then,
+on either, `python ray_nodes.py HOST:6379 /shared/out` with a folder that both see. Without
+arguments Ray starts on this machine alone, and ends with the comparison.
 """
 
 import sys
