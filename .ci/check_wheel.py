@@ -1,6 +1,7 @@
 """Build sdist and wheel, install the wheel in a fresh environment, and use it outside the tree.
 
-The wheel is built from the source distribution, which must have every file of the project. An editable install hides what a wheel lacks: a sub-package that is not listed, a template
+The wheel is built from the source distribution, which must have every file of the project.
+An editable install hides what a wheel lacks: a sub-package that is not listed, a template
 that is not packaged. mypy runs here too, since it cannot follow an editable install that
 maps folders. And pip must leave the torch alone that is there already, by the README's command.
 """
