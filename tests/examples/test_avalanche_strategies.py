@@ -25,6 +25,7 @@ from cl_strategies.benchmarks import (
 from cl_strategies.experiment import capture_state, load_checkpoint, restore_state, save_checkpoint
 from cl_strategies.plugins import PrequentialAccuracy, evaluate_then_train
 from cl_strategies.strategies import (
+    AGEM,
     ALASSO,
     EWC,
     SI,
@@ -95,6 +96,16 @@ def test_all_mnist(stream):
         seen |= set(experience.classes_in_this_experience)
         strategy.train(experience)
     assert seen == set(range(10)) and strategy.clock.train_exp_counter == 3
+
+
+def test_gem_agem_mnist():
+    """A-GEM keeps some patterns of each experience, and none of the one that is to come."""
+    benchmark, model = permuted_digits(**SMALL), network()
+    strategy = AGEM(patterns_per_experience=40, sample_size=20, **settings(model))
+    (plugin,) = (p for p in strategy.plugins if hasattr(p, "buffers"))
+    for number, experience in enumerate(benchmark.train_stream, 1):
+        strategy.train(experience)
+        assert [len(buffer) for buffer in plugin.buffers] == [40] * number
 
 
 def test_joint_training():
