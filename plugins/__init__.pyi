@@ -43,9 +43,10 @@ from .metrics.stream_predictions import StreamPredictions as StreamPredictions
 from .metrics.torchmetrics_metric import TorchmetricsMetric as TorchmetricsMetric
 from .projection.plugin import GPMPlugin as GPMPlugin
 from .quantization.balanced_loss import BalancedLossPlugin as BalancedLossPlugin
+from .quantization.calibrated_copy import CalibratedCopyPlugin as CalibratedCopyPlugin
+from .quantization.calibration.calibrate import calibrate_model as calibrate_model
 from .quantization.conversion.convert import dequantize_model as dequantize_model
 from .quantization.conversion.convert import quantize_model as quantize_model
-from .quantization.conversion.layers import QuantizedLayer as QuantizedLayer
 from .quantization.conversion.layers import quantized_layers as quantized_layers
 from .quantization.conversion.measures import bit_operations as bit_operations
 from .quantization.conversion.measures import layer_errors as layer_errors
@@ -66,7 +67,9 @@ from .quantization.correlation import CorrelationPlugin as CorrelationPlugin
 from .quantization.inter_task_penalty import (
     InterTaskQuantizationPenaltyPlugin as InterTaskQuantizationPenaltyPlugin,
 )
+from .quantization.layers.quantized_layer import QuantizedLayer as QuantizedLayer
 from .quantization.onnx.export import export_onnx as export_onnx
+from .quantization.onnx.integer_operators import integer_operators as integer_operators
 from .quantization.plugin import QuantizationPlugin as QuantizationPlugin
 from .quantization.plugin import quantize_strategy as quantize_strategy
 from .quantization.ratio_replay import RatioReplayPlugin as RatioReplayPlugin

@@ -1,4 +1,5 @@
-"""``cl-strategies``: list, show, run, compare, tune, report, metrics, new, datasets, doctor.
+"""``cl-strategies``: list, show, run, compare, tune, report, metrics, export, new, datasets,
+doctor.
 
 Only what a command needs is imported, when it is needed: Avalanche takes seconds.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cl_strategies._version import __version__
-from cl_strategies.cli import computation, information, later_metrics, tuning
+from cl_strategies.cli import computation, export, information, later_metrics, tuning
 from cl_strategies.cli.arguments.command_parser import CommandParser
 
 
@@ -108,6 +108,22 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("kind", choices=["method"], help="what to write")
     sub.add_argument("name", metavar="NAME", help="of the method, such as my-method")
     sub.add_argument("--folder", metavar="DIR", help="where it goes (default: NAME)")
+
+    sub = command(
+        "export", export.export, "write the quantized network of a finished run as a file"
+    )
+    sub.add_argument("run", metavar="RUN", help="directory of the run: OUT/runs/...")
+    sub.add_argument("--format", choices=["onnx"], default="onnx", help="of the file")
+    sub.add_argument("--task", type=int, metavar="T", help="the head to take, if there are several")
+    sub.add_argument(
+        "--check",
+        action="store_true",
+        help="run the test stream through the file, time it, and write export.json",
+    )
+    sub.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="samples at a time when it is timed"
+    )
+    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
 
     sub = command("datasets", information.datasets, "say which data sets are here, and get them")
     sub.add_argument("action", choices=["check", "fetch"], help="check all, or fetch one")

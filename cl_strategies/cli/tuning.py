@@ -8,7 +8,7 @@ from pathlib import Path
 from cl_strategies.cli.arguments.executor_options import executor_options
 from cl_strategies.cli.arguments.short_forms import settings
 from cl_strategies.cli.arguments.suites import suite_to_tune
-from cl_strategies.cli.console import answer
+from cl_strategies.cli.console import answer, warn
 from cl_strategies.cli.outcomes import exit_code_of
 from cl_strategies.cli.progress import run_progress
 
@@ -31,6 +31,7 @@ def tune_suite(options: argparse.Namespace) -> int:
             progress=lambda config, problem: shown.ended(config.slug),
             watch=lambda config, moment: shown.at(config.slug, moment),
             told=lambda result: exit_codes.append(exit_code_of(result)),
+            warn=warn,
         )
     answer(tuned.read_text(encoding="utf-8"))
     answer(f"{tuned}\n{tuned.with_name('tuning.csv')}")

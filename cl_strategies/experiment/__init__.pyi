@@ -1,4 +1,5 @@
 from .config.run_config import ExperimentConfig as ExperimentConfig
+from .deployment.export_run import export_run as export_run
 from .directory.run_directory import RunDirectory as RunDirectory
 from .engine.runner import run as run
 from .state.capture import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,13 +31,21 @@ def call_order(
     """
     if type(model).forward is nn.Module.forward:
         return [name for name, module in model.named_modules() if chosen(module)]
+    with read_only(model):
+        names = _traced(model, chosen)
+        return _observed(model, chosen, example) if names is None else names
+
+
+@contextmanager
+def read_only(model: nn.Module) -> Iterator[None]:
+    """Follow the code of ``model`` in evaluation mode, and leave it as it was: modes, and what the
+    code has kept of symbolic values."""
     before = [(module, dict(vars(module))) for module in model.modules()]
     model.eval()
     try:
-        names = _traced(model, chosen)
-        return _observed(model, chosen, example) if names is None else names
+        yield
     finally:
-        for module, attributes in before:  # modes, and what the code has kept of symbolic values
+        for module, attributes in before:
             vars(module).clear()
             vars(module).update(attributes)
 

@@ -15,7 +15,11 @@ from cl_strategies.plugins.quantization.conversion.layers import (
     learned_parameters,
     quantized_layers,
 )
-from cl_strategies.plugins.quantization.conversion.options import LayerBits, LearnedStepOptions
+from cl_strategies.plugins.quantization.conversion.options import (
+    LayerBits,
+    LearnedStepOptions,
+    written,
+)
 from cl_strategies.plugins.quantization.conversion.param_groups import keep_groups
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme, scheme
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
@@ -51,7 +55,7 @@ class QuantizationPlugin(SupervisedPlugin):
         steps: LearnedStepOptions = build_part(LearnedStepOptions, options)
         super().__init__(**options)
         self.scheme = scheme(quantizer)
-        self.settings: dict[str, Any] = dict(vars(bits))
+        self.settings: dict[str, Any] = written(bits)
         self.step_weight_decay = steps.step_weight_decay
         self.step_lr = steps.step_lr
         self.example = example

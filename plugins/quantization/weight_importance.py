@@ -141,5 +141,5 @@ def computed_weights(model: nn.Module) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = dict(plain_parameters(model))
     for name, layer in quantized_layers(model).items():
-        found[weight_name(name)] = layer.quantized_weight()
+        found[weight_name(name, layer)] = layer.quantized_weight()
     return found

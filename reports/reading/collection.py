@@ -13,11 +13,14 @@ from cl_strategies.errors.text import printable
 from cl_strategies.plugins.continual_evaluation.trace import Trace
 from cl_strategies.plugins.continual_evaluation.trace_file import FILE as TRACE
 from cl_strategies.reports.reading.side_files import (
+    export_beside,
     log_faults,
     read_environment,
     read_picture,
     trace_beside,
 )
+from cl_strategies.results.export import FILE as EXPORT
+from cl_strategies.results.export import Exported
 from cl_strategies.results.heading import Origin
 from cl_strategies.results.published import PublishedTable
 from cl_strategies.results.record import RunRecord, load_result
@@ -33,6 +36,7 @@ class Run:
     :param environment: its ``environment.json``; empty if there is none.
     :param exemplars: its ``exemplars.png``, likewise.
     :param trace: its ``trace.npz``; ``None`` if there is none.
+    :param export: its ``export.json``, likewise.
     """
 
     directory: str
@@ -40,6 +44,7 @@ class Run:
     environment: Mapping[str, Any] = field(default_factory=dict)
     exemplars: bytes = b""
     trace: Trace | None = None
+    export: Exported | None = None
 
     @property
     def environments(self) -> list[Mapping[str, Any]]:
@@ -185,11 +190,13 @@ def _with_sidecars(directory: Path, record: RunRecord) -> tuple[Run, list[tuple[
     environment, no_environment = read_environment(directory / "environment.json")
     exemplars, no_exemplars = read_picture(directory / "exemplars.png")
     trace, no_trace = trace_beside(directory / TRACE)
+    export, no_export = export_beside(directory, record)
     faults = [
         (directory / "environment.json", no_environment),
         *log_faults(directory, record),
         (directory / "exemplars.png", no_exemplars),
         (directory / TRACE, no_trace),
+        (directory / EXPORT, no_export),
     ]
     run = Run(
         directory=printable(directory.name),
@@ -197,6 +204,7 @@ def _with_sidecars(directory: Path, record: RunRecord) -> tuple[Run, list[tuple[
         environment=environment,
         exemplars=exemplars,
         trace=trace,
+        export=export,
     )
     return run, [(path, fault) for path, fault in faults if fault]
 

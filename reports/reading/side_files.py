@@ -10,10 +10,13 @@ from typing import Any
 
 from PIL import Image
 
+from cl_strategies.errors import UserError
 from cl_strategies.io.bounded import read_regular
 from cl_strategies.plugins.continual_evaluation.trace import Trace
 from cl_strategies.plugins.continual_evaluation.trace_file import read_trace
 from cl_strategies.results.checksum import unsealed
+from cl_strategies.results.derived import fingerprint
+from cl_strategies.results.export import Exported, read_export
 from cl_strategies.results.json_text import decoded
 from cl_strategies.results.record import RunRecord
 
@@ -62,6 +65,14 @@ def trace_beside(path: Path) -> tuple[Trace | None, str]:
         return None, ""
     except _BROKEN as error:
         return None, f"cannot be read ({error}); {ADVICE}"
+
+
+def export_beside(folder: Path, record: RunRecord) -> tuple[Exported | None, str]:
+    """Return ``export.json`` and what is wrong with it; ``None`` if there is none."""
+    try:
+        return read_export(folder, fingerprint(record)), ""
+    except UserError as error:
+        return None, str(error)
 
 
 def log_faults(folder: Path, record: RunRecord) -> Iterator[tuple[Path, str]]:

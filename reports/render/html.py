@@ -28,7 +28,7 @@ from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plots.stability import stability_figures
 from cl_strategies.reports.plots.svg import described
 from cl_strategies.reports.render.folding import Folding
-from cl_strategies.reports.sections import bits, changes, exemplars, pair_rows
+from cl_strategies.reports.sections import changes, exemplars, pair_rows
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.factors import rates_text
 from cl_strategies.results.formatting import show, show_with_spread
@@ -79,7 +79,6 @@ def html_text(content: Content, *, pages: Mapping[str, str] | None = None, up: s
         streams=stream_figures(plain, styles),
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=content.widths,
-        width_headings=bits.HEADINGS,
         traces=content.traces,
         memories=content.memories,
         memory_headings=exemplars.HEADINGS,

@@ -17,7 +17,6 @@ from cl_strategies.reports.render.markdown_comparisons import (
     split_blocks,
 )
 from cl_strategies.reports.render.markdown_parts import bullets, escape, table_text
-from cl_strategies.reports.sections.bits import HEADINGS
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.exemplars import HEADINGS as EXEMPLAR_HEADINGS
 from cl_strategies.results.published import WARNING
@@ -51,7 +50,7 @@ def markdown_text(content: Content) -> str:
     for widths in content.widths:
         blocks.append(f"## Bit-widths on {escape(widths.benchmark)}")
         lines = [[name, *cells] for name, cells in widths.lines]
-        blocks.append(table_text(["Strategy", *HEADINGS], lines, numbers_from=1))
+        blocks.append(table_text(["Strategy", *widths.headings], lines, numbers_from=1))
     for memory in content.memories:
         blocks.append(f"## Exemplars in bytes on {escape(memory.benchmark)}")
         lines = [[name, *cells] for name, cells in memory.lines]

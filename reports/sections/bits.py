@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.labels import Labels
@@ -13,6 +14,7 @@ from cl_strategies.reports.plots.alternatives import LONGEST, alternative
 from cl_strategies.reports.plots.bits import Point, bits_svg
 from cl_strategies.reports.plots.figures import Figure
 from cl_strategies.reports.plots.palette import assign_styles
+from cl_strategies.results.export import Exported
 from cl_strategies.results.formatting import MISSING, show, show_with_spread
 
 HEADINGS = (
@@ -24,6 +26,8 @@ HEADINGS = (
     "Average accuracy",
     "Forgetting",
 )
+#: More of them where networks were exported and checked (``cl-strategies export``).
+EXPORT_HEADINGS = ("Exported file", "Accuracy of the file", "Equal predictions", "Float time")
 _METRICS = ("weight_bytes", "packed_bytes", "parameter_bytes", "average_accuracy", "forgetting")
 
 
@@ -32,13 +36,20 @@ class BitTable:
     """One benchmark on which something was quantized.
 
     :param benchmark: its label.
-    :param lines: label of the strategy, and a text for each of :data:`HEADINGS`.
+    :param headings: :data:`HEADINGS`, and :data:`EXPORT_HEADINGS` where something was exported.
+    :param lines: label of the strategy, and a text for each heading.
     :param figure: accuracy against bit-width, ``None`` if there was only one width.
     """
 
     benchmark: str
+    headings: tuple[str, ...]
     lines: tuple[tuple[str, tuple[str, ...]], ...]
     figure: Figure | None
+
+    @property
+    def exported(self) -> bool:
+        """Whether some network was exported."""
+        return self.headings != HEADINGS
 
 
 def bit_tables(
@@ -46,11 +57,13 @@ def bit_tables(
     rows: Sequence[SummaryRow],
     labels: Labels | None = None,
     facets: Container[str] = (),
+    exports: Mapping[str, Exported] | None = None,
 ) -> list[BitTable]:
     """Return a table for each benchmark with a quantized run, strategies of fewest bits last.
 
     :param labels: short labels for the lines.
     :param facets: benchmarks whose facets show the accuracies by bits: they have no figure.
+    :param exports: what was measured of exported networks, by the hash of the run.
     """
     tables = []
     labels = labels or Labels({})
@@ -63,17 +76,22 @@ def bit_tables(
             metric: {row.strategy: row for row in rows_of(rows, benchmark, metric) if row.n}
             for metric in _METRICS
         }
+        checked = [_exports_of(group, exports or {}) for group in here]
+        some = any(checked)
         lines = tuple(
             (
                 labels.of(group),
-                _cells(group, [found[metric].get(group.strategy) for metric in found]),
+                _cells(group, [found[metric].get(group.strategy) for metric in found])
+                + (_export_cells(of_files) if some else ()),
             )
-            for group in here
+            for group, of_files in zip(here, checked, strict=True)
         )
+        headings = HEADINGS + (EXPORT_HEADINGS if some else ())
         figure = None
         if benchmark not in facets:
             figure = _figure(here, found["average_accuracy"], benchmark, f"bits{k}")
-        tables.append(BitTable(benchmark=benchmark, lines=lines, figure=figure))
+        table = BitTable(benchmark=benchmark, headings=headings, lines=lines, figure=figure)
+        tables.append(table)
     return tables
 
 
@@ -90,6 +108,24 @@ def _cells(group: Group, rows: Sequence[SummaryRow | None]) -> tuple[str, ...]:
         MISSING if share is None else show(share, "fraction"),
         _spread(accuracy),
         _spread(forgetting),
+    )
+
+
+def _exports_of(group: Group, exports: Mapping[str, Exported]) -> list[Exported]:
+    found = (exports.get(record.config_hash) for record in group.finished)
+    return [export for export in found if export is not None]
+
+
+def _export_cells(found: Sequence[Exported]) -> tuple[str, ...]:
+    """Means over those runs of a group that were exported."""
+    if not found:
+        return (MISSING,) * len(EXPORT_HEADINGS)
+    ratios = [export.speedups["float"] for export in found if "float" in export.speedups]
+    return (
+        show(fmean(export.bytes for export in found), "bytes"),
+        show(fmean(export.accuracy for export in found), "fraction"),
+        show(fmean(export.agreement for export in found), "fraction"),
+        f"{fmean(ratios):.2f} times" if ratios else MISSING,
     )
 
 

@@ -120,7 +120,13 @@ def content_of(
         mixed=several,
         inert=idle,
         traces=trace_tables(collection, shown, shown_rows),
-        widths=bit_tables(groups, rows, labels, layouts),
+        widths=bit_tables(
+            groups,
+            rows,
+            labels,
+            layouts,
+            {run.record.config_hash: run.export for run in collection.runs if run.export},
+        ),
         memories=exemplar_tables(collection, groups, rows, labels, layouts),
         environments=environment_table(
             [

@@ -282,7 +282,7 @@ def test_one_odd_argument(amount):
 def test_values_of_the_right_type_in_a_run_that_is_recorded(amount, monkeypatch):
     """The run itself, which checks less beforehand than a comparison does, and writes results."""
 
-    def stopped(training: Any, progress: Any) -> None:
+    def stopped(training: Any, *watchers: Any) -> None:
         raise UserError("stopped before training")
 
     def recorded(config: Any, out: Any, **options: Any) -> None:

@@ -31,10 +31,10 @@ import herding
 import long_streams
 import loops
 import processes
-import quantized
 import torch
 from cases import Case, cases
 from loops import Data
+from low_bits import exported, quantized
 from measurement import Measurement
 from report import write
 
@@ -60,6 +60,7 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "halrp": _halrp,
     "exemplars": exemplars.measurements,
     "quantised": quantized.measurements,
+    "onnx": exported.measurements,
     "processes": processes.measurements,
     "ray-long": executors.long_runs,
     "ray-short": executors.short_runs,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cl_strategies.errors import unknown_name
-from cl_strategies.experiment.config.suite import Suite
+from cl_strategies.experiment.config.suite import Suite, label_of
 
 
 def part_of(suite: Suite, benchmarks: Sequence[str], strategies: Sequence[str]) -> Suite:
@@ -18,10 +18,16 @@ def part_of(suite: Suite, benchmarks: Sequence[str], strategies: Sequence[str]) 
     """
     chosen = _chosen("benchmarks", suite.benchmarks, benchmarks)
     names = {row["name"] for row in chosen}
+    kept = _chosen("strategies", suite.strategies, strategies)
+    dropped = {label_of(row) for row in suite.strategies} - {label_of(row) for row in kept}
+    tuning = dict(suite.tuning)
+    if isinstance(own := tuning.get("strategies"), Mapping):
+        tuning["strategies"] = {label: own[label] for label in own if label not in dropped}
     return replace(
         suite,
         benchmarks=chosen,
-        strategies=_chosen("strategies", suite.strategies, strategies),
+        strategies=kept,
+        tuning=tuning,
         published=[table for table in suite.published if table.benchmark in names],
     )
 

@@ -30,6 +30,8 @@ FILES = (
     "exemplars.png",
     "metrics.json",
     "trace.npz",
+    "model.onnx",
+    "export.json",
     "result.json",
 )
 

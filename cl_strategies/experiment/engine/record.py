@@ -14,6 +14,7 @@ from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.rows import COLUMNS, accuracy_matrix, exemplar_columns
 from cl_strategies.experiment.engine.next_parts import online_metrics
 from cl_strategies.plugins.metrics import functional
+from cl_strategies.plugins.quantization.calibrated_copy import evaluated_model
 from cl_strategies.plugins.quantization.conversion.model_size import storage
 from cl_strategies.results.record import RunRecord
 
@@ -63,7 +64,7 @@ def _metrics(
     training: Training, matrix: np.ndarray, columns: dict[str, list[float]]
 ) -> dict[str, float | None]:
     strategy = training.strategy
-    sizes = storage(getattr(strategy, "evaluated_model", strategy.model))
+    sizes = storage(evaluated_model(strategy))
     found = {**sizes, **_trace_metrics(training), **online_metrics(training.rows)}
     return summarize(matrix, columns) | {name: _number(value) for name, value in found.items()}
 

@@ -66,12 +66,7 @@ class Training:
         self.info = self.benchmark.info
         matrix = AccuracyMatrix()
         self.predictions = PredictionRecorder(config, directory, self.benchmark, matrix)
-        options = config.continual_evaluation
-        self.trace = (
-            None
-            if options is None
-            else ContinualEvaluationPlugin(stream=self.benchmark.test_stream, **vars(options))
-        )
+        self.trace = trace_plugin(config, self.benchmark)
         self.strategy = self._built(device, matrix, self.predictions.keeper, trace=self.trace)
         self.jointly = bool(getattr(self.strategy, "trains_jointly", False))
         self.predictions.jointly = self.jointly
@@ -85,7 +80,7 @@ class Training:
         )
         self.data = TrainingData(self.benchmark, jointly=self.jointly)
         self.next_parts = None
-        if self.data.in_parts and options is not None:
+        if self.data.in_parts and config.continual_evaluation is not None:
             self.next_parts = NextParts(self.benchmark)
             self.strategy.plugins.append(self.next_parts)
         self.resumable = True
@@ -101,16 +96,7 @@ class Training:
 
     def _built(self, device: str, *metrics: Any, trace: Any = None) -> Any:
         """Return a strategy as it is before any training, always with the same weights."""
-        # Part of every published number: another spelling gives other initial weights.
-        seed_everything(derive_seed(self.config.run.seed, "initialisation"))
-        return build_strategy(
-            self.config,
-            self.info,
-            build_model(self.config, self.info),
-            device=device,
-            evaluator=_quiet_evaluator(*filter(None, metrics)),
-            trace=trace,
-        )
+        return fresh_strategy(self.config, self.info, device, *metrics, trace=trace)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -259,6 +245,33 @@ class Training:
                 self.config.slug,
                 reason,
             )
+
+
+def trace_plugin(config: ExperimentConfig, benchmark: Any) -> ContinualEvaluationPlugin | None:
+    """Return what evaluates during the training of a run, if its configuration says so."""
+    options = config.continual_evaluation
+    if options is None:
+        return None
+    return ContinualEvaluationPlugin(stream=benchmark.test_stream, **vars(options))
+
+
+def fresh_strategy(
+    config: ExperimentConfig, info: Any, device: str, *metrics: Any, trace: Any = None
+) -> Any:
+    """Return a strategy as it is before any training, always with the same weights.
+
+    Random generators are seeded anew.
+    """
+    # Part of every published number: another spelling gives other initial weights.
+    seed_everything(derive_seed(config.run.seed, "initialisation"))
+    return build_strategy(
+        config,
+        info,
+        build_model(config, info),
+        device=device,
+        evaluator=_quiet_evaluator(*filter(None, metrics)),
+        trace=trace,
+    )
 
 
 def _unfit(path: Path, error: Exception) -> UserError:

@@ -9,6 +9,9 @@ The suite's ``[tuning]`` table::
     "train.lr" = [0.001, 0.003]
     strength = [0.1, 1.0, 10.0]
 
+    [tuning.strategies.wsn]     # of one strategy: added, or in place of the same key above
+    capacity = [0.3, 0.5, 0.7]
+
 Every strategy is tried with every learning rate; one that has the option ``strength``, and no value
 for it in its ``[[strategies]]`` table, also with every strength.
 """
@@ -26,17 +29,21 @@ from typing import Any
 
 import tomli_w
 
-from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors import UserError
 from cl_strategies.errors.text import csv_cell
 from cl_strategies.experiment.config.data_root import check_paths
 from cl_strategies.experiment.config.run_config import ExperimentConfig, override
-from cl_strategies.experiment.config.suite import Suite, label_of, tuned_option
-from cl_strategies.experiment.config.suite_checks import check_seeds
+from cl_strategies.experiment.config.suite import Suite, label_of
 from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.sweep.attempts import Watching
 from cl_strategies.experiment.sweep.compare import Comparison, Progress, compare
+from cl_strategies.experiment.sweep.tuning_grid import (
+    at_border,
+    check_overrides,
+    check_tuning,
+    tuned_keys,
+)
 from cl_strategies.io.atomic import write_text
-from cl_strategies.validation.plain_data import check_plain, shown
 
 METRIC = "average_accuracy"
 #: The table of a suite that comes from no file.
@@ -57,6 +64,7 @@ class Trial:
     :param benchmark: its name, with its options if the suite has it several times.
     :param settings: dotted keys and values, such as ``{"train.lr": 0.001}``.
     :param own: name and options of the benchmark, as the suite has them.
+    :param grid: dotted keys, and all values that are tried for them.
     """
 
     benchmark: str
@@ -64,6 +72,7 @@ class Trial:
     settings: Mapping[str, Any]
     configs: Sequence[ExperimentConfig]
     own: Mapping[str, Any]
+    grid: Mapping[str, Sequence[Any]]
 
 
 def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Trial]:
@@ -75,16 +84,11 @@ def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Tri
         nothing of its grid is left.
     """
     overrides = overrides or {}
-    seeds, validation, grid = _checked(suite)
-    grid = _left(grid, overrides)
+    seeds, validation = check_tuning(suite)
+    check_overrides(suite, overrides)
     result = []
     for benchmark, strategy in itertools.product(suite.benchmarks, suite.strategies):
-        keys = {}
-        for key, values in grid.items():
-            if key != "strength":
-                keys[key] = values
-            elif option := tuned_option(strategy):
-                keys[f"strategy.{option}"] = values
+        keys = tuned_keys(suite, strategy, overrides)
         for point in itertools.product(*keys.values()):
             settings = dict(zip(keys, point, strict=True))
             tables = suite.tables(benchmark, strategy)
@@ -95,7 +99,7 @@ def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Tri
                 check_paths(config.benchmark.options, suite.source)
             configs = [config.with_seed(seed) for seed in seeds]
             name = _label(own, suite)
-            result.append(Trial(name, label_of(strategy), settings, configs, own))
+            result.append(Trial(name, label_of(strategy), settings, configs, own, keys))
     return result
 
 
@@ -110,6 +114,7 @@ def tune(
     progress: Progress | None = None,
     watch: Watching | None = None,
     told: Callable[[Comparison], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Run the grid, write ``out/tuning.csv`` and ``out/tuned.toml``; return the latter.
 
@@ -119,6 +124,7 @@ def tune(
     :param overrides: as for :func:`trials`.
     :param watch: as for :func:`~cl_strategies.experiment.sweep.compare.compare`.
     :param told: called with what became of the runs, before anything is chosen.
+    :param warn: called with a sentence for each best value at the border of its grid.
     :raises UserError: for a bad suite, or where every setting of a strategy failed.
     """
     out = Path(out)
@@ -150,6 +156,11 @@ def tune(
             )
         best, _ = max(complete, key=lambda pair: statistics.mean(pair[1]))
         chosen.setdefault(benchmark, {})[strategy] = _nested(best.settings)
+        for key, value in at_border(best.grid, best.settings).items() if warn else ():
+            warn(
+                f"the best {key} of {strategy} on {benchmark}, {value}, is at the border of its "
+                "grid: widen it, as a better one may lie beyond"
+            )
     rows = [{**owns[benchmark], "strategies": won} for benchmark, won in chosen.items()]
     write_text(out / "tuned.toml", tomli_w.dumps({"benchmarks": rows}))
     return out / "tuned.toml"
@@ -162,62 +173,6 @@ def _label(own: Mapping[str, Any], suite: Suite) -> str:
         return result
     options = ", ".join(f"{key}={value}" for key, value in own.items() if key != "name")
     return f"{own['name']} ({options})"
-
-
-def _checked(suite: Suite) -> tuple[list[int], float, dict[str, list[Any]]]:
-    tuning = suite.tuning
-    if not tuning:
-        raise UserError(f"the suite {suite.name} has no [tuning] table: give seeds and a grid")
-    for key in tuning:
-        if key not in {"seeds", "validation", "grid"}:
-            raise unknown_name("key of [tuning]", key, ["seeds", "validation", "grid"])
-    check_plain("tuning", tuning)
-    seeds = tuning.get("seeds", [])
-    check_seeds("tuning.seeds", seeds)
-    if not seeds or set(seeds) & set(suite.seeds):
-        raise UserError(
-            f"tuning.seeds is {shown(seeds)}, suite.seeds is {shown(list(suite.seeds))}: "
-            "tune on at least one seed, and on none that the comparison uses"
-        )
-    grid = tuning.get("grid")
-    if not (isinstance(grid, Mapping) and grid and all(map(_is_choice, grid.values()))):
-        raise UserError(
-            f"tuning.grid is {shown(grid)}: give a table [tuning.grid] of lists of values, such as "
-            '"train.lr" = [0.001, 0.01]'
-        )
-    if "benchmark.validation" in grid:
-        raise UserError("benchmark.validation is in [tuning.grid]: give one tuning.validation")
-    return list(seeds), _checked_share(tuning.get("validation", 0.2)), dict(grid)
-
-
-def _left(grid: Mapping[str, list[Any]], overrides: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return what of ``grid`` is to be tried beside what is set.
-
-    :raises UserError: if that is nothing, or if what is held out is set.
-    """
-    if "benchmark.validation" in overrides:
-        raise UserError("benchmark.validation is set: give tuning.validation in the suite")
-    set_ = {*overrides, *(["strength"] if "strategy.strength" in overrides else [])}
-    left = {key: values for key, values in grid.items() if key not in set_}
-    if not left:
-        raise UserError(
-            f"all that [tuning.grid] varies is set ({', '.join(grid)}): leave one out to tune it"
-        )
-    return left
-
-
-def _is_choice(values: Any) -> bool:
-    return isinstance(values, list) and bool(values)
-
-
-def _checked_share(validation: Any) -> float:
-    """:raises UserError: unless something is held out: with nothing, the test data would choose."""
-    if type(validation) not in (int, float) or not 0 < validation < 1:
-        raise UserError(
-            f"tuning.validation is {shown(validation)}: give the part of the training data to hold "
-            "out, a number above 0 and below 1"
-        )
-    return float(validation)
 
 
 def _scores(trial: Trial, out: Path, comparison: Comparison) -> list[float]:

@@ -13,10 +13,11 @@ from torch.optim import Optimizer
 from typing_extensions import Doc
 
 from cl_strategies.plugins.data_free.batch_norm import check_batch_norm
-from cl_strategies.plugins.data_free.student import quantized_copy
 from cl_strategies.plugins.data_free.trained import Trained
 from cl_strategies.plugins.features.modes import evaluating
+from cl_strategies.plugins.quantization.calibrated_copy import quantized_copy
 from cl_strategies.plugins.quantization.conversion.options import BitWidths
+from cl_strategies.plugins.quantization.quantizers.uniform import Uniform
 from cl_strategies.strategies.templates.adaptation import WHOLE, host_plugins
 from cl_strategies.strategies.templates.base import Strategy
 from cl_strategies.validation.hyperparameters import build_part
@@ -60,7 +61,7 @@ class DataFreeStrategy(Strategy):
         bits: BitWidths = build_part(BitWidths, template)
         if host := build_part(host_plugins, template):
             self.needs_whole_experiences = WHOLE  # type: ignore[misc]
-        self.settings = {"example": example, **vars(bits)}
+        self.settings = {"quantizer": Uniform(), "example": example, **vars(bits)}
         self.images = images
         self.scale = {"mean": input_mean, "deviation": input_deviation}
         self.check_network(model)

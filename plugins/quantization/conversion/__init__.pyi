@@ -1,6 +1,5 @@
 from .convert import dequantize_model as dequantize_model
 from .convert import quantize_model as quantize_model
-from .layers import QuantizedLayer as QuantizedLayer
 from .layers import quantized_layers as quantized_layers
 from .measures import bit_operations as bit_operations
 from .measures import layer_errors as layer_errors

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer, quantized_layers
-from cl_strategies.plugins.quantization.conversion.weight_uses import begin, can_watch, end
+from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
+from cl_strategies.plugins.quantization.layers.weight_uses import begin, can_watch, end
 
 _CHECKED = "_weights_checked_in"  # modes (training or not) in which a forward pass was watched
 _BYPASSED = "_weights_bypassed"  # names of layers

@@ -9,15 +9,18 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from cl_strategies.errors import UserError
 from cl_strategies.models.call_order import call_order
-from cl_strategies.plugins.quantization.conversion.layers import LAYERS, NORMS
+from cl_strategies.plugins.quantization.conversion.layers import LAYERS, arranged_shape
 from cl_strategies.plugins.quantization.conversion.options import LayerBits
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.plugins.quantization.layers.attention import unsupported
+from cl_strategies.plugins.quantization.layers.kinds import NORMS
 
-#: Modules with weights that no quantized form exists for.
+#: Modules with weights, of which some have a quantized form.
 _REFUSED = (
     nn.Bilinear,
     nn.Embedding,
@@ -25,7 +28,7 @@ _REFUSED = (
     nn.MultiheadAttention,
     nn.RNNBase,
     nn.RNNCellBase,
-    nn.modules.conv._ConvNd,
+    _ConvNd,
     nn.Linear,
 )
 
@@ -62,15 +65,19 @@ def plan_layers(model: nn.Module, bits: LayerBits, example: Tensor | None) -> li
     skip = bits.skip
     heads = _growing_heads(model)
     named = {name: m for name, m in model.named_modules() if isinstance(m, _KINDS)}
-    for name, module in named.items():
-        if not (isinstance(module, _BatchNorm) or name in heads or _matches(name, skip)):
-            _check_supported(name, module)
+    _check_supported(
+        {
+            name: module
+            for name, module in named.items()
+            if not (isinstance(module, _BatchNorm) or name in heads or matches(name, skip))
+        }
+    )
     modules, called = _in_order(model, named, heads, example)
     layers = [(i, n, m) for i, (n, m) in enumerate(modules) if not isinstance(m, _BatchNorm)]
     kept = [
         (index, name, layer)
         for index, name, layer in layers
-        if name not in heads and not _matches(name, skip)
+        if name not in heads and not matches(name, skip)
     ]
     last = None
     called = [name for name in called if not isinstance(named[name], _BatchNorm)]
@@ -99,8 +106,8 @@ def plan_layers(model: nn.Module, bits: LayerBits, example: Tensor | None) -> li
         )
     if not plans:
         raise UserError(
-            "the model has no layer to quantize: it needs a Conv2d or Linear besides its last "
-            "layer; set last_bits to quantize that one"
+            "the model has no layer to quantize: it needs a convolution or a Linear besides its "
+            "last layer; set last_bits to quantize that one"
         )
     return plans
 
@@ -145,11 +152,11 @@ def norms(model: nn.Module, skip: Sequence[str]) -> list[nn.Module]:
     """
     found: list[nn.Module] = []
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and not _matches(name, skip):
+        if isinstance(module, _BatchNorm) and not matches(name, skip):
             if type(module) not in NORMS:
                 raise UserError(
                     f"the output of {name!r}, a {type(module).__name__}, cannot be quantized: "
-                    f"use BatchNorm1d or BatchNorm2d, or leave it alone with skip=[{name!r}]"
+                    f"use BatchNorm1d, 2d or 3d, or leave it alone with skip=[{name!r}]"
                 )
             found.append(module)
     return found
@@ -162,13 +169,12 @@ def _normalized(modules: list[tuple[str, nn.Module]], index: int) -> bool:
     BatchNorm absorbs, or a normalization too many.
     """
     layer = modules[index][1]
-    weight = layer.get_parameter("weight")
     after = modules[index + 1][1] if index + 1 < len(modules) else None
     before = modules[index - 1][1] if index else None
-    if isinstance(after, _BatchNorm) and after.num_features == weight.shape[0]:
+    if isinstance(after, _BatchNorm) and after.num_features == arranged_shape(layer)[0]:
         return True
     return (
-        isinstance(layer, nn.Conv2d)
+        isinstance(layer, _ConvNd)
         and isinstance(before, _BatchNorm)
         and before.num_features == layer.in_channels
     )
@@ -189,16 +195,35 @@ def _growing_heads(model: nn.Module) -> set[str]:
 
 
 def _depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
+    return isinstance(layer, _ConvNd) and 1 < layer.groups == layer.in_channels
 
 
-def _check_supported(name: str, layer: nn.Module) -> None:
-    plain = type(layer) in LAYERS and "weight" in layer._parameters
-    if not plain or isinstance(layer, LazyModuleMixin):
+def _check_supported(layers: Mapping[str, nn.Module]) -> None:
+    """:raises UserError: with the names of all layers that have no quantized form, and the line
+    that leaves them out."""
+    refused: dict[str, str] = {}
+    for name, layer in layers.items():
+        inside = any(name.startswith(f"{outer}.") for outer in refused)
+        if not inside and (why := _reason(layer)):
+            refused[name] = why
+    if refused:
+        which = "; ".join(f"the layer {name!r} is a {why}" for name, why in refused.items())
         raise UserError(
-            f"the layer {name!r} is a {type(layer).__name__} and cannot be quantized: only plain "
-            f"Conv2d and Linear can; leave it at full precision with skip=[{name!r}]"
+            f"{which} and cannot be quantized: only plain convolutions, transposed ones, Linear "
+            "and MultiheadAttention can; leave what cannot at full precision with "
+            f"skip={list(refused)}"
         )
+
+
+def _reason(layer: nn.Module) -> str:
+    """Return the type of a layer that cannot be quantized, and why; nothing if it can."""
+    kind = type(layer).__name__
+    if isinstance(layer, LazyModuleMixin) or type(layer) not in LAYERS:
+        return kind
+    if isinstance(layer, nn.MultiheadAttention):
+        why = unsupported(layer)
+        return f"{kind} with {why}" if why else ""
+    return "" if "weight" in layer._parameters else kind
 
 
 def check_patterns(model: nn.Module, skip: Sequence[str]) -> None:
@@ -212,7 +237,7 @@ def check_patterns(model: nn.Module, skip: Sequence[str]) -> None:
             )
 
 
-def _matches(name: str, skip: Sequence[str]) -> bool:
+def matches(name: str, skip: Sequence[str]) -> bool:
     """Return whether a pattern matches the module or one that contains it."""
     parts = name.split(".")
     paths = [".".join(parts[: i + 1]) for i in range(len(parts))]

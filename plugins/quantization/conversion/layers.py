@@ -1,119 +1,71 @@
-"""Layers with quantized weights. They keep the names and the identity of the parameters of the
-layer they replace, so that checkpoints, optimizers and penalties by name still fit."""
+"""From a layer to its quantized form and back, in place, and what there is to know of a network of
+such layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from cl_strategies.errors import UserError
-from cl_strategies.models.batch_norm import BatchNorm1d as SingleBatchNorm1d
-from cl_strategies.plugins.quantization.conversion.weight_uses import owning
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.plugins.quantization.layers.attention import QuantMultiheadAttention
+from cl_strategies.plugins.quantization.layers.kinds import (
+    NORMS,
+    QuantConv1d,
+    QuantConv2d,
+    QuantConv3d,
+    QuantConvTranspose1d,
+    QuantConvTranspose2d,
+    QuantConvTranspose3d,
+    QuantLinear,
+    QuantOutProjection,
+)
+from cl_strategies.plugins.quantization.layers.norm_folding import FOLDED, NormFolding
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.quantizers.base import (
     ActivationQuantizer,
     Quantizer,
     WeightQuantizer,
 )
 
-
-class QuantizedLayer(nn.Module):
-    """A layer whose weight is quantized in each forward; the parameter stays at full precision.
-
-    Made from an existing layer by :func:`quantize_layer`.
-    """
-
-    weight: Tensor
-    weight_quantizer: WeightQuantizer
-    input_quantizer: ActivationQuantizer | None
-    output_quantizer: ActivationQuantizer | None
-    input_bits: int
-    stand_in: Tensor | None
-
-    def quantized_weight(self) -> Tensor:
-        """Return the weight that the layer computes with.
-
-        :raises UserError: in the training of a layer that was loaded from a packed model.
-        """
-        if self.stand_in is None:
-            return owning(self.weight, self.weight_quantizer, self.weight)
-        if self.training and not self.stand_in.requires_grad:
-            raise UserError(
-                "the model was loaded from its packed form, whose weights are integers: call "
-                "eval() on it, or train from the checkpoint with the full-precision weights"
-            )
-        return self.stand_in
-
-    def before(self, x: Tensor) -> Tensor:
-        """Quantize the input, if there is a quantizer for it."""
-        return x if self.input_quantizer is None else self.input_quantizer(x)
-
-    def after(self, y: Tensor) -> Tensor:
-        """Quantize the output, if there is a quantizer for it."""
-        return y if self.output_quantizer is None else self.output_quantizer(y)
-
-
-class QuantConv2d(QuantizedLayer, nn.Conv2d):
-    """A convolution, depth-wise or not, with quantized weights."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return owning(self.weight, self._compute, x)
-
-    def _compute(self, x: Tensor) -> Tensor:
-        weight = self.quantized_weight()
-        return self.after(self._conv_forward(self.before(x), weight, self.bias))
-
-
-class QuantLinear(QuantizedLayer, nn.Linear):
-    """A linear layer with quantized weights."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return owning(self.weight, self._compute, x)
-
-    def _compute(self, x: Tensor) -> Tensor:
-        y = nn.functional.linear(self.before(x), self.quantized_weight(), self.bias)
-        return self.after(y)
-
-
-class QuantBatchNorm1d(nn.BatchNorm1d):
-    """A BatchNorm whose output is quantized."""
-
-    output_quantizer: ActivationQuantizer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output_quantizer(super().forward(x))
-
-
-class QuantSingleBatchNorm1d(SingleBatchNorm1d):
-    """A BatchNorm that takes single samples, whose output is quantized."""
-
-    output_quantizer: ActivationQuantizer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output_quantizer(super().forward(x))
-
-
-class QuantBatchNorm2d(nn.BatchNorm2d):
-    """A BatchNorm whose output is quantized."""
-
-    output_quantizer: ActivationQuantizer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output_quantizer(super().forward(x))
-
-
 #: Plain class -> quantized class.
-LAYERS: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: QuantConv2d, nn.Linear: QuantLinear}
-NORMS: dict[type[nn.Module], type[nn.Module]] = {
-    nn.BatchNorm1d: QuantBatchNorm1d,
-    nn.BatchNorm2d: QuantBatchNorm2d,
-    SingleBatchNorm1d: QuantSingleBatchNorm1d,
+LAYERS: dict[type[nn.Module], type[QuantizedLayer]] = {
+    nn.Conv1d: QuantConv1d,
+    nn.Conv2d: QuantConv2d,
+    nn.Conv3d: QuantConv3d,
+    nn.ConvTranspose1d: QuantConvTranspose1d,
+    nn.ConvTranspose2d: QuantConvTranspose2d,
+    nn.ConvTranspose3d: QuantConvTranspose3d,
+    nn.Linear: QuantLinear,
+    NonDynamicallyQuantizableLinear: QuantOutProjection,
+    nn.MultiheadAttention: QuantMultiheadAttention,
 }
-_ADDED = ("weight_quantizer", "input_quantizer", "output_quantizer", "input_bits", "stand_in")
-_PLAIN = {quantized: plain for plain, quantized in (LAYERS | NORMS).items()}
+_ADDED = (
+    *("weight_quantizer", "input_quantizer", "output_quantizer"),
+    *("input_bits", "stand_in", "folding"),
+)
+_PLAIN = {
+    quantized: plain for table in (LAYERS, NORMS, FOLDED) for plain, quantized in table.items()
+}
+
+
+def weight_of(layer: nn.Module) -> nn.Parameter:
+    """Return the parameter of a layer that is, or would be, quantized."""
+    kind = LAYERS.get(type(layer), type(layer))
+    return layer.get_parameter(getattr(kind, "weight_parameter", "weight"))
+
+
+def arranged_shape(layer: nn.Module) -> list[int]:
+    """Return the shape of the weight of a layer, output channels first."""
+    shape = list(weight_of(layer).shape)
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+        return [layer.out_channels, layer.in_channels // layer.groups, *shape[2:]]
+    return shape
 
 
 def quantize_layer(
@@ -123,23 +75,30 @@ def quantize_layer(
     inputs: ActivationQuantizer | None = None,
     outputs: ActivationQuantizer | None = None,
     input_bits: int = FULL_PRECISION,
+    norm: _BatchNorm | None = None,
 ) -> None:
-    """Turn a plain ``Conv2d`` or ``Linear`` into its quantized form, in place.
+    """Turn a plain layer into its quantized form, in place.
 
     Everything that refers to the layer (hooks, other modules, optimizers) goes on referring to it.
 
-    :param layer: the layer.
+    :param layer: a layer of one of the classes in :data:`LAYERS`.
     :param weight: quantizer of its weight.
     :param inputs: quantizer of its input; ``None`` for none.
     :param outputs: quantizer of its output; ``None`` for none.
     :param input_bits: bits of the input, wherever it was quantized (for counting).
+    :param norm: the BatchNorm that takes its output, to be folded into it; ``None`` for none.
     """
-    layer.__class__ = LAYERS[type(layer)]
-    added = (weight, inputs, outputs, input_bits, None)
+    made: Any = layer
+    made.__class__ = LAYERS[type(layer)]
+    folding = None
+    if norm is not None:
+        norm.__class__ = FOLDED[type(norm)]
+        folding = NormFolding(norm)
+    added = (weight, inputs, outputs, input_bits, None, folding)
     for name, value in zip(_ADDED, added, strict=True):
         setattr(layer, name, value)
-    _follow(layer, like=layer.get_parameter("weight"))
-    weight.prepare(layer.get_parameter("weight").detach())
+    _follow(layer, like=weight_of(layer))
+    weight.prepare(made.latent().detach())
 
 
 def quantize_norm(norm: nn.Module, outputs: ActivationQuantizer) -> None:
@@ -152,7 +111,13 @@ def quantize_norm(norm: nn.Module, outputs: ActivationQuantizer) -> None:
 
 def _follow(layer: nn.Module, *, like: Tensor) -> None:
     for quantizer in layer.children():
-        quantizer.to(device=like.device, dtype=like.dtype).train(layer.training)
+        if isinstance(quantizer, Quantizer):
+            quantizer.to(device=like.device, dtype=like.dtype).train(layer.training)
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Return whether :func:`restore_plain` has something to undo."""
+    return type(module) in _PLAIN
 
 
 def restore_plain(module: nn.Module) -> None:
@@ -169,9 +134,9 @@ def quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
     return {name: module for name, module in modules if isinstance(module, QuantizedLayer)}
 
 
-def weight_name(layer: str) -> str:
-    """Return the parameter name of the weight of the layer with that name."""
-    return f"{layer}.weight" if layer else "weight"
+def weight_name(name: str, layer: QuantizedLayer) -> str:
+    """Return the name of the parameter that is quantized, of the layer with that name."""
+    return f"{name}.{layer.weight_parameter}" if name else layer.weight_parameter
 
 
 def learned_parameters(model: nn.Module) -> Iterator[tuple[Quantizer, nn.Parameter]]:
@@ -202,7 +167,7 @@ def constant_weights(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     for name, layer in layers.items():
         with torch.no_grad():
             leaf = layer.quantized_weight().detach().clone().requires_grad_()
-        layer.stand_in = leaves[weight_name(name)] = leaf
+        layer.stand_in = leaves[weight_name(name, layer)] = leaf
     try:
         yield leaves
     finally:

@@ -12,11 +12,13 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import check_called
 from cl_strategies.plugins.quantization.conversion.layers import (
-    QuantizedLayer,
     constant_weights,
     quantized_layers,
 )
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION, continuous
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
+
+_ATTENDED = ("query", "key", "value")
 
 
 def sqnr(reference: Tensor, quantized: Tensor) -> float:
@@ -54,13 +56,17 @@ def layer_table(model: nn.Module) -> list[dict[str, Any]]:
 
     :raises UserError: if the network has been seen to use a weight without calling its layer.
     :returns: rows with ``layer``, ``type``, ``weight_bits``, ``input_bits``, ``parameters`` (the
-        weight's) and ``bits`` (theirs in all); layers that are not quantized have 32 bits.
+        weight's; 0 for a weight that an earlier row has counted at these bits) and ``bits`` (theirs
+        in all); layers that are not quantized have 32 bits.
     """
     check_called(model)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    counted: set[tuple[int, int]] = set()
     for name, module in _weight_layers(model).items():
         weight_bits, input_bits = _bits(module)
-        count = module.get_parameter("weight").numel()
+        weights = {(id(w), weight_bits): w for w in _weights(module)}
+        count = sum(weight.numel() for key, weight in weights.items() if key not in counted)
+        counted |= weights.keys()
         row: dict[str, Any] = {"layer": name, "type": type(module).__name__}
         row |= {"weight_bits": weight_bits, "input_bits": input_bits}
         rows.append(row | {"parameters": count, "bits": count * weight_bits})
@@ -68,8 +74,16 @@ def layer_table(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def _weight_layers(model: nn.Module) -> dict[str, nn.Module]:
-    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    kinds = (nn.modules.conv._ConvNd, nn.Linear, nn.MultiheadAttention)
     return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
+
+
+def _weights(module: nn.Module) -> list[nn.Parameter]:
+    """Return the weights that a layer has itself: of attention, the projections of its inputs."""
+    if not isinstance(module, nn.MultiheadAttention):
+        return [module.get_parameter("weight")]
+    names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+    return [weight for name in names if (weight := getattr(module, name)) is not None]
 
 
 def _bits(module: nn.Module) -> tuple[int, int]:
@@ -80,7 +94,9 @@ def _bits(module: nn.Module) -> tuple[int, int]:
 
 @torch.no_grad()
 def multiply_accumulates(model: nn.Module, *inputs: Any) -> dict[str, int]:
-    """Count the multiply-accumulates of each convolution and linear layer, for one sample.
+    """Count the multiply-accumulates of each layer with weights, for one sample.
+
+    Of attention, they are those of the projections, not those of the scores.
 
     :param model: the network, which is evaluated once, so that no statistics change.
     :param inputs: arguments of ``model``, the first a batch ``(N, ...)``.
@@ -91,7 +107,13 @@ def multiply_accumulates(model: nn.Module, *inputs: Any) -> dict[str, int]:
     samples = len(inputs[0])
 
     def count(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
+        def hook(module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
+            if isinstance(module, nn.MultiheadAttention):
+                given = [*arguments, *(named[key] for key in _ATTENDED if key in named)][:3]
+                counts[name] += sum(x.numel() for x in given) * module.embed_dim // samples
+                if not isinstance(module, QuantizedLayer):  # torch's calls no layer for its output
+                    counts[f"{name}.out_proj"] += output[0].numel() * module.embed_dim // samples
+                return
             weight = module.get_parameter("weight")
             if isinstance(module, nn.modules.conv._ConvTransposeNd):
                 values, each = arguments[0].numel(), weight[0].numel()
@@ -101,7 +123,9 @@ def multiply_accumulates(model: nn.Module, *inputs: Any) -> dict[str, int]:
 
         return hook
 
-    hooks = [layer.register_forward_hook(count(name)) for name, layer in layers.items()]
+    hooks = [
+        layer.register_forward_hook(count(name), with_kwargs=True) for name, layer in layers.items()
+    ]
     try:
         with evaluating(model):
             model(*inputs)

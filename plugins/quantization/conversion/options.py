@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from cl_strategies.validation.hyperparameters import OptionGroup, documented
+from cl_strategies.validation.hyperparameters import OptionGroup, documented, parameters_of
+from cl_strategies.validation.parameter import Since
 
 #: Bit-widths of a tensor; 32 leaves it at full precision.
 Bits = Literal[1, 2, 3, 4, 5, 6, 7, 8, 32]
@@ -45,7 +46,8 @@ class BitWidths(OptionGroup):
 @documented
 @dataclass(frozen=True, kw_only=True)
 class LayerBits(BitWidths):
-    """:class:`BitWidths`, with one of their own for depth-wise convolutions."""
+    """:class:`BitWidths`, with one of their own for depth-wise convolutions, and what becomes of
+    BatchNorm."""
 
     depthwise_bits: Annotated[
         Bits | None,
@@ -54,6 +56,25 @@ class LayerBits(BitWidths):
             "depth-wise layers have few weights."
         ),
     ] = None
+    fold_norms: Annotated[
+        bool,
+        Doc(
+            "Fold each BatchNorm into the layer before it before its weight is quantized, so that "
+            "the weights of the deployed network are those that are trained. For networks that "
+            "are trained already."
+        ),
+        Since("0.2"),
+    ] = False
+
+
+def written(options: OptionGroup) -> dict[str, Any]:
+    """Return a group of options as plain data, without what came later and has its default."""
+    known = parameters_of(type(options))
+    return {
+        name: value
+        for name, value in vars(options).items()
+        if not (name in known and known[name].since and value == known[name].default)
+    }
 
 
 @documented

@@ -16,16 +16,13 @@ from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import atomic_write
 from cl_strategies.io.tensors import load_stored
 from cl_strategies.plugins.quantization.conversion.bypassed_layers import check_called
-from cl_strategies.plugins.quantization.conversion.layers import (
-    QuantizedLayer,
-    quantized_layers,
-    weight_name,
-)
+from cl_strategies.plugins.quantization.conversion.layers import quantized_layers, weight_name
 from cl_strategies.plugins.quantization.functional.rounding import (
     FULL_PRECISION,
     MAX_BITS,
     check_bits,
 )
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.plugins.quantization.quantizers.base import Encoded
 
 _FORMAT = 1
@@ -98,35 +95,66 @@ def pack_model(model: nn.Module) -> dict[str, Any]:
     :param model: a network quantized by
         :func:`~cl_strategies.plugins.quantization.conversion.convert.quantize_model`.
     :returns: ``"layers"``: by the name of the weight, its ``packed`` bytes, ``bits``, ``shape``
-        and the ``constants`` of decoding; ``"state"``: every other tensor of the state.
+        (output channels first) and the ``constants`` of decoding; ``"state"``: every other tensor
+        of the state; ``"shared"``, if there are any: the further names of what is in one of the
+        two, which takes no bytes.
     :raises UserError: if nothing is quantized, if levels need more bits than the quantizer has, or
         if the network has been seen to use a weight without calling its layer.
     """
     check_called(model)
     layers: dict[str, Any] = {}
     for name, layer in _packed_layers(model).items():
-        quantizer = layer.weight_quantizer
-        encoded = quantizer.encode(layer.weight)
+        encoded, bits = layer.encode(), layer.weight_quantizer.bits
         layers[name] = {
-            "packed": pack(encoded.codes, quantizer.bits).cpu(),
-            "bits": quantizer.bits,
-            "shape": list(layer.weight.shape),
+            "packed": pack(encoded.codes, bits).cpu(),
+            "bits": bits,
+            "shape": list(encoded.codes.shape),
             "constants": {key: value.cpu() for key, value in encoded.constants.items()},
         }
     state = model.state_dict()
-    rest = {key: value.detach().cpu() for key, value in state.items() if key not in layers}
-    return {"format": _FORMAT, "layers": layers, "state": rest}
+    shared = {name: first for name, first in _shared_names(model).items() if name in state}
+    rest = {
+        key: value.detach().cpu()
+        for key, value in state.items()
+        if key not in layers and key not in shared
+    }
+    packed = {"format": _FORMAT, "layers": layers, "state": rest}
+    return packed | ({"shared": shared} if shared else {})
+
+
+def _shared_names(model: nn.Module) -> dict[str, str]:
+    """Return later names of tensors of the state -> the first one, of those that have several.
+
+    A quantized weight that a layer at full precision has as well, or one with other bits, stays
+    under both: each is stored in its own form.
+    """
+    quantizers = {
+        weight_name(name, layer): id(layer.weight_quantizer)
+        for name, module in model.named_modules(remove_duplicate=False)
+        if (layer := module if isinstance(module, QuantizedLayer) else None) is not None
+        and layer.weight_quantizer.bits != FULL_PRECISION
+    }
+    first: dict[tuple[int, int | None], str] = {}
+    shared = {}
+    parameters = model.named_parameters(remove_duplicate=False)
+    for name, tensor in [*parameters, *model.named_buffers(remove_duplicate=False)]:
+        key = id(tensor), quantizers.get(name)
+        if first.setdefault(key, name) != name:
+            shared[name] = first[key]
+    return shared
 
 
 def _packed_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
     layers = quantized_layers(model)
     if not layers:
         raise UserError("no layer of the model is quantized: call quantize_model first")
-    return {
-        weight_name(name): layer
-        for name, layer in layers.items()
-        if layer.weight_quantizer.bits != FULL_PRECISION
-    }
+    found, seen = {}, set()
+    for name, layer in layers.items():
+        key = id(layer.weight), id(layer.weight_quantizer)
+        if layer.weight_quantizer.bits != FULL_PRECISION and key not in seen:
+            found[weight_name(name, layer)] = layer
+        seen.add(key)
+    return found
 
 
 def load_packed(model: nn.Module, packed: Mapping[str, Any]) -> nn.Module:
@@ -148,17 +176,22 @@ def load_packed(model: nn.Module, packed: Mapping[str, Any]) -> nn.Module:
     weights = {}
     for name, entry in packed["layers"].items():
         codes = unpack(entry["packed"], entry["bits"], entry["shape"])
-        decoded = layers[name].weight_quantizer.decode(Encoded(codes, entry["constants"]))
+        decoded = layers[name].decode(Encoded(codes, entry["constants"]))
         weights[name] = decoded.to(layers[name].weight)
     shared = {id(layer.weight): name for name, layer in layers.items()}
     full = {  # of weights that a layer at full precision, as an embedding, has as well
         shared[id(parameter)]: packed["state"][key]
         for key, parameter in model.named_parameters(remove_duplicate=False)
-        if key not in layers and id(parameter) in shared
+        if key not in layers and key in packed["state"] and id(parameter) in shared
     }
-    model.load_state_dict({**packed["state"], **weights, **full})
-    for name, layer in layers.items():
-        layer.stand_in = weights[name]
+    state = {**packed["state"], **weights, **full}
+    again = {name: state[first] for name, first in packed.get("shared", {}).items()}
+    model.load_state_dict(state | again)
+    quantized = {id(layer.weight_quantizer): weights[name] for name, layer in layers.items()}
+    for layer in quantized_layers(model).values():
+        layer.stand_in = quantized.get(id(layer.weight_quantizer))
+        if layer.folding is not None and layer.stand_in is not None:
+            layer.weight.data.copy_(layer.unfolded(layer.stand_in))
     return model
 
 
@@ -186,6 +219,7 @@ def save_packed(packed: Mapping[str, Any], path: str | Path) -> int:
         return [str(tensor.dtype).removeprefix("torch."), list(tensor.shape), len(data)]
 
     index: dict[str, Any] = {"layers": {}, "state": {}, "text": {}}
+    index |= {key: packed[key] for key in ("shared",) if key in packed}
     for name, entry in packed["layers"].items():
         constants = {key: put(value) for key, value in entry["constants"].items()}
         index["layers"][name] = {**entry, "packed": put(entry["packed"]), "constants": constants}
@@ -240,4 +274,5 @@ def _read(path: Path) -> dict[str, Any]:
     state = {name: take(value) for name, value in index["state"].items()}
     for name, text in index["text"].items():
         state[name] = torch.tensor(list(text.encode()), dtype=torch.uint8)
-    return {"format": content["format"], "layers": layers, "state": state}
+    found = {"format": content["format"], "layers": layers, "state": state}
+    return found | ({"shared": dict(index["shared"])} if "shared" in index else {})

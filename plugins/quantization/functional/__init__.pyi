@@ -20,6 +20,7 @@ from .dorefa import (
 from .dorefa import (
     pact as pact,
 )
+from .learned_offset import lsq_plus as lsq_plus
 from .learned_step import llsq as llsq
 from .learned_step import llsq_round_step as llsq_round_step
 from .learned_step import lsq as lsq

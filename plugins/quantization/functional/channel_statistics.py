@@ -51,7 +51,7 @@ def within(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
 
     Many times faster on a CPU than a mask of booleans, which is not multiplied in vectors.
     """
-    return x.clamp(low, high).eq_(x)  # type: ignore[arg-type]
+    return x.clamp_min(low).clamp_max_(high).eq_(x)  # type: ignore[arg-type]
 
 
 def standardize(x: Tensor, channel: int | None = None) -> tuple[Tensor, Tensor]:

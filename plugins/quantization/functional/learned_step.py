@@ -37,8 +37,8 @@ def lsq(v: Tensor, step: Tensor, bits: int, *, signed: bool = True) -> Tensor:
     ``2**bits - 1``. One signed bit, which the paper does not define, is ``sign(v) * s``.
 
     The gradient of ``v`` is masked to the range; that of ``s`` is ``round(v / s) - v / s`` inside
-    and ``-Qn`` or ``Qp`` outside (Eq. 3), times ``g / sqrt(N * Qp)`` with ``N`` elements per step
-    (section 2.2).
+    and ``-Qn`` or ``Qp`` outside (Eq. 3), times ``1 / sqrt(N * Qp)`` with ``N`` elements of the
+    layer (section 2.2), which are those of ``v`` whether it has one step or one per channel.
 
     :param v: tensor of any shape.
     :param step: one step, or one per channel, broadcastable to ``v``; its magnitude counts.
@@ -89,7 +89,7 @@ class _Lsq(torch.autograd.Function):
             codes = signs(clipped) if signed and bits == 1 else clipped.round()
         # clipped, not scaled: equal inside, and finite where a tiny step makes scaled infinite
         share = (codes * gradient).sub_(clipped.mul_(of_v)).sum_to_size(step.shape)
-        weight = 1.0 / math.sqrt(max(v.numel() / step.numel(), 1.0) * last)
+        weight = 1.0 / math.sqrt(v.numel() * last)
         share *= weight
         return of_v, signed_like(share, step), None, None
 

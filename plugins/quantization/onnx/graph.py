@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cl_strategies.errors import UserError
 
-#: Quantized tensors per axis need 13; LayerNormalization and the like are not used.
-OPSET, IR_VERSION = 17, 8
+#: Opset and version of the format: what a type of that many bits needs.
+VERSIONS = {8: (17, 8), 4: (21, 10), 2: (25, 13)}
 
 Array = npt.NDArray[Any]
 
@@ -40,9 +40,11 @@ class Graph:
         self._onnx = onnx()
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self._known: dict[tuple[Any, ...], str] = {}
+        self._narrowest = 8
 
     def constant(self, value: Tensor | Array | float | Sequence[int], kind: Any = None) -> str:
-        """Add an initializer.
+        """Add an initializer; one of the same value is used again.
 
         :param value: a tensor or array; a number becomes float32, a list of integers int64.
         :param kind: NumPy type to convert to.
@@ -55,14 +57,42 @@ class Graph:
             array = np.asarray(value)
         if kind is None and array.dtype == np.float64:
             kind = np.float32
-        array = np.ascontiguousarray(array if kind is None else array.astype(kind))
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(self._onnx.numpy_helper.from_array(array, name))
-        return name
+        array = np.asarray(array if kind is None else array.astype(kind), order="C")
+        key = array.dtype.str, array.shape, array.tobytes()
+        if key not in self._known:
+            self._known[key] = f"c{len(self.constants)}"
+            made = self._onnx.numpy_helper.from_array(array, self._known[key])
+            self.constants.append(made)
+        return self._known[key]
+
+    def width(self, bits: int) -> int:
+        """Return the bits of the smallest type that holds codes of ``bits`` bits: 2, 4 or 8."""
+        known = [2] if hasattr(self._onnx.TensorProto, "UINT2") else []
+        return next(width for width in (*known, 4, 8) if bits <= width)
+
+    def packed(self, codes: Tensor, width: int) -> str:
+        """Add unsigned integers of 2, 4 or 8 bits, several to a byte, and the node of their int32.
+
+        :param codes: integers from 0 that fit ``width`` bits.
+        """
+        self._narrowest = min(self._narrowest, width)
+        flat = codes.flatten().numpy().astype(np.int64)
+        each = 8 // width
+        flat = np.pad(flat, (0, -len(flat) % each)).reshape(-1, each)
+        raw = (flat << (width * np.arange(each))).sum(1).astype(np.uint8).tobytes()
+        name = f"c{len(self.constants)}"
+        type_ = getattr(self._onnx.TensorProto, f"UINT{width}")
+        made = self._onnx.helper.make_tensor(name, type_, codes.shape, raw, raw=True)
+        self.constants.append(made)
+        return self.cast(name, "INT32")
+
+    def cast(self, x: str, kind: str) -> str:
+        """Add the node that converts ``x`` to the ONNX type of that name."""
+        return self.add("Cast", x, to=int(getattr(self._onnx.TensorProto, kind)))
 
     def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output."""
-        output = f"{operation.lower()}_{len(self.nodes)}"
+        output = f"v{len(self.nodes)}"
         node = self._onnx.helper.make_node(operation, list(inputs), [output], **attributes)
         self.nodes.append(node)
         return output
@@ -84,11 +114,12 @@ class Graph:
             [helper.make_tensor_value_info("logits", float_, ["batch", classes])],
             self.constants,
         )
+        opset, version = VERSIONS[self._narrowest]
         made = helper.make_model(
             graph,
             producer_name="cl-strategies",
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", opset)],
+            ir_version=version,
         )
         self._onnx.checker.check_model(made, full_check=True)
         return made

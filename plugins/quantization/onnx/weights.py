@@ -1,89 +1,171 @@
-"""Quantized weights as integers with DequantizeLinear, or as a table of levels."""
+"""Quantized weights as integers times a scale for each output channel."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from cl_strategies.errors import UserError
-from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer
 from cl_strategies.plugins.quantization.functional.additive_powers import apot_levels
 from cl_strategies.plugins.quantization.functional.learned_step import code_range
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.plugins.quantization.onnx.evaluation import folded_weight
 from cl_strategies.plugins.quantization.onnx.graph import Graph
+from cl_strategies.plugins.quantization.onnx.network import Node
 from cl_strategies.plugins.quantization.quantizers.apot import APoTWeight
 from cl_strategies.plugins.quantization.quantizers.base import Encoded, WeightQuantizer
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQWeight
 from cl_strategies.plugins.quantization.quantizers.midrise import MidriseWeight
 from cl_strategies.plugins.quantization.quantizers.uniform import UniformWeight
 
+#: Largest integer of a weight, and of the bias that is added to the sum of products.
+LARGEST, LARGEST_BIAS = 127, 2**30
+#: Two products with a byte fit 16 bits, which processors without VNNI add them up in.
+SAFE = 64
 
-def weight(graph: Graph, layer: QuantizedLayer, name: str) -> str:
-    """Add the weight that ``layer`` computes with.
 
-    Equidistant levels become one byte per weight and a DequantizeLinear; APoT's become an index
-    into the table of levels.
+@dataclass(frozen=True)
+class Levels:
+    """Weights ``(factor * codes + start) * unit``: integers times a scale per output channel.
 
-    :param name: name of the layer, for messages.
-    :raises UserError: if the levels need more bits than were paid for, the layer was loaded from a
-        packed model, or its quantizer is not known here.
+    :param codes: uint8, shape of the weight.
+    :param factor: int32 ``(channels, 1...)``.
+    :param start: int32 ``(channels, 1...)``.
+    :param unit: float64 ``(channels, 1...)``, positive.
+    :param bits: bits of a code.
     """
-    quantizer = layer.weight_quantizer
-    if layer.stand_in is not None:
-        raise UserError(
-            f"{name} was loaded from a packed model, without its full-precision weights: export "
-            "the model that was packed"
-        )
-    if quantizer.bits == FULL_PRECISION:
-        return graph.constant(layer.weight.float())
-    encoded = quantizer.encode(layer.weight.float())
-    if isinstance(quantizer, APoTWeight):
-        return _from_table(graph, quantizer, encoded)
-    codes, scale, offset = equidistant(quantizer, encoded, name)
-    size, axis = (scale.flatten(), 0) if scale.numel() > 1 else (scale.reshape(()), 1)
-    values = graph.add("DequantizeLinear", graph.constant(codes), graph.constant(size), axis=axis)
-    return values if offset is None else graph.add("Add", values, graph.constant(offset))
+
+    codes: Tensor
+    factor: Tensor
+    start: Tensor
+    unit: Tensor
+    bits: int
+
+    def integers(self) -> Tensor:
+        """Return int32 of the shape of the weight."""
+        return self.codes.int() * self.factor + self.start
 
 
-def equidistant(
+def levels(node: Node) -> Levels | None:
+    """Return the weight of a layer as integers; ``None`` if it is not on equidistant levels.
+
+    :raises UserError: if the levels need more bits than were paid for, or the quantizer is not
+        known here.
+    """
+    quantizer = getattr(node.layer, "weight_quantizer", None)
+    if quantizer is None or quantizer.bits == FULL_PRECISION or isinstance(quantizer, APoTWeight):
+        return None
+    encoded = node.layer.encode()
+    factor, start, unit = _equidistant(quantizer, encoded, node.name)
+    shape = [len(encoded.codes), *[1] * (encoded.codes.dim() - 1)]
+    unit = unit.double().expand(shape) if unit.dim() else unit.double().repeat(shape)
+    sign = torch.ones(shape, dtype=torch.int32)
+    if node.factor is not None:
+        sign = node.factor.sign().int().reshape(shape)
+        unit = unit * node.factor.abs().reshape(shape)
+    unit = torch.where(unit > 0, unit, 1.0)
+    made = Levels(encoded.codes, sign * factor, sign * start, unit, quantizer.bits)
+    # Larger integers of a smaller unit, in which biases are more exact.
+    finer = max(SAFE // max(int(made.integers().abs().max()), 1), 1)
+    return replace(made, factor=made.factor * finer, start=made.start * finer, unit=unit / finer)
+
+
+def _equidistant(
     quantizer: WeightQuantizer, encoded: Encoded, name: str
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return integers of one byte, scale and offset: the weights are ``integers * scale + offset``.
-
-    :returns: int8 or uint8 of the weight's shape; scale and offset broadcast to it, and the offset
-        is ``None`` where it is zero.
-    :raises UserError: for a quantizer that is not known here.
-    """
-    codes = encoded.codes.int()
-    bits = quantizer.bits
+) -> tuple[int, Tensor, Tensor]:
+    bits, constants = quantizer.bits, encoded.constants
     if isinstance(quantizer, LSQWeight):
-        step = encoded.constants["step"]
-        if bits == 1:
-            return (2 * codes - 1).to(torch.int8), step, None
-        return (codes + code_range(bits, signed=True)[0]).to(torch.int8), step, None
-    if isinstance(quantizer, MidriseWeight | UniformWeight) and bits == 1:
-        scale = encoded.constants["scale"]
-        if "zero_point" not in encoded.constants:
-            bound = quantizer.bound if isinstance(quantizer, MidriseWeight) else 1.0
-            return (2 * codes - 1).to(torch.int8), scale * bound, None
-    if isinstance(quantizer, MidriseWeight):
+        start = -1 if bits == 1 else code_range(bits, signed=True)[0]
+        return 1 + (bits == 1), torch.tensor(start), constants["step"]
+    if isinstance(quantizer, MidriseWeight):  # odd integers, as zero is no level
         last = 2**bits - 1
-        step = encoded.constants["scale"] * (quantizer.bound / last)
-        if last <= 127:  # odd integers, as zero is no level
-            return (2 * codes - last).to(torch.int8), step, None
-        return encoded.codes, 2 * step, -last * step
+        return 2, torch.tensor(-last), constants["scale"] * (quantizer.bound / last)
     if isinstance(quantizer, UniformWeight):
-        scale, zero = encoded.constants["scale"], encoded.constants["zero_point"]
-        return encoded.codes, scale, -zero * scale
+        if bits == 1:
+            return 2, torch.tensor(-1), constants["scale"]
+        return 1, -constants["zero_point"].int(), constants["scale"]
     raise UserError(
         f"{name} is quantized by {type(quantizer).__name__}, which has no ONNX form here: use one "
         "of this package's quantizers, or leave the layer alone with skip"
     )
 
 
-def _from_table(graph: Graph, quantizer: APoTWeight, encoded: Encoded) -> str:
-    levels = apot_levels(quantizer.bits, signed=True).float() * encoded.constants["alpha"]
+def in_bytes(found: Levels, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    """Return int8 and a scale per channel, nearest to the weight, exact where 127 steps suffice.
+
+    A channel with larger integers (8 bits on levels without zero, or around another point) is
+    rounded once more: to 255 levels up to its own largest weight, or by clipping, whichever is
+    nearer. A channel whose bias would not fit 32 bits has its weights rounded to coarser steps.
+
+    :param bias: ``(channels,)``, to be held as integers times ``scale`` times that of the channel.
+    :param scale: scale of the layer's input.
+    :returns: int8 of the weight's shape, float64 ``(channels, 1...)``.
+    """
+    whole, unit = found.integers(), found.unit
+    flat, shape = whole.flatten(1).double(), unit.shape
+    largest = flat.abs().amax(1, keepdim=True)
+    coarse = (largest / LARGEST).clamp_min(1.0)
+    choices = torch.stack([torch.ones_like(coarse), coarse])
+    codes = (flat / choices).round_().clamp_(-LARGEST - 1, LARGEST)
+    error = (codes * choices - flat).square().sum(2, keepdim=True)
+    step = torch.where(error[0] <= error[1], choices[0], choices[1])
+    if bias is not None:
+        size = bias.abs().double()[:, None] / (scale * unit.flatten(1))
+        step = torch.maximum(step, size / LARGEST_BIAS)
+        step = torch.where((largest == 0) & (size > 0), size / 2**20, step)
+    codes = (flat / step).round_().clamp_(-LARGEST - 1, LARGEST)
+    return codes.to(torch.int8).reshape(whole.shape), unit * step.reshape(shape)
+
+
+def add_bytes(graph: Graph, found: Levels, codes: Tensor) -> str:
+    """Add int8 weights: where that is smaller, as their codes in a narrower type.
+
+    A runtime computes the integers from the codes once, when it loads the file.
+    """
+    width = graph.width(found.bits)
+    if width == 8 or not torch.equal(codes.int(), found.integers()):
+        return graph.constant(codes)
+    whole = graph.packed(found.codes, width)
+    for operation, term in (("Mul", found.factor), ("Add", found.start)):
+        one = term.flatten()[:1] if bool((term == term.flatten()[0]).all()) else term
+        whole = graph.add(operation, whole, graph.constant(one))
+    return graph.cast(whole, "INT8")
+
+
+def float_weight(graph: Graph, node: Node) -> str:
+    """Add the weight as a layer on float inputs takes it: exact, and as small as may be."""
+    quantizer = getattr(node.layer, "weight_quantizer", None)
+    if isinstance(quantizer, APoTWeight) and quantizer.bits != FULL_PRECISION:
+        return _from_table(graph, quantizer, node)
+    found = levels(node)
+    if found is None:
+        return graph.constant(folded_weight(node).float())
+    whole = found.integers()
+    scale = graph.constant(found.unit.flatten().float())
+    if int(whole.abs().max()) <= LARGEST:
+        codes = add_bytes(graph, found, whole.to(torch.int8))
+        zero = graph.constant(torch.zeros(len(whole), dtype=torch.int8))
+        return graph.add("DequantizeLinear", codes, scale, zero, axis=0)
+    parts = graph.add("Cast", graph.constant(found.codes), to=1)
+    for operation, term in (
+        ("Mul", found.factor * found.unit),
+        ("Add", found.start * found.unit),
+    ):
+        parts = graph.add(operation, parts, graph.constant(term.float()))
+    return parts
+
+
+def _from_table(graph: Graph, quantizer: APoTWeight, node: Node) -> str:
+    encoded = node.layer.encode()
+    table = apot_levels(quantizer.bits, signed=True).float() * encoded.constants["alpha"]
     if "scale" in encoded.constants:
-        levels = levels * encoded.constants["scale"]
-    index = graph.add("Cast", graph.constant(encoded.codes), to=6)  # INT32
-    return graph.add("Gather", graph.constant(levels.flatten()), index, axis=0)
+        table = table * encoded.constants["scale"]
+    width = graph.width(quantizer.bits)
+    index = graph.packed(encoded.codes, width)
+    values = graph.add("Gather", graph.constant(table.flatten()), index, axis=0)
+    if node.factor is None:
+        return values
+    factor = node.factor.float().reshape(-1, *[1] * (encoded.codes.dim() - 1))
+    return graph.add("Mul", values, graph.constant(factor))

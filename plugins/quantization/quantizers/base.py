@@ -230,6 +230,12 @@ class SignedActivation(ActivationQuantizer):
             self._signed = bool(self.signed)
         return self._signed
 
+    def expect(self, signed: bool) -> None:
+        """Take what the code of the network says of the inputs, unless the user has said it."""
+        if self.given is None:
+            self.given = signed
+            self.signed.fill_(signed)
+
     def forget_cached(self) -> None:
         super().forget_cached()
         self._signed = None

@@ -43,6 +43,13 @@ ENTRIES: tuple[Entry, ...] = (
         "Esser et al., Learned step size quantization, ICLR 2020",
     ),
     _entry(
+        "lsq-plus",
+        "LSQPlus",
+        "LSQ with a learned offset for activations of both signs, as after SiLU or GELU.",
+        "Bhalgat et al., LSQ+: improving low-bit quantization through learnable offsets and better "
+        "initialization, CVPR workshops 2020, arXiv:2004.09576",
+    ),
+    _entry(
         "llsq",
         "LLSQ",
         "Uniform grids whose steps follow a simulated gradient, in 16 bits.",

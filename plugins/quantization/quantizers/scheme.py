@@ -15,7 +15,10 @@ from cl_strategies.validation.hyperparameters import hyperparameters
 
 Signed = Annotated[
     bool | None,
-    Doc("Whether activations have both signs; ``None``: as in the first training batch."),
+    Doc(
+        "Whether activations have both signs; ``None``: as the code of the network says, as after "
+        "ReLU or SiLU, and where it does not, as in the first training batch."
+    ),
 ]
 
 

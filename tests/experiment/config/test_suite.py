@@ -9,7 +9,9 @@ import tomli_w
 from cl_strategies.cli.describing.describe_suite import describe_suite
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.suite import Suite, recipes
+from cl_strategies.experiment.config.suite_parts import part_of
 from cl_strategies.experiment.sweep.tuning import trials, tune
+from cl_strategies.experiment.sweep.tuning_grid import at_border
 
 TABLES = {
     "suite": {"name": "small", "seeds": [0, 1]},
@@ -276,6 +278,35 @@ def test_tuning_tries_the_same_grid_for_every_method_on_other_seeds_and_data(tmp
         assert all(c.benchmark.options["validation"] == 0.2 for c in trial.configs)
 
 
+def test_a_strategy_may_have_a_grid_of_its_own(tmp_path):
+    own = {"si": {"train.lr": [0.3], "xi": [0.1, 0.2]}}
+    tuning = {**TABLES["tuning"], "strategies": own}
+    whole = suite(tmp_path, tuning=tuning)
+    mine = [t for t in trials(whole) if t.strategy == "si"]
+    assert {t.settings["train.lr"] for t in mine} == {0.3}
+    assert {t.settings["strategy.xi"] for t in mine} == {0.1, 0.2}
+    shared = [t for t in trials(suite(tmp_path)) if t.strategy == "naive"]
+    assert [t.settings for t in trials(whole) if t.strategy == "naive"] == [
+        t.settings for t in shared
+    ]
+    assert trials(part_of(whole, [], ["naive"])) == shared
+
+
+def test_the_border_of_a_grid_is_the_least_and_the_largest_of_three_numbers():
+    grid = {"lr": [0.1, 0.3, 1.0], "c": [1, 2], "mode": ["a", "b", "c"], "n": [1, 2, 3]}
+    chosen = {"lr": 1.0, "c": 2, "mode": "c", "n": 2}
+    assert at_border(grid, chosen) == {"lr": 1.0}
+
+
+def test_tuning_names_what_is_best_at_the_border(tmp_path):
+    few = {"name": "split-digits", "n_experiences": 1, "fraction": 0.1}
+    tuning = {"seeds": [7], "grid": {"train.lr": [1e-9, 2e-9, 0.01]}}
+    small = suite(tmp_path, benchmarks=[few], strategies=[{"name": "naive"}], tuning=tuning)
+    said: list[str] = []
+    tune(small, tmp_path, executor_name="serial", warn=said.append)
+    assert len(said) == 1 and "train.lr of naive on split-digits, 0.01" in said[0]
+
+
 def test_a_benchmark_that_stands_twice_is_tuned_twice(tmp_path):
     few = {"name": "split-digits", "n_experiences": 1}
     benchmarks = [{**few, "fraction": share} for share in (0.1, 0.2)]
@@ -312,6 +343,11 @@ def test_tuning_refuses_the_seeds_of_the_comparison(tmp_path):
         ({"validation": True}, "tuning.validation is True"),
         ({"seeds": 5}, "tuning.seeds is 5"),
         ({"seed": [7]}, "did you mean seeds"),
+        ({"strategies": 5}, "tuning.strategies is 5"),
+        ({"strategies": {"naiv": {"train.lr": [0.1]}}}, "did you mean naive"),
+        ({"strategies": {"naive": {"train.lr": 0.1}}}, "tuning.strategies.naive is"),
+        ({"strategies": {"naive": {"strength": [1.0]}}}, "no such option"),
+        ({"strategies": {"si": {"strenth": [1.0]}}}, "strenth"),
     ],
 )
 def test_a_wrong_tuning_table_is_answered_with_what_was_expected(tmp_path, changes, message):

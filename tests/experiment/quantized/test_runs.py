@@ -17,7 +17,8 @@ from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.experiment.state.checkpoint import load_checkpoint
-from cl_strategies.plugins.quantization.conversion.layers import QuantizedLayer, quantized_layers
+from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
+from cl_strategies.plugins.quantization.layers.quantized_layer import QuantizedLayer
 from cl_strategies.registry import registry
 
 NAMES = [entry.name for entry in registry("strategies") if not quantizes_itself(entry.name)]

@@ -17,8 +17,8 @@ from cl_strategies.models import mlp, small_resnet
 from cl_strategies.plugins.data_free.batch_norm import matched_images, watching
 from cl_strategies.plugins.data_free.functional import batch_statistics_loss
 from cl_strategies.plugins.data_free.generator import Generator
-from cl_strategies.plugins.data_free.student import quantized_copy
 from cl_strategies.plugins.data_free.trained import Trained
+from cl_strategies.plugins.quantization.calibrated_copy import quantized_copy
 from cl_strategies.plugins.quantization.conversion.layers import quantized_layers
 from cl_strategies.registry import registry
 from cl_strategies.strategies import ZAQ, IntraQ, Naive, Qimera, ZeroQ

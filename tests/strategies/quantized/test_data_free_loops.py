@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_strategies.plugins.data_free.generator import Generator
-from cl_strategies.plugins.data_free.student import quantized_copy
 from cl_strategies.plugins.data_free.trained import Trained
+from cl_strategies.plugins.quantization.calibrated_copy import quantized_copy
 from cl_strategies.strategies import ZAQ, IntraQ, Qimera, ZeroQ
 from cl_strategies.strategies.qimera import ConditionalGenerator
 

@@ -14,11 +14,13 @@ from cl_strategies.models.backbones.convnets import cnn
 from cl_strategies.models.backbones.mlp import mlp
 from cl_strategies.plugins.quantization.conversion.convert import dequantize_model, quantize_model
 from cl_strategies.plugins.quantization.conversion.layers import (
+    constant_weights,
+    quantized_layers,
+)
+from cl_strategies.plugins.quantization.layers.kinds import (
     QuantBatchNorm2d,
     QuantConv2d,
     QuantLinear,
-    constant_weights,
-    quantized_layers,
 )
 from cl_strategies.plugins.quantization.quantizers.lsq import LSQ
 from cl_strategies.plugins.quantization.quantizers.scheme import SCHEMES
@@ -169,16 +171,15 @@ class Attention(nn.Module):
     def __init__(self):
         super().__init__()
         self.inner = nn.Linear(4, 4)
-        self.attention = nn.MultiheadAttention(4, 1)
+        self.attention = nn.MultiheadAttention(4, 1, add_bias_kv=True)
         self.head = nn.Linear(4, 2)
 
 
 REFUSED = {
-    "Conv1d": nn.Sequential(nn.Conv1d(1, 2, 3), nn.Linear(2, 2)),
-    "ConvTranspose2d": nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 2, 3)),
+    "Bilinear": nn.Sequential(nn.Linear(2, 2), nn.Bilinear(2, 2, 2), nn.Linear(2, 2)),
     "LSTM": nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2), nn.Linear(2, 2)),
     "Embedding": nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2), nn.Linear(2, 2)),
-    "MultiheadAttention": Attention(),
+    "MultiheadAttention with keys of its own": Attention(),
     "LazyLinear": nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 3)),
     "ParametrizedLinear": nn.Sequential(weight_norm(nn.Linear(2, 2)), nn.Linear(2, 2)),
 }
@@ -191,6 +192,15 @@ def test_layers_that_cannot_be_quantized_are_refused_by_name(kind):
     with pytest.raises(UserError, match=f"is a {kind} and cannot be quantized.*skip="):
         quantize_model(model)
     assert [type(module) for module in model.modules()] == before
+
+
+def test_all_layers_that_cannot_be_quantized_stand_in_one_message():
+    model = nn.Sequential(nn.Linear(2, 2), nn.LSTM(2, 2), nn.Linear(2, 2), Attention())
+    with pytest.raises(UserError) as caught:
+        quantize_model(model)
+    text = str(caught.value)
+    assert "'1' is a LSTM; the layer '3.attention' is a Multihead" in text
+    assert text.endswith("skip=['1', '3.attention']")
 
 
 def test_a_refused_layer_can_be_skipped():

@@ -56,7 +56,7 @@ def test_gradient_of_a_clipping_value_is_that_of_the_unrounded_function(name):
 def test_gradient_of_lsq_is_scaled_only_for_the_step(signed, bits):
     v = sample(4, 6).requires_grad_()
     last = {True: 2 ** (bits - 1) - 1, False: 2**bits - 1}[signed] if bits > 1 else 1
-    scale = (6 * last) ** -0.5
+    scale = (24 * last) ** -0.5  # of the layer, whose steps are four
     step = torch.tensor([[0.3], [0.5], [0.4], [0.6]], dtype=torch.float64, requires_grad=True)
     with f.continuous():
         assert gradcheck(lambda v: f.lsq(v, step.detach(), bits, signed=signed), (v,))

@@ -18,10 +18,11 @@ from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
 from cl_strategies.plugins.quantization.conversion.packing import load_packed, pack_model
-from cl_strategies.plugins.quantization.onnx.activations import activation
+from cl_strategies.plugins.quantization.onnx.emission import Emission
 from cl_strategies.plugins.quantization.onnx.export import export_onnx
 from cl_strategies.plugins.quantization.onnx.graph import Graph
-from cl_strategies.plugins.quantization.onnx.weights import weight
+from cl_strategies.plugins.quantization.onnx.network import Network, Node
+from cl_strategies.plugins.quantization.onnx.weights import float_weight
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantizer
 from cl_strategies.plugins.quantization.quantizers.proxq import ProxQ
@@ -138,20 +139,29 @@ def test_a_full_precision_network_is_exported_too(digits, tmp_path):
         torch.testing.assert_close(run(path, digits[2]), model(digits[2]), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
-def test_weights_are_one_byte_each_and_exact(quantizer, bits, tmp_path):
+def test_weights_are_packed_and_exact(quantizer, bits, folded, tmp_path):
     torch.manual_seed(bits)
     model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 3))
     quantize_model(model, quantizer=quantizer, weight_bits=bits, activation_bits=32)
+    factor = torch.tensor([0.5, -2.0, 0.0, 1e-3, 1.0]).double() if folded else None
     graph = Graph()
-    name = weight(graph, model[0], "0")
+    node = Node(kind="linear", name="0", layer=model[0], factor=factor)
+    name = float_weight(graph, node)
     made = onnx_constant(graph, name, tmp_path)
-    expected = model[0].quantized_weight().detach()
+    expected = model[0].quantized_weight().detach().double()
+    expected = expected if factor is None else expected * factor[:, None]
     np.testing.assert_allclose(made, expected.numpy(), rtol=3e-6, atol=1e-7)
-    stored = [onnx.numpy_helper.to_array(c) for c in graph.constants]
-    codes = next(a for a in stored if a.dtype in (np.int8, np.uint8) and a.shape == (5, 6))
-    assert len(np.unique(codes)) <= 2**bits
+    kinds = [onnx.TensorProto.DataType.Name(c.data_type) for c in graph.constants if 30 in sizes(c)]
+    smallest = next(width for width in (2, 4, 8) if bits <= width)
+    assert kinds in ([f"UINT{smallest}"], ["INT8"])
+    assert smallest == 8 or kinds == [f"UINT{smallest}"]
+
+
+def sizes(constant):
+    return [int(np.prod(constant.dims))]
 
 
 def onnx_constant(graph, name, folder):
@@ -159,7 +169,7 @@ def onnx_constant(graph, name, folder):
     helper = onnx.helper
     output = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
     made = helper.make_graph(graph.nodes, "constant", [], [output], graph.constants)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 25)], ir_version=13)
     onnx.save(model, folder / "constant.onnx")
     return session_of(folder / "constant.onnx").run(None, {})[0]
 
@@ -183,8 +193,10 @@ def test_every_activation_quantizer_rounds_as_in_torch(made, bits, features, tmp
     x = torch.randn(400, 7)
     quantizer.train()(x)
     quantizer.eval()
-    graph = Graph()
-    result = activation(graph, "input", quantizer, "layer")
+    graph, source = Graph(), Node(kind="input")
+    rounded = Node(kind="quantize", inputs=[source], layer=quantizer)
+    network = Network([source, rounded, Node(kind="output", inputs=[rounded])])
+    result = Emission(graph, network, {}, whole=False).result()
     onnx.save(graph.model("input", result, [7], 7), tmp_path / "activation.onnx")
     z = torch.cat([x, torch.zeros(1, 7), torch.full((1, 7), 1e6), torch.full((1, 7), -1e6)])
     found = run(tmp_path / "activation.onnx", z)
@@ -202,10 +214,12 @@ def test_the_graph_has_pairs_of_quantize_and_dequantize_and_is_smaller(digits, t
     full = export_onnx(model, tmp_path / "full.onnx", input_shape=(1, 8, 8))
     quantize_model(model, quantizer="lsq")
     path = export_onnx(trained(model, digits, 2), tmp_path / "low.onnx", input_shape=(1, 8, 8))
-    kinds = [node.op_type for node in onnx.load(str(path)).graph.node]
-    assert kinds.count("QuantizeLinear") == 1  # the first layer's input is not quantized
+    nodes = onnx.load(str(path)).graph.node
+    kinds = [node.op_type for node in nodes]
+    assert kinds.count("QuantizeLinear") == 1
     assert kinds.count("DequantizeLinear") == 1 + 2
-    assert path.stat().st_size < full.stat().st_size / 3.5
+    assert "Clip" not in kinds[: kinds.index("QuantizeLinear")]
+    assert path.stat().st_size < full.stat().st_size / 6
 
 
 def test_a_head_of_a_task_is_chosen(digits, tmp_path):

@@ -14,7 +14,7 @@ from cl_strategies.plugins.quantization.quantizers.proxq import ProxQ
 from cl_strategies.plugins.quantization.quantizers.scheme import scheme
 from cl_strategies.registry import Entry, registry
 
-NAMES = ["uniform", "dorefa", "pact", "lsq", "llsq", "apot", "alignq", "lifequant"]
+NAMES = ["uniform", "dorefa", "pact", "lsq", "lsq-plus", "llsq", "apot", "alignq", "lifequant"]
 
 
 def test_the_quantizers_are_registered_under_the_names_of_their_schemes():

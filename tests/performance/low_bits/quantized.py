@@ -49,10 +49,11 @@ def resnet20(conv: Layer = nn.Conv2d, relu: Layer = nn.ReLU) -> nn.Module:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-def ours(scheme: str) -> nn.Module:
+def ours(scheme: str, relu: Layer = nn.ReLU) -> nn.Module:
     """Our quantizer in the convolutions of the blocks."""
+    plain = resnet20(relu=relu)
     return quantize_model(
-        resnet20(), weight_bits=BITS, activation_bits=BITS, quantizer=scheme, first_bits=32
+        plain, weight_bits=BITS, activation_bits=BITS, quantizer=scheme, first_bits=32
     )
 
 
@@ -67,7 +68,9 @@ def brevitas() -> nn.Module:
 
 
 def measurements(data: Data, rounds: int) -> list[Measurement]:
-    """Time of a step over that of the float32 network, for two quantizers and Brevitas.
+    """Time of a step over that of the float32 network, for our quantizers and Brevitas.
+
+    LSQ+ is measured in a network with SiLU, where it has an offset.
 
     :raises SystemExit: if a network's weights take more than 16 values.
     """
@@ -77,7 +80,9 @@ def measurements(data: Data, rounds: int) -> list[Measurement]:
     contenders: dict[str, Callable[[], nn.Module]] = {
         "lsq": lambda: ours("lsq"),
         "alignq": lambda: ours("alignq"),
+        "lsq-plus": lambda: ours("lsq-plus", nn.SiLU),
     }
+    with_silu = {"lsq-plus"}
     if find_spec("brevitas"):
         contenders["brevitas"] = brevitas
     else:
@@ -86,9 +91,10 @@ def measurements(data: Data, rounds: int) -> list[Measurement]:
         _check_levels(name, make(), x[0])
     ratios: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        plain = _seconds(resnet20(), x, y)
+        plain = {kind: _seconds(resnet20(relu=kind), x, y) for kind in (nn.ReLU, nn.SiLU)}
         for name, make in contenders.items():
-            ratios[name].append(_seconds(make(), x, y) / plain)
+            against = plain[nn.SiLU if name in with_silu else nn.ReLU]
+            ratios[name].append(_seconds(make(), x, y) / against)
     return [
         Measurement(
             name=f"step-4-bit-{name}",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
+
+Result = TypeVar("Result")
 
 
 class WeightUses(TorchFunctionMode):
@@ -102,7 +104,7 @@ def end(owner: Any) -> list[str] | None:
     return list(uses.found)
 
 
-def owning(weight: Tensor, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def owning(weight: Tensor, compute: Callable[[Tensor], Result], x: Tensor) -> Result:
     """Return ``compute(x)``, on behalf of the layer that ``weight`` belongs to."""
     if not _watches or (uses := _running.uses) is None or id(weight) in uses.own:
         return compute(x)

@@ -1,0 +1,15 @@
+from .adaptive_rounding import annealed_exponent as annealed_exponent
+from .adaptive_rounding import first_variable as first_variable
+from .adaptive_rounding import rectified_sigmoid as rectified_sigmoid
+from .adaptive_rounding import rounding_regularizer as rounding_regularizer
+from .adaptive_rounding import soft_codes as soft_codes
+from .bias import output_shift as output_shift
+from .entropy import entropy_bins as entropy_bins
+from .grid import Codes as Codes
+from .grid import grid_over as grid_over
+from .grid import histogram_error as histogram_error
+from .ranges import mse_range as mse_range
+from .ranges import percentile_range as percentile_range
+from .weight_steps import minmax_step as minmax_step
+from .weight_steps import mse_step as mse_step
+from .weight_steps import step_errors as step_errors

@@ -1,0 +1,1 @@
+"""Layers and norms with quantized weights or outputs."""
