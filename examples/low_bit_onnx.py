@@ -1,17 +1,21 @@
-"""LifeQuant at 4 bits over two tasks, and the network as an ONNX file.
+"""LifeQuant at 4 bits over two tasks, and the network as an ONNX file in integers.
 
-Needs onnx (`pip install 'cl-strategies[onnx]'`); with onnxruntime the file is run, too.
+Needs onnx and a runtime: `pip install 'cl-strategies[onnx]' onnxruntime`.
 """
 
-import importlib.util
-from pathlib import Path
-
+import onnxruntime
 import torch
 
 from cl_strategies.benchmarks import split_digits
 from cl_strategies.models import cnn
-from cl_strategies.plugins import export_onnx
+from cl_strategies.plugins import export_onnx, integer_operators
 from cl_strategies.strategies import LifeQuant
+
+
+def stacked(stream):
+    """Return all images and labels of a stream, as an evaluation sees them."""
+    samples = [sample for experience in stream for sample in experience.dataset.eval()]
+    return torch.stack([s[0] for s in samples]), torch.tensor([s[1] for s in samples])
 
 
 def main():
@@ -32,22 +36,19 @@ def main():
     for experience in benchmark.train_stream:
         strategy.train(experience)
 
-    data = [sample for part in benchmark.test_stream for sample in part.dataset.eval()]
-    images, labels = torch.stack([s[0] for s in data]), torch.tensor([s[1] for s in data])
+    images, labels = stacked(benchmark.test_stream)
     network = strategy.model.eval()
     with torch.no_grad():
         predicted = network(images).argmax(1)
     print(f"PyTorch: accuracy {(predicted == labels).float().mean():.3f} on all ten digits")
 
-    path = export_onnx(network, Path("lifequant.onnx"), input_shape=(1, 8, 8))
+    some, _ = stacked(benchmark.train_stream)
+    path = export_onnx(network, "lifequant.onnx", input_shape=(1, 8, 8), calibrate=some[:200])
     print(f"{path}: {path.stat().st_size:,} bytes")
-    if importlib.util.find_spec("onnxruntime") is None:
-        return
-    import onnxruntime
-
     (logits,) = onnxruntime.InferenceSession(path).run(["logits"], {"input": images.numpy()})
     same = torch.tensor(logits).argmax(1) == predicted
     print(f"onnxruntime: {same.float().mean():.1%} of the predictions are the same")
+    print("in integers:", integer_operators(path))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import runpy
 import sys
@@ -47,10 +46,11 @@ def test_more_exemplars_fit_in_the_same_bytes(say):
 
 def test_a_four_bit_network_is_exported(say, empty_folder):
     pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
     printed = say("low_bit_onnx")
     assert (empty_folder / "lifequant.onnx").stat().st_size < 12_000
-    if importlib.util.find_spec("onnxruntime") is not None:
-        assert float(re.search(r"([\d.]+)% of the predictions", printed)[1]) > 99
+    assert float(re.search(r"([\d.]+)% of the predictions", printed)[1]) > 95
+    assert "'QLinearConv': 2" in printed
 
 
 def test_own_images_are_compared(say, empty_folder):
@@ -58,8 +58,6 @@ def test_own_images_are_compared(say, empty_folder):
     assert len(list((empty_folder / "shapes").glob("*/*.png"))) == 120
     assert all(name in printed for name in ("naive", "compressed-replay", "joint"))
     assert (empty_folder / "own-images" / "report.html").exists()
-    printed = say("own_images", "shapes")  # a folder that is there, and runs that are done
-    assert "joint" in printed
 
 
 @pytest.mark.slow
