@@ -1,5 +1,6 @@
-"""Build the wheel, install it in a fresh environment, and use it outside the source tree.
+"""Build sdist and wheel, install the wheel in a fresh environment, and use it outside the tree.
 
+The wheel is built from the source distribution, which must have every file of the project.
 An editable install hides what a wheel lacks: a sub-package that is not listed, a template
 that is not packaged. mypy runs here too, since it cannot follow an editable install that
 maps folders. And pip must leave the torch alone that is there already, by the README's command.
@@ -12,8 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,15 +51,44 @@ def check_torch_stays(python: Path, wheel: Path, folder: Path) -> None:
     print(f"beside torch {torch}, pip takes torchvision {planned['torchvision']} and no torch")
 
 
+def check_sdist(sdist: Path) -> None:
+    """Compare a source distribution with the files of the project.
+
+    :raises SystemExit: if it lacks one, or has files that are built.
+    """
+    with tarfile.open(sdist) as files:
+        packed = {name.partition("/")[2] for name in files.getnames()}
+    command = ["git", "ls-files"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    tracked = set(listed.stdout.splitlines()) - {".gitignore"}  # none without git
+    missing = sorted(tracked - packed)
+    built = sorted(name for name in packed if "__pycache__" in name or name.endswith(".pyc"))
+    if missing or built:
+        sys.exit(f"{sdist.name} lacks {missing} and has {built}: mend MANIFEST.in")
+    print(f"{sdist.name} has the {len(tracked)} files of the project")
+
+
+def check_typed(wheel: Path) -> None:
+    """Look for ``py.typed`` where folders of the source tree became packages.
+
+    :raises SystemExit: if one is missing.
+    """
+    names = zipfile.ZipFile(wheel).namelist()
+    for package in ("", "plugins/", "benchmarks/", "reports/"):
+        if f"cl_strategies/{package}py.typed" not in names:
+            sys.exit(f"{wheel.name} lacks cl_strategies/{package}py.typed")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         # A wheel takes along what an earlier build left there of modules that are gone.
         shutil.rmtree(ROOT / "build", ignore_errors=True)
-        call(
-            sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist", ROOT, cwd=folder
-        )
+        call(sys.executable, "-m", "build", "--outdir", folder / "dist", ROOT, cwd=folder)
+        (sdist,) = (folder / "dist").glob("*.tar.gz")
         (wheel,) = (folder / "dist").glob("*.whl")
+        check_sdist(sdist)
+        check_typed(wheel)
         venv.create(folder / "venv", with_pip=True)
         python = folder / "venv" / "bin" / "python"
         pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
