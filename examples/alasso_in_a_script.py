@@ -4,13 +4,13 @@ Trains three permutations of scikit-learn's digits twice, without the plugin and
 """
 
 import torch
+from avalanche.evaluation.metrics import accuracy_metrics
+from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.supervised import Naive
 from torch import nn
 
 from cl_strategies.benchmarks import permuted_digits  # before Avalanche: see the README
 from cl_strategies.plugins import ALASSOPlugin, cl_metrics
-from avalanche.evaluation.metrics import accuracy_metrics
-from avalanche.training.plugins import EvaluationPlugin
-from avalanche.training.supervised import Naive
 
 
 def train(plugins):

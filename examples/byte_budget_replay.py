@@ -1,12 +1,12 @@
 """Replay from a memory of so many bytes: the same budget, with images stored in two ways."""
 
 import torch
+from avalanche.training.supervised import Naive
 from torch import nn
 
 from cl_strategies.benchmarks import split_digits  # before Avalanche: see the README
 from cl_strategies.models import mlp
 from cl_strategies.plugins import CompressedReplayPlugin, LeanEvaluationPlugin, cl_metrics
-from avalanche.training.supervised import Naive
 
 BYTES = 4_000
 
