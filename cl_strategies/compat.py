@@ -16,6 +16,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,8 @@ def patched_operators() -> tuple[str, ...]:
 
 def install() -> None:
     """Mend torchvision and Avalanche when they are first imported; costs nothing until then."""
+    # A solver that Avalanche needs for GEM only warns on import that it has no backends.
+    warnings.filterwarnings("ignore", message="no QP solver found")
     finders: dict[str, type[_ConfigFinder | _TorchvisionFinder]] = {
         _READS_CONFIG: _ConfigFinder,
         "torchvision": _TorchvisionFinder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,14 @@ class Comparison:
     failures: dict[str, RunRecord]
     missing: list[str]
     read: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Say how many runs ended how; the fields have the rest."""
+        failed = sum(record.status == "failed" for record in self.records)
+        return (
+            f"<Comparison: {len(self.records) - failed} finished, {failed} failed, "
+            f"{len(self.missing)} missing>"
+        )
 
     @property
     def failed(self) -> list[RunRecord]:
@@ -94,6 +103,7 @@ def compare(
         executor tells nothing.
     :raises UserError: for bad input that no run could have survived.
     """
+    _check_not_imported()
     start = executor(executor_name, **(executor_options or {}))
     out = Path(out)
     if (configs is None) == (strategies is None):
@@ -158,6 +168,16 @@ def compare(
         missing=[slug for slug, record in found.items() if record is None],
         read=read,
     )
+
+
+def _check_not_imported() -> None:
+    """:raises UserError: while a worker process imports the script that started it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UserError(
+            "compare is called by a script that its worker processes import, too, so that each of "
+            'them would compare again: put what starts it below if __name__ == "__main__":, or '
+            'give executor_name="serial"'
+        )
 
 
 def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:
