@@ -18,6 +18,7 @@ from cl_strategies.experiment.sweep.attempts import Watching
 from cl_strategies.experiment.sweep.executors import executor
 from cl_strategies.experiment.sweep.objects import check_reach, configs_of
 from cl_strategies.experiment.sweep.preflight import check_configs
+from cl_strategies.results.formatting import count, listing
 from cl_strategies.results.record import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -123,13 +124,13 @@ def compare(
         raise UserError(f"jobs is {jobs!r}: give at least 1")
     for options in {config.logging for config in configs}:
         options.check_installed()
-    index, count = shard
-    if not 0 <= index < count:
-        raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
+    index, shards = shard
+    if not 0 <= index < shards:
+        raise UserError(f"shard {index}/{shards}: give i/n with 0 <= i < n")
 
     problems: dict[str, str] = {}
     tell = progress or (lambda config, problem: None)
-    mine = configs[index::count]
+    mine = configs[index::shards]
     if rerun:
         ask(mine, out)
     todo = []
@@ -161,13 +162,17 @@ def compare(
     found = {c.slug: None if c.slug in problems else _ended(c, out) for c in configs}
     ended = {slug: record for slug, record in found.items() if record is not None}
     own = {config.slug for config in mine}
-    return Comparison(
+    comparison = Comparison(
         records=list(ended.values()),
         problems=problems,
         failures={k: r for k, r in ended.items() if k in own and r.status == "failed"},
         missing=[slug for slug, record in found.items() if record is None],
         read=read,
     )
+    if strategies is not None:  # a script or notebook, to which nobody else says it
+        for reason, slugs in comparison.reasons.items():
+            logger.warning("%s failed (%s): %s", count(len(slugs), "run"), listing(slugs), reason)
+    return comparison
 
 
 def _check_not_imported() -> None:
