@@ -361,14 +361,9 @@ def _example(key: str, tables: Mapping[str, Any]) -> str:
     for table, kind in {"train": TrainConfig, "run": RunConfig}.items():
         if key in {field.name for field in fields(kind)}:
             return f"{table}.{key}"
-    for table in ("benchmark", "strategy", "model"):
-        content = tables.get(table)
-        name = content.get("name") if isinstance(content, Mapping) else None
-        with suppress(UserError):
-            if (
-                isinstance(name, str)
-                and key in registry(_KINDS_OF_TABLES[table])[name].parameters()
-            ):
+    for table, names in _KINDS_OF_TABLES.items():
+        with suppress(UserError, TypeError, KeyError):  # a table or name that is none
+            if key in registry(names)[tables[table]["name"]].parameters():
                 return f"{table}.{key}"
     return "train.epochs=3"
 
