@@ -22,6 +22,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,8 @@ def install() -> None:
     begun = sys.modules.get("torchvision")
     if begun is not None and "torchvision.extension" not in sys.modules:
         _mend(begun.__path__)  # its first line imported torch, which called this
+    # A solver that Avalanche needs for GEM only warns on import that it has no backends.
+    warnings.filterwarnings("ignore", message="no QP solver found")
     finders: dict[str, type[_ConfigFinder | _TorchvisionFinder]] = {
         _READS_CONFIG: _ConfigFinder,
         "torchvision": _TorchvisionFinder,

@@ -131,6 +131,8 @@ class DatasetSamples:
 class _Relabel:
     """A target transform; the result is an int, which is what Avalanche's buffers hold."""
 
+    deterministic = True  # so that data may stay in memory (plugins.data.transforms)
+
     def __init__(self, label_of: dict[int, int]) -> None:
         self.label_of = label_of
 

@@ -80,6 +80,13 @@ class StreamBenchmark(CLScenario):
     train_stream: ExperienceStream
     test_stream: ExperienceStream
 
+    def __repr__(self) -> str:
+        info = self.info
+        return (
+            f"<StreamBenchmark {info.name}: {len(info.task_order)} experiences, {info.n_classes} "
+            f"classes, {info.scenario}-incremental, inputs {info.input_shape}>"
+        )
+
     def __init__(
         self,
         train: Sequence[StreamExperience],

@@ -57,6 +57,8 @@ def split_of(data: Any, test: Any) -> tuple[Any, Any]:
 
     :raises UserError: for a mapping without training data.
     """
+    if hasattr(data, "dtype") and hasattr(test, "dtype"):
+        raise UserError("data and test are two arrays: give a pair (x, y) as data, or two pairs")
     if not isinstance(data, Mapping):
         return data, test
     if "train" not in data:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
@@ -16,14 +17,18 @@ from cl_strategies.benchmarks.own.cutting import (
 from cl_strategies.benchmarks.own.labeled import Labeled, labeled_files, labeled_table
 from cl_strategies.benchmarks.own.options import ColumnOptions, ImagesFolder, OwnOptions
 from cl_strategies.benchmarks.own.treatment import check_picture_options, picture_transforms
+from cl_strategies.benchmarks.readers.folders import folders_in
 from cl_strategies.benchmarks.readers.picture_folders import check_folder, classes_in, images_of
 from cl_strategies.benchmarks.readers.picture_tables import read_table
 from cl_strategies.errors import UserError
+from cl_strategies.errors.text import shortened
 from cl_strategies.validation.hyperparameters import hyperparameters
 from cl_strategies.validation.parameter import Default
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.core.stream import StreamBenchmark
+
+logger = logging.getLogger(__name__)
 
 #: Folders that are taken for training and test images if there are no others.
 _SIDES = ({"train", "test"}, {"train", "val"}, {"train", "valid"}, {"train", "validation"})
@@ -53,6 +58,8 @@ def image_folder(**options: Unpack[OwnOptions]) -> StreamBenchmark:
     if test_path is None and _is_divided(path):
         inside = next(side for side in _SIDES if side <= _folders(path))
         path, test_path = path / "train", path / max(inside - {"train"})
+    if not has_domains:
+        _warn_of_domains(path, classes_in(path))
     listed: list[tuple[str | None, str, Path, bool]] = []
     for place, testing in ((path, False), (test_path, True)):
         for domain in classes_in(place) if place and has_domains else [None]:
@@ -99,6 +106,18 @@ def image_table(**options: Unpack[TableOptions]) -> StreamBenchmark:
         )
     sides = tables[0].divided() if test_path is None else (tables[0], tables[1])
     return _stream(sides, options, "image-table")
+
+
+def _warn_of_domains(path: Path, classes: Sequence[str]) -> None:
+    """Say so where what was taken for classes may be domains with the same classes in each."""
+    insides = {tuple(folders_in(path / name)) for name in classes}
+    if len(classes) > 1 and len(insides) == 1 and len(inside := insides.pop()) > 1:
+        logger.warning(
+            "the folders in %s, taken for classes, all have the folders %s: if they are domains, "
+            'set scenario = "domain", or domains and scenario = "task"',
+            path,
+            shortened(", ".join(inside)),
+        )
 
 
 def _stream(data: Labeled | Sides, options: OwnOptions, name: str) -> StreamBenchmark:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cl_strategies.benchmarks.readers.folders import files_in, folders_in
@@ -62,14 +64,22 @@ def check_folder(folder: Path) -> Path:
         raise DataMissingError(f"{str(folder)!r} cannot be looked into ({error})") from error
     if not there:
         raise DataMissingError(
-            f"{folder} is not there: give the folder of the images as path (seen from "
-            f"{Path.cwd()}, or from data_root if that is given)"
+            f"{folder} is not there{_nearest(folder)}: give the folder of the images as path "
+            f"(seen from {Path.cwd()}, or from data_root if that is given)"
         )
     if not is_folder:
         raise DataMissingError(
             f"{folder} is a file: give a folder, or use image-table for a table of files"
         )
     return folder
+
+
+def _nearest(folder: Path) -> str:
+    """Return ``" (there is x)"``, or nothing."""
+    with suppress(OSError, ValueError):
+        near = difflib.get_close_matches(folder.name, folders_in(folder.parent), n=1)
+        return "".join(f" (there is {folder.parent / name})" for name in near)
+    return ""
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -62,9 +62,17 @@ class PictureTable:
         if found is None:
             raise UserError(
                 f"{self.what} has the columns {self.listed}, none of them called "
-                f"{' or '.join(usual)}: give the name of the right one as {option}"
+                f"{' or '.join(usual)}: give the name of the right one as {option}{self._hint}"
             )
         return found
+
+    @property
+    def _hint(self) -> str:
+        """What a table of one column may be."""
+        only = next(iter(self.columns)) if len(self.columns) == 1 else ""
+        if not any(mark in only for mark in ";\t|"):
+            return ""
+        return "; or is it one line cut by something else? Columns are cut by commas: save it so"
 
     @property
     def listed(self) -> str:
@@ -77,6 +85,10 @@ def read_table(path: Path) -> PictureTable:
     :raises DataMissingError: if it is not there.
     :raises UserError: if it cannot be read.
     """
+    if path.is_dir():
+        raise DataMissingError(
+            f"{path} is a folder: give a CSV or Parquet file, or use image-folder for a folder"
+        )
     if not path.is_file():
         raise DataMissingError(
             f"{path} is not there, or no file: give a CSV or Parquet file as path (seen from "

@@ -29,8 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hold_streams()
     parser = make_parser()
     complete(parser)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return EXIT_BAD_INPUT
     options = parser.parse_args(arguments)
-    options.arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options.arguments = arguments
     try:
         code: int = options.command(options)
     except UserError as error:

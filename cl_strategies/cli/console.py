@@ -75,6 +75,7 @@ def styled(text: str, style: str, stream: Any = None) -> str:
 
 
 def _tell(text: str, style: str) -> None:
+    text = text.translate({0xA0: " ", 0x202F: " "})  # numbers and units, apart in any encoding
     # Where nothing can be said, there is still the exit code.
     with contextlib.suppress(OSError):
         name = styled("cl-strategies:", style, sys.stderr)

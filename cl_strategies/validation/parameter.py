@@ -7,6 +7,7 @@ everything once. The limits and :class:`~annotated_types.Unit` are those of ``an
 
 from __future__ import annotations
 
+import json
 import operator
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,6 +158,10 @@ class Parameter:
             what += f", a {type(value).__name__}"
         elif not -INTEGERS <= cast(float, value) < INTEGERS:
             wanted += " that is finite and of at most 64 bits"
+        if isinstance(value, str) and "a list of" in wanted:
+            parts = [part.strip() for part in value.split(",")]
+            kind = int if all(part.isdecimal() for part in parts) else str
+            wanted += f"; a list is written as {json.dumps([kind(part) for part in parts])}"
         raise UserError(f"{name} is {what}: give {wanted}")
 
     def oldest(self, value: Any) -> Any:

@@ -47,6 +47,22 @@ def test_compare_takes_singular_and_plural(tmp_path, capsys):
     assert sorted(config["run"]["seed"] for config in configs(tmp_path)) == [0, 1]
 
 
+def test_options_of_other_commands_lines_are_told_how_to_set_them(capsys):
+    names = ["compare", "--benchmark", "image-folder", "--strategies", "naive"]
+    assert "--set benchmark.path=VALUE" in refused(capsys, *names, "--path", "photos")
+    dotted = refused(capsys, *names, "--train.batch-size=3")
+    assert "write --set train.batch_size=VALUE" in dotted
+    for key, meant in {"path": "benchmark.path", "batch_size": "train.batch_size"}.items():
+        assert f"for example {meant}" in complaint(capsys, *names, "--set", f"{key}=8")
+    order = complaint(capsys, *names, "--set", "benchmark.class_order=cat, dog")
+    assert 'a list is written as ["cat", "dog"]' in order
+
+
+def test_no_command_is_answered_with_all_of_them(capsys):
+    assert main([]) == 2
+    assert "first steps" in capsys.readouterr().err
+
+
 def test_tune_without_a_suite_tries_what_is_not_set(tmp_path, capsys):
     data = tmp_path / "data"
     names = ["--benchmark", "split-digits", "--strategies", "naive", "--seeds", "7"]

@@ -93,6 +93,11 @@ def test_no_color_is_respected(monkeypatch, environment, colored):
     assert ("\x1b" in err.getvalue()) == colored and "cl-strategies:" in err.getvalue()
 
 
+def test_numbers_and_units_are_apart_in_any_encoding(capsys):
+    console.note("about 1\u202f200\u00a0s left")
+    assert "about 1 200 s left" in capsys.readouterr().err
+
+
 def test_a_file_has_no_color(capsys):
     assert main(["list", "codecs"]) == 0
     assert "\x1b" not in capsys.readouterr().out

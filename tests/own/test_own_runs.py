@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import multiprocessing
 import sys
 
 import pytest
@@ -80,6 +81,25 @@ def test_the_runs_are_given_in_one_way(own_folder):
     for strategies in ([], "naive", {"name": "naive"}):
         with pytest.raises(UserError, match="strategies is .*: give a list of at least one"):
             compare(strategies=strategies, benchmarks=["split-digits"])
+
+
+def test_a_script_hears_of_failed_runs_and_prints_one_line(tmp_path, caplog):
+    settings = {**STREAM, "train.lr": 1e30}
+    result = compare(
+        strategies=["naive"],
+        benchmarks=["split-digits"],
+        settings=settings,
+        executor_name="serial",
+        out=tmp_path,
+    )
+    assert repr(result) == "<Comparison: 0 finished, 1 failed, 0 missing>"
+    assert "1 run failed (naive-split-digits-s0-" in caplog.text
+
+
+def test_a_script_that_workers_import_must_not_compare(monkeypatch):
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(UserError, match='below if __name__ == "__main__":'):
+        compare(strategies=["naive"], benchmarks=["split-digits"])
 
 
 def test_what_was_typed_runs_in_this_process_only(monkeypatch):

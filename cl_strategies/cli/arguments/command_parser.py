@@ -30,4 +30,11 @@ class CommandParser(argparse.ArgumentParser):
         if not options:
             return f"nothing is known to do with {' '.join(left)}: leave it out"
         known = [name for name in self._option_string_actions if name.startswith("--")]
-        return str(unknown_name("option", options[0], known))
+        answer = str(unknown_name("option", options[0], known))
+        if "--set" not in known:
+            return answer
+        table, dot, key = options[0].lstrip("-").replace("-", "_").rpartition(".")
+        if dot:
+            return f"unknown option {options[0]!r}: write --set {table}.{key}=VALUE"
+        return f"{answer} What `show` and `run.toml` have is set by --set benchmark.{key}=VALUE or \
+strategy.{key}=VALUE, model., train. or run."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -355,6 +356,18 @@ def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:
     return kind(**content)
 
 
+def _example(key: str, tables: Mapping[str, Any]) -> str:
+    """Return what may be meant by a key without a table; another example if nothing is like it."""
+    for table, kind in {"train": TrainConfig, "run": RunConfig}.items():
+        if key in {field.name for field in fields(kind)}:
+            return f"{table}.{key}"
+    for table, names in _KINDS_OF_TABLES.items():
+        with suppress(UserError, TypeError, KeyError):  # a table or name that is none
+            if key in registry(names)[tables[table]["name"]].parameters():
+                return f"{table}.{key}"
+    return "train.epochs=3"
+
+
 def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of ``tables`` in which ``{"train.epochs": 3}`` replaces one key.
 
@@ -372,7 +385,7 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
         if not dot or table not in _TABLES:
             raise UserError(
                 f"cannot set {key!r}: write table.key=value with a table among "
-                f"{', '.join(_TABLES)}, for example train.epochs=3"
+                f"{', '.join(_TABLES)}, for example {_example(key, result)}"
             )
         given.setdefault(table, {})[option] = value
     for table, options in given.items():

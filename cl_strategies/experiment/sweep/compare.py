@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from cl_strategies.experiment.sweep.attempts import Watching
 from cl_strategies.experiment.sweep.executors import executor
 from cl_strategies.experiment.sweep.objects import check_reach, configs_of
 from cl_strategies.experiment.sweep.preflight import check_configs
+from cl_strategies.results.formatting import count, listing
 from cl_strategies.results.record import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,14 @@ class Comparison:
     failures: dict[str, RunRecord]
     missing: list[str]
     read: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Say how many runs ended how; the fields have the rest."""
+        failed = sum(record.status == "failed" for record in self.records)
+        return (
+            f"<Comparison: {len(self.records) - failed} finished, {failed} failed, "
+            f"{len(self.missing)} missing>"
+        )
 
     @property
     def failed(self) -> list[RunRecord]:
@@ -94,6 +104,7 @@ def compare(
         executor tells nothing.
     :raises UserError: for bad input that no run could have survived.
     """
+    _check_not_imported()
     start = executor(executor_name, **(executor_options or {}))
     out = Path(out)
     if (configs is None) == (strategies is None):
@@ -113,13 +124,13 @@ def compare(
         raise UserError(f"jobs is {jobs!r}: give at least 1")
     for options in {config.logging for config in configs}:
         options.check_installed()
-    index, count = shard
-    if not 0 <= index < count:
-        raise UserError(f"shard {index}/{count}: give i/n with 0 <= i < n")
+    index, shards = shard
+    if not 0 <= index < shards:
+        raise UserError(f"shard {index}/{shards}: give i/n with 0 <= i < n")
 
     problems: dict[str, str] = {}
     tell = progress or (lambda config, problem: None)
-    mine = configs[index::count]
+    mine = configs[index::shards]
     if rerun:
         ask(mine, out)
     todo = []
@@ -151,13 +162,27 @@ def compare(
     found = {c.slug: None if c.slug in problems else _ended(c, out) for c in configs}
     ended = {slug: record for slug, record in found.items() if record is not None}
     own = {config.slug for config in mine}
-    return Comparison(
+    comparison = Comparison(
         records=list(ended.values()),
         problems=problems,
         failures={k: r for k, r in ended.items() if k in own and r.status == "failed"},
         missing=[slug for slug, record in found.items() if record is None],
         read=read,
     )
+    if strategies is not None:  # a script or notebook, to which nobody else says it
+        for reason, slugs in comparison.reasons.items():
+            logger.warning("%s failed (%s): %s", count(len(slugs), "run"), listing(slugs), reason)
+    return comparison
+
+
+def _check_not_imported() -> None:
+    """:raises UserError: while a worker process imports the script that started it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UserError(
+            "compare is called by a script that its worker processes import, too, so that each of "
+            'them would compare again: put what starts it below if __name__ == "__main__":, or '
+            'give executor_name="serial"'
+        )
 
 
 def _ended(config: ExperimentConfig, out: Path) -> RunRecord | None:

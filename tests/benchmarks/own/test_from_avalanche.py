@@ -26,6 +26,8 @@ from torch.utils.data import TensorDataset
 
 from cl_strategies.benchmarks import contract_violations, from_avalanche, split_digits
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.data.store import Store
+from cl_strategies.plugins.data.table import ResidentTable
 
 
 def samples(count: int, seed: int) -> Any:
@@ -96,6 +98,12 @@ def test_a_benchmark_of_avalanche_keeps_the_contract(made):
         assert torch.equal(mine.dataset[2][0], other.dataset[2][0])
     last = from_avalanche(theirs, order=[*range(1, len(sizes)), 0]).train_stream[-1]
     assert len(last.dataset) == len(next(iter(theirs.train_stream)).dataset)
+
+
+def test_other_labels_leave_data_in_memory():
+    data = from_avalanche(classes(task_labels=True)).train_stream[1].dataset
+    table = ResidentTable([data], Store(2**20), torch.device("cpu"))
+    assert len(table) == len(data)
 
 
 @pytest.mark.parametrize("hidden", [True, False])

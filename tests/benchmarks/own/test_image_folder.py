@@ -254,7 +254,18 @@ def test_domains_need_the_same_classes(tmp_path, looks):
         image_folder(path=looks, scenario="domain", n_experiences=3)
 
 
+def test_folders_that_may_be_domains_are_named(looks, caplog):
+    image_folder(path=looks, image_size=4)
+    assert 'if they are domains, set scenario = "domain"' in caplog.text
+    caplog.clear()
+    image_folder(path=looks, image_size=4, scenario="domain")
+    assert not caplog.text
+
+
 def test_without_a_folder(tmp_path):
+    (tmp_path / "fotos").mkdir()
+    with pytest.raises(DataMissingError, match=r"photos is not there \(there is .*fotos\): give"):
+        image_folder(path="photos", data_root=tmp_path)
     with pytest.raises(DataMissingError, match=r"nowhere is not there: give the folder"):
         image_folder(path="nowhere", data_root=tmp_path)
     with pytest.raises(UserError, match=r"image-folder needs the data: .*--set benchmark.path="):

@@ -92,6 +92,18 @@ def test_a_row_that_is_wrong_is_named_by_its_line(flowers, table, names, line, n
         image_table(path=path, images=flowers)
 
 
+def test_a_table_is_cut_by_commas(table):
+    path = table("path,label")
+    path.write_text(path.read_text().replace(",", ";"))
+    with pytest.raises(UserError, match=r"columns 'path;label', .* Columns are cut by commas"):
+        image_table(path=path)
+
+
+def test_a_folder_is_no_table(flowers):
+    with pytest.raises(UserError, match="is a folder: .*, or use image-folder"):
+        image_table(path=flowers)
+
+
 def test_marks_that_are_wrong(flowers, table):
     def splits(*values):
         return table(

@@ -213,6 +213,16 @@ def test_what_is_wrong_is_said_with_the_row_and_the_remedy(data, options, messag
         split_dataset(data, **options)
 
 
+def test_x_and_y_apart_are_refused():
+    with pytest.raises(UserError, match=r"two arrays: give a pair \(x, y\)"):
+        split_dataset(NUMBERS, Y)
+
+
+def test_a_stream_says_what_it_is():
+    made = repr(split_dataset((NUMBERS, Y), n_experiences=2, name="mine"))
+    assert made.startswith("<StreamBenchmark mine: 2 experiences, ")
+
+
 def test_labels_of_test_data_must_be_known_and_marks_must_not_contradict():
     with pytest.raises(UserError, match=r"the test data of the data, row 1 has the label 'nut'"):
         split_dataset((NUMBERS, NAMES[Y]), (NUMBERS[:2], ["fig", "nut"]))
