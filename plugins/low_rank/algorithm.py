@@ -296,18 +296,17 @@ class LowRankPerturbation:
                 )
             prune_to_budget_(factors, allowed)
             return
-        if self.pruning == "limited":
-            growth = model.growth(zeros=True)
-            if growth > self.gamma:
-                share = self.gamma / growth
-                prune_below_(factors, mixed_threshold(factors, share, self.threshold))
-            return
         if self.pruning == "absolute":
             threshold = self.threshold
         elif self.pruning == "percentile":
             threshold = percentile_threshold(factors, self.gamma)
-        else:
+        elif self.pruning == "mixed":
             threshold = mixed_threshold(factors, self.gamma, self.threshold)
+        else:
+            growth = model.growth(zeros=True)
+            if growth <= self.gamma:
+                return
+            threshold = mixed_threshold(factors, self.gamma / growth, self.threshold)
         prune_below_(factors, threshold)
 
 

@@ -117,6 +117,20 @@ class HALRPModel(TaskModel):
             stored += sum(t.numel() - int(torch.count_nonzero(t)) for t in low_rank)
         return stored / self.base_size()
 
+    def pruned_bytes(self) -> int:
+        """Return the bytes that zeros in the low-rank factors save.
+
+        A factor of finished tasks takes its other entries and one bit for each entry, or all its
+        entries where that is less.
+        """
+        saved = 0
+        for task in self.tasks:
+            for entry in self.factors(task).values():
+                for factor in (entry.left, entry.right):
+                    zeros = factor.numel() - int(torch.count_nonzero(factor))
+                    saved += max(zeros * factor.element_size() - -(-factor.numel() // 8), 0)
+        return saved
+
     # ------------------------------------------------------------------ state
 
     def describe(self, task: Task) -> dict[str, Any]:

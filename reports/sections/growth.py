@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cl_strategies.reports.analysis.grouping import Group
-from cl_strategies.reports.analysis.stream_costs import stored
+from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
 from cl_strategies.reports.analysis.summary_table import rows_of
 from cl_strategies.reports.analysis.tables import SummaryRow, mean_and_std
 from cl_strategies.reports.plots.alternatives import alternative
@@ -18,9 +18,10 @@ from cl_strategies.results.formatting import plain, show_with_spread
 
 HEADINGS = ("Growth", "Average accuracy", "n")
 EXPLANATION = (
-    "Growth is what model and method state take after the last task, relative to the model after "
-    "the first, less 1: 0 is one network with the head of one task. Mean and standard deviation "
-    "over the runs; least growth first."
+    "Growth is what model and method state take after the last task, relative to one network with "
+    "the head of one task, less 1. That network is single-task's after its first task, where there "
+    "is that strategy, else the method's own. Mean and standard deviation over the runs; least "
+    "growth first."
 )
 _GROWTH = "growth"
 _AXIS = CostAxis("stored at the end, relative to one network", "number")
@@ -55,20 +56,22 @@ def growth_tables(groups: Sequence[Group], rows: Sequence[SummaryRow]) -> list[G
     tables = []
     for benchmark in sorted({group.benchmark for group in groups}):
         here = [group for group in groups if group.benchmark == benchmark]
-        growths = sorted(filter(None, map(_growth, here)), key=lambda row: row.mean)
+        one = network_bytes(here)
+        found = (_growth(group, one) for group in here)
+        growths = sorted((row for row in found if row is not None), key=lambda row: row.mean)
         accuracies = {
             row.strategy: row for row in rows_of(rows, benchmark, "average_accuracy") if row.n
         }
         growths = [row for row in growths if row.strategy in accuracies]
         if len({row.mean for row in growths}) < 2 or not any(map(_keeps_growing, here)):
             continue
-        found = tuple(accuracies[row.strategy] for row in growths)
+        reached = tuple(accuracies[row.strategy] for row in growths)
         tables.append(
             GrowthTable(
                 benchmark=benchmark,
-                lines=tuple(map(_line, growths, found)),
+                lines=tuple(map(_line, growths, reached)),
                 growths=tuple(growths),
-                accuracies=found,
+                accuracies=reached,
                 methods={group.strategy: group.records[0].strategy for group in here},
             )
         )
@@ -93,8 +96,8 @@ def growth_figure(table: GrowthTable, styles: Styles, key: str) -> Figure:
     )
 
 
-def _growth(group: Group) -> SummaryRow | None:
-    runs = [stored(record) for record in group.finished]
+def _growth(group: Group, one: float | None) -> SummaryRow | None:
+    runs = [stored(record, one) for record in group.finished]
     if not runs or any(len(run) < 2 or not np.isfinite(run).all() for run in runs):
         return None
     values = tuple(float(run[-1]) - 1 for run in runs)
