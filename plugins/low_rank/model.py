@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
@@ -104,9 +105,31 @@ class HALRPModel(TaskModel):
             for task in self.tasks[1:]
         }
 
-    def growth(self) -> float:
-        """Return what all tasks after the first store, relative to :meth:`base_size`."""
-        return sum(size.total for size in self.sizes().values()) / self.base_size()
+    def growth(self, *, zeros: bool = False) -> float:
+        """Return what all tasks after the first store, relative to :meth:`base_size`.
+
+        :param zeros: count pruned entries of the low-rank factors, too.
+        """
+        stored = sum(size.total for size in self.sizes().values())
+        if zeros:
+            factors = [f for task in self.tasks for f in self.factors(task).values()]
+            low_rank = [tensor for f in factors for tensor in (f.left, f.right)]
+            stored += sum(t.numel() - int(torch.count_nonzero(t)) for t in low_rank)
+        return stored / self.base_size()
+
+    def pruned_bytes(self) -> int:
+        """Return the bytes that zeros in the low-rank factors save.
+
+        A factor of finished tasks takes its other entries and one bit for each entry, or all its
+        entries where that is less.
+        """
+        saved = 0
+        for task in self.tasks:
+            for entry in self.factors(task).values():
+                for factor in (entry.left, entry.right):
+                    zeros = factor.numel() - int(torch.count_nonzero(factor))
+                    saved += max(zeros * factor.element_size() - -(-factor.numel() // 8), 0)
+        return saved
 
     # ------------------------------------------------------------------ state
 

@@ -21,11 +21,14 @@ def parameter_bytes(model: nn.Module) -> int:
 
     Buffers count because a network with BatchNorm or learned quantization ranges is not the same
     network without them; non-persistent buffers, which ``state_dict`` leaves out, do not. Tied
-    parameters share memory and count once.
+    parameters share memory and count once. A model with a method ``pruned_bytes`` says what of
+    this need not be stored, because it is zero.
 
     :param model: any module; a parameter stored in another type counts with that type's size.
     """
-    return tensor_bytes(model.state_dict(keep_vars=True).values())
+    pruned = getattr(model, "pruned_bytes", None)
+    whole = tensor_bytes(model.state_dict(keep_vars=True).values())
+    return whole if pruned is None else whole - int(pruned())
 
 
 def tensor_bytes(tensors: Any) -> int:

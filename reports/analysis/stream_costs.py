@@ -17,18 +17,36 @@ Series = npt.NDArray[np.float64]
 SINGLE = "single-task"
 
 
-def stored(record: RunRecord) -> Series:
-    """Model and method state after each task, relative to the model after the first (T,).
+def stored(record: RunRecord, network_bytes: float | None = None) -> Series:
+    """Model and method state after each task, relative to one network (T,).
 
     1 is the network alone. Empty where it was not recorded after every task.
+
+    :param network_bytes: of the network; ``None``: those of the model after the first task.
     """
     model, state = record.bytes.get("parameters", ()), record.bytes.get("method_state", ())
     network, method = _complete(model, record), _complete(state, record)
     if len(network) != len(method) or not len(network):
         return np.empty(0)
-    if not network[0] or (network + method).max() > LARGEST * min(network[0], 1.0):
+    unit = network[0] if network_bytes is None else network_bytes
+    if not unit or (network + method).max() > LARGEST * min(unit, 1.0):
         return np.full(len(network), math.nan)
-    return (network + method) / network[0]
+    whole: Series = (network + method) / unit
+    return whole
+
+
+def network_bytes(groups: Sequence[Group]) -> float | None:
+    """Return the bytes of a network with one head: ``single-task``'s after its first task, or
+    ``None`` without that strategy.
+
+    :param groups: the strategies on one benchmark.
+    """
+    for group in groups:
+        for record in group.finished if group.records[0].strategy == SINGLE else ():
+            sizes = _complete(record.bytes.get("parameters", ()), record)
+            if len(sizes) and sizes[0]:
+                return float(sizes[0])
+    return None
 
 
 def cumulative_seconds(record: RunRecord) -> Series:

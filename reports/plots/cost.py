@@ -1,9 +1,11 @@
-"""What accuracy costs: training time against average accuracy."""
+"""What accuracy costs: training time, or what is stored, against average accuracy."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,43 +38,69 @@ Box = tuple[float, float, float, float]
 Whisker = list[tuple[float, float]]
 
 
+class CostAxis(NamedTuple):
+    """The horizontal axis.
+
+    :param label: what it shows.
+    :param unit: ``"seconds"``, ``"number"`` and so on: that of the costs.
+    """
+
+    label: str
+    unit: str
+
+
+TIME = CostAxis("training time of the whole stream", "seconds")
+
+
 def cost_svg(
     accuracies: Sequence[SummaryRow],
-    times: Sequence[SummaryRow],
+    costs: Sequence[SummaryRow],
     styles: Mapping[str, Style],
     key: str,
+    *,
+    axis: CostAxis = TIME,
+    methods: Mapping[str, str] | None = None,
 ) -> str:
-    """Return :func:`draw_cost` as SVG; ``""`` if times were not recorded.
+    """Return :func:`draw_cost` as SVG; ``""`` if costs were not recorded.
 
     :param key: prefix of the SVG's ids.
     """
-    drawing = draw_cost(accuracies, times, styles)
+    drawing = draw_cost(accuracies, costs, styles, axis=axis, methods=methods)
     return "" if drawing is None else drawing.svg(key, styles)
 
 
 def draw_cost(
-    accuracies: Sequence[SummaryRow], times: Sequence[SummaryRow], styles: Mapping[str, Style]
+    accuracies: Sequence[SummaryRow],
+    costs: Sequence[SummaryRow],
+    styles: Mapping[str, Style],
+    *,
+    axis: CostAxis = TIME,
+    methods: Mapping[str, str] | None = None,
 ) -> Drawing | None:
-    """Draw one point for each strategy; ``None`` if times were not recorded.
+    """Draw one point for each strategy; ``None`` if costs were not recorded.
 
     :param accuracies: rows of the metric ``average_accuracy`` on one benchmark.
-    :param times: rows of the metric ``train_seconds`` on the same benchmark.
+    :param costs: rows of what is on the horizontal axis, on the same benchmark.
     :param styles: label of a strategy -> its style.
+    :param axis: what the costs are.
+    :param methods: label of a strategy -> the method that it is a variant of: the variants of one
+        are joined by a line, from the cheapest to the dearest.
     """
-    time_of = {row.strategy: row for row in times if row.n and row.mean >= _SHORTEST}
+    cost_of = {row.strategy: row for row in costs if row.n and row.mean >= _SHORTEST}
     drawn = [
-        (row, time_of[row.strategy]) for row in accuracies if row.n and row.strategy in time_of
+        (row, cost_of[row.strategy]) for row in accuracies if row.n and row.strategy in cost_of
     ]
     if not drawn:
         return None
     with drawing_style():
         axes = new_axes(_WIDTH, _HEIGHT, _MARGINS)
-        size, unit = _set_axes(axes, drawn)
+        size, unit = _set_axes(axes, drawn, axis)
         whiskers = _draw_spreads(axes, drawn, styles, size)
+        _join(axes, drawn, styles, size, methods or {})
         for accuracy, time in drawn:
             marks = edged(styles[accuracy.strategy], 8)
             axes.plot([time.mean / size], [100 * accuracy.mean], linestyle="", **marks)
-        axes.set_xlabel(f"training time of the whole stream ({unit})")
+        axes.set_xlabel(f"{axis.label} ({unit})" if unit else axis.label)
         axes.set_ylabel("average accuracy (%)")
         points = [(a.strategy, t.mean / size, 100 * a.mean) for a, t in drawn]
         _place_labels(axes, points, whiskers)
@@ -107,10 +135,28 @@ def _below(std: float, mean: float) -> float:
     return std if math.isnan(std) else min(std, 0.95 * mean)
 
 
-def _set_axes(axes: Axes, drawn: Sequence[tuple[SummaryRow, SummaryRow]]) -> tuple[float, str]:
-    seconds = [time.mean for _, time in drawn]
-    size, unit = scale_of("seconds", max(seconds))
-    low, high = min(seconds) / size, max(seconds) / size
+def _join(
+    axes: Axes,
+    drawn: Sequence[tuple[SummaryRow, SummaryRow]],
+    styles: Mapping[str, Style],
+    size: float,
+    methods: Mapping[str, str],
+) -> None:
+    named = [(methods[a.strategy], c.mean, a) for a, c in drawn if a.strategy in methods]
+    named.sort(key=lambda item: item[:2])
+    for _, variants in groupby(named, key=lambda item: item[0]):
+        points = [(cost / size, 100 * row.mean, row.strategy) for _, cost, row in variants]
+        x, y, labels = zip(*points, strict=True)
+        if len(points) > 1:
+            axes.plot(x, y, color=styles[labels[0]].light, linewidth=0.8, zorder=1)
+
+
+def _set_axes(
+    axes: Axes, drawn: Sequence[tuple[SummaryRow, SummaryRow]], axis: CostAxis
+) -> tuple[float, str]:
+    costs = [cost.mean for _, cost in drawn]
+    size, unit = scale_of(axis.unit, max(costs))
+    low, high = min(costs) / size, max(costs) / size
     if high / low > _LOG_FROM:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.6, high * 2.6)

@@ -28,7 +28,7 @@ from cl_strategies.reports.plots.palette import ROLES, Style, assign_styles
 from cl_strategies.reports.plots.stability import stability_figures
 from cl_strategies.reports.plots.svg import described
 from cl_strategies.reports.render.folding import Folding
-from cl_strategies.reports.sections import changes, exemplars, pair_rows
+from cl_strategies.reports.sections import changes, exemplars, growth, pair_rows
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.factors import rates_text
 from cl_strategies.results.formatting import show, show_with_spread
@@ -77,6 +77,11 @@ def html_text(content: Content, *, pages: Mapping[str, str] | None = None, up: s
         stability=stability_figures(plain, styles),
         costs=figures.cost_figures(plain_rows, styles),
         streams=stream_figures(plain, styles),
+        growths=[
+            (table, growth.growth_figure(table, styles, f"grown{k}"))
+            for k, table in enumerate([] if pages else content.growths)
+        ],
+        growth=growth,
         orders=list(zip(disparities, order_figures(disparities, styles), strict=True)),
         widths=content.widths,
         traces=content.traces,

@@ -17,6 +17,7 @@ from cl_strategies.reports.render.markdown_comparisons import (
     split_blocks,
 )
 from cl_strategies.reports.render.markdown_parts import bullets, escape, table_text
+from cl_strategies.reports.sections import growth
 from cl_strategies.reports.sections.content import Content
 from cl_strategies.reports.sections.exemplars import HEADINGS as EXEMPLAR_HEADINGS
 from cl_strategies.results.published import WARNING
@@ -55,6 +56,10 @@ def markdown_text(content: Content) -> str:
         blocks.append(f"## Exemplars in bytes on {escape(memory.benchmark)}")
         lines = [[name, *cells] for name, cells in memory.lines]
         blocks.append(table_text(["Strategy", *EXEMPLAR_HEADINGS], lines, numbers_from=1))
+    for grown in content.growths:
+        blocks += [f"## Growth on {escape(grown.benchmark)}", growth.EXPLANATION]
+        lines = [[name, *cells] for name, cells in grown.lines]
+        blocks.append(table_text(["Strategy", *growth.HEADINGS], lines, numbers_from=1))
     for traced in content.traces:
         blocks.append(f"## During training on {escape(traced.benchmark)}")
         lines = [[name, *cells] for name, cells in traced.lines]

@@ -27,6 +27,7 @@ from cl_strategies.reports.sections.bits import BitTable, bit_tables
 from cl_strategies.reports.sections.during_training import TraceTable, trace_tables
 from cl_strategies.reports.sections.exemplars import ExemplarTable, exemplar_tables
 from cl_strategies.reports.sections.factors import FactorSection, factor_sections
+from cl_strategies.reports.sections.growth import GrowthTable, growth_tables
 from cl_strategies.results.formatting import count
 
 
@@ -59,6 +60,7 @@ class Content:
     :param ranks: mean ranks; ``None`` with too few benchmarks.
     :param against: what changed since another report, if one was named.
     :param splits: variance of order, seed and rest, for each benchmark with several orders.
+    :param growths: what is stored at the end, for each benchmark where that grows with the tasks.
     """
 
     title: str
@@ -85,6 +87,7 @@ class Content:
     wins: Wins | None
     ranks: Ranks | None
     splits: list[SplitTable]
+    growths: list[GrowthTable]
     against: Against | None
 
 
@@ -140,6 +143,7 @@ def content_of(
         wins=wins(comparisons),
         ranks=ranks(shown_rows, PRIMARY),
         splits=splits,
+        growths=growth_tables(shown, shown_rows),
         against=None if other is None else against(collection, *other),
     )
 

@@ -1,5 +1,6 @@
 """HALRP's steps on a model: importance, decomposition, limits, pruning, regularizer."""
 
+import math
 import warnings
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from cl_strategies.plugins.low_rank.functional import (
 )
 from cl_strategies.plugins.low_rank.model import HALRPModel
 from cl_strategies.plugins.low_rank.storage_size import LayerRank
+from cl_strategies.plugins.metrics.resources import parameter_bytes
 
 NO_LIMIT = 1e9  # networks
 
@@ -287,6 +289,46 @@ def test_pruning_of_all_tasks_pools_them():
     kept = [model.sizes()[label].low_rank for label in (1, 2)]
     assert sum(kept) == pytest.approx(len(pool) / 2, abs=1)
     assert sum(int(t.count_nonzero()) for t in low_rank(model, 1)) == kept[0] < len(pool) / 2
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_growth_within_the_limit_is_left_alone_and_beyond_it_the_share_that_undoes_it_is_kept(old):
+    model, _ = decomposed(pruning="none", tasks=2)
+    before = {label: low_rank(model, label) for label in (1, 2)}
+    growth, base = model.growth(), model.base_size()
+    limited = {"pruning": "limited", "threshold": 0.0, "prune_old_tasks": old}
+    LowRankPerturbation(gamma=growth, **limited).prune(model)
+    for label, factors in before.items():
+        assert all(torch.equal(a, b) for a, b in zip(factors, low_rank(model, label), strict=True))
+
+    gamma = growth / 2
+    for _ in range(2):  # zeros of the first time count, so that the second prunes nothing more
+        LowRankPerturbation(gamma=gamma, **limited).prune(model)
+        entries = {label: sum(t.numel() for t in before[label]) for label in (1, 2)}
+        pruned = sum(entries.values()) if old else entries[2]
+        kept = sum(model.sizes()[label].low_rank for label in ((1, 2) if old else (2,)))
+        assert kept == pytest.approx(pruned / 2, abs=1)
+        assert model.growth() == pytest.approx(growth - (pruned - kept) / base)
+        assert model.growth(zeros=True) == pytest.approx(growth)
+
+
+def test_the_absolute_threshold_holds_beyond_the_limit_of_growth():
+    model, _ = decomposed(pruning="none")
+    before = torch.cat([t.flatten() for t in low_rank(model, 1)])
+    LowRankPerturbation(pruning="limited", gamma=model.growth() * 0.99, threshold=0.05).prune(model)
+    assert model.sizes()[1].low_rank == int((before.abs() > 0.05).sum()) < 0.95 * len(before)
+
+
+def test_pruned_entries_take_a_bit_each_in_the_bytes_of_the_model():
+    model, _ = decomposed(pruning="none")
+    whole = parameter_bytes(model)
+    assert model.pruned_bytes() == 0
+    LowRankPerturbation(pruning="percentile", gamma=0.25).prune(model)
+    expected = 0
+    for factor in low_rank(model, 1):
+        zeros = int((factor == 0).sum())
+        expected += max(factor.element_size() * zeros - math.ceil(factor.numel() / 8), 0)
+    assert parameter_bytes(model) == whole - expected < whole
 
 
 def test_no_pruning_changes_nothing():
