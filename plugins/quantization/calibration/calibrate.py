@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.errors.failure import named
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.quantization.calibration.functional.bias import output_shift
 from cl_strategies.plugins.quantization.calibration.functional.entropy import entropy_bins
@@ -23,6 +24,7 @@ from cl_strategies.plugins.quantization.calibration.network import (
     named_quantizers,
     output_channel,
     passing,
+    run,
     weight_layers,
 )
 from cl_strategies.plugins.quantization.calibration.observer import Observed, observe
@@ -78,6 +80,7 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
     _check(quantizers, layers)
     _check_fitted(layers, chosen)
     with evaluating(model), torch.no_grad():
+        _check_taken(model, samples)
         _set_ranges(model, quantizers, samples, chosen)
         for layer in layers.values():
             take_step(layer.weight_quantizer, layer.latent().detach(), chosen.weight_method)
@@ -118,6 +121,20 @@ def _check_fitted(layers: dict[str, QuantizedLayer], options: CalibrationOptions
             raise UserError(
                 "correct_bias and fold_norms change the same biases: leave one of them out"
             )
+
+
+def _check_taken(model: nn.Module, samples: Sequence[Batch]) -> None:
+    """:raises UserError: if the network cannot compute such samples."""
+    (x, tasks), *_ = samples
+    try:
+        run(model, [(x[:1], tasks[:1])])
+    except UserError:
+        raise
+    except Exception as error:  # of the user's network, of any type
+        raise UserError(
+            f"the network cannot compute samples of the shape {tuple(x.shape[1:])} and the type "
+            f"{x.dtype} to calibrate with ({named(error)}): give them as it is trained with them"
+        ) from error
 
 
 def _set_ranges(
