@@ -76,9 +76,8 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
 
     :raises UserError: as that.
     """
+    check_layers(model, chosen)
     quantizers, layers = named_quantizers(model), weight_layers(model)
-    _check(quantizers, layers)
-    _check_fitted(layers, chosen)
     with evaluating(model), torch.no_grad():
         _check_taken(model, samples)
         _set_ranges(model, quantizers, samples, chosen)
@@ -95,7 +94,13 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
     return model
 
 
-def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, QuantizedLayer]) -> None:
+def check_layers(model: nn.Module, options: CalibrationOptions) -> None:
+    """Say, before there are samples, what of a quantized model cannot be calibrated so.
+
+    :raises UserError: if nothing is quantized, something to one bit, or the output of a layer
+        cannot be fitted.
+    """
+    quantizers, layers = named_quantizers(model), weight_layers(model)
     if not (quantizers or layers):
         raise UserError("nothing in the model is quantized: call quantize_model first")
     widths = {q.bits for q in quantizers.values()}
@@ -105,6 +110,7 @@ def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, Quantiz
             "calibration needs at least 2 bits, and the model has tensors of 1 bit: train it "
             "quantized instead"
         )
+    _check_fitted(layers, options)
 
 
 def _check_fitted(layers: dict[str, QuantizedLayer], options: CalibrationOptions) -> None:
