@@ -15,6 +15,7 @@ from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.protocols.training import TrainingStrategy
+from cl_strategies.plugins.quantization.calibration.calibrate import check_layers
 from cl_strategies.plugins.quantization.calibration.options import CalibrationOptions
 from cl_strategies.plugins.quantization.calibration.quantizer_grids import check_calibrates
 from cl_strategies.plugins.quantization.conversion.convert import quantize_model
@@ -104,7 +105,8 @@ class CalibratedCopyPlugin(SupervisedPlugin):
         :raises UserError: if it could not.
         """
         self.example = example if self.example is None else self.example
-        quantized_copy(model, example=self.example, **self.settings)
+        made = quantized_copy(model, example=self.example, **self.settings)
+        check_layers(made, CalibrationOptions(**self.calibration))
         self._checked = True
 
     def attach(self, strategy: TrainingStrategy) -> None:

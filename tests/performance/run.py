@@ -34,7 +34,7 @@ import processes
 import torch
 from cases import Case, cases
 from loops import Data
-from low_bits import exported, quantized
+from low_bits import exported, quantized, trained
 from measurement import Measurement
 from report import write
 
@@ -61,6 +61,7 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "exemplars": exemplars.measurements,
     "quantised": quantized.measurements,
     "onnx": exported.measurements,
+    "onnx-trained": trained.measurements,
     "processes": processes.measurements,
     "ray-long": executors.long_runs,
     "ray-short": executors.short_runs,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from avalanche.models import avalanche_forward
@@ -18,7 +16,12 @@ from torch import Tensor, nn
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.deployment import brevitas_twin
 from cl_strategies.experiment.deployment.restored import FinishedRun, restore_run
-from cl_strategies.experiment.deployment.runtime import Session, speedup, times_in_turns
+from cl_strategies.experiment.deployment.runtime import (
+    Session,
+    onnxruntime,
+    speedup,
+    times_in_turns,
+)
 from cl_strategies.experiment.deployment.samples import calibration_images, samples_of
 from cl_strategies.io.links import check_no_link
 from cl_strategies.plugins.features.generators import isolated_rng
@@ -68,6 +71,8 @@ def export_run(
     """
     folder = Path(folder)
     check_no_link(folder)
+    if check:
+        onnxruntime()
     run = restore_run(folder, data_root=data_root)
     with isolated_rng():
         network = _quantized(run)
@@ -75,7 +80,7 @@ def export_run(
         shape = tuple(x.shape[1:])
         images = calibration_images(run)
         (folder / EXPORT).unlink(missing_ok=True)
-        path = _export(network, folder / FILE, shape, task, images)
+        path = export_onnx(network, folder / FILE, input_shape=shape, task=task, calibrate=images)
         found = None
         if check:
             found = _checked(run, network, path, task=task, samples=(x, y), images=images, n=batch)
@@ -95,15 +100,6 @@ def _quantized(run: FinishedRun) -> nn.Module:
             "training), or use a strategy that quantizes"
         )
     return network
-
-
-def _export(
-    network: nn.Module, path: Path, shape: tuple[int, ...], task: int | None, images: Tensor
-) -> Path:
-    options: dict[str, Any] = {}
-    if "calibrate" in inspect.signature(export_onnx).parameters:
-        options["calibrate"] = images
-    return export_onnx(network, path, input_shape=shape, task=task, **options)
 
 
 def _checked(

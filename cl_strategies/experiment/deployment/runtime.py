@@ -28,7 +28,7 @@ class Session:
     """
 
     def __init__(self, path: Path) -> None:
-        self._runtime = _onnxruntime()
+        self._runtime = onnxruntime()
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -51,7 +51,11 @@ class Session:
         return f"onnxruntime {self._runtime.__version__}"
 
 
-def _onnxruntime() -> Any:
+def onnxruntime() -> Any:
+    """Import onnxruntime when it is needed.
+
+    :raises UserError: if it is not installed.
+    """
     try:
         import onnxruntime
     except ImportError as error:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cl_strategies.errors import UserError
+from cl_strategies.errors.failure import named
 from cl_strategies.plugins.features.modes import evaluating
 from cl_strategies.plugins.quantization.calibration.functional.bias import output_shift
 from cl_strategies.plugins.quantization.calibration.functional.entropy import entropy_bins
@@ -23,6 +24,7 @@ from cl_strategies.plugins.quantization.calibration.network import (
     named_quantizers,
     output_channel,
     passing,
+    run,
     weight_layers,
 )
 from cl_strategies.plugins.quantization.calibration.observer import Observed, observe
@@ -74,10 +76,10 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
 
     :raises UserError: as that.
     """
+    check_layers(model, chosen)
     quantizers, layers = named_quantizers(model), weight_layers(model)
-    _check(quantizers, layers)
-    _check_fitted(layers, chosen)
     with evaluating(model), torch.no_grad():
+        _check_taken(model, samples)
         _set_ranges(model, quantizers, samples, chosen)
         for layer in layers.values():
             take_step(layer.weight_quantizer, layer.latent().detach(), chosen.weight_method)
@@ -92,7 +94,13 @@ def set_grids(model: nn.Module, samples: Sequence[Batch], chosen: CalibrationOpt
     return model
 
 
-def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, QuantizedLayer]) -> None:
+def check_layers(model: nn.Module, options: CalibrationOptions) -> None:
+    """Say, before there are samples, what of a quantized model cannot be calibrated so.
+
+    :raises UserError: if nothing is quantized, something to one bit, or the output of a layer
+        cannot be fitted.
+    """
+    quantizers, layers = named_quantizers(model), weight_layers(model)
     if not (quantizers or layers):
         raise UserError("nothing in the model is quantized: call quantize_model first")
     widths = {q.bits for q in quantizers.values()}
@@ -102,6 +110,7 @@ def _check(quantizers: dict[str, ActivationQuantizer], layers: dict[str, Quantiz
             "calibration needs at least 2 bits, and the model has tensors of 1 bit: train it "
             "quantized instead"
         )
+    _check_fitted(layers, options)
 
 
 def _check_fitted(layers: dict[str, QuantizedLayer], options: CalibrationOptions) -> None:
@@ -118,6 +127,20 @@ def _check_fitted(layers: dict[str, QuantizedLayer], options: CalibrationOptions
             raise UserError(
                 "correct_bias and fold_norms change the same biases: leave one of them out"
             )
+
+
+def _check_taken(model: nn.Module, samples: Sequence[Batch]) -> None:
+    """:raises UserError: if the network cannot compute such samples."""
+    (x, tasks), *_ = samples
+    try:
+        run(model, [(x[:1], tasks[:1])])
+    except UserError:
+        raise
+    except Exception as error:  # of the user's network, of any type
+        raise UserError(
+            f"the network cannot compute samples of the shape {tuple(x.shape[1:])} and the type "
+            f"{x.dtype} to calibrate with ({named(error)}): give them as it is trained with them"
+        ) from error
 
 
 def _set_ranges(

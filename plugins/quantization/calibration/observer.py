@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.calibration.network import run
 from cl_strategies.plugins.quantization.calibration.samples import Batch
 from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantizer
@@ -29,7 +31,13 @@ class Observed:
     counts: Tensor | None = None
 
     def widen(self, x: Tensor) -> None:
+        """Take the extremes of ``x``, which must be finite."""
         low, high = (float(end) for end in torch.aminmax(x))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise UserError(
+                "within the network a sample to calibrate with becomes NaN or infinite: its "
+                "weights have diverged, or the sample is out of proportion"
+            )
         self.low, self.high = min(self.low, low), max(self.high, high)
 
     def count(self, x: Tensor, bins: int, *, magnitudes: bool) -> None:

@@ -29,9 +29,14 @@ def calibration_batches(source: Any, most: int) -> list[Batch]:
         begin with inputs; a third entry are task labels.
     :param most: number of samples; of a memory or data set they are taken at equal distances, of
         batches the first.
-    :raises UserError: if there are none, or they are no tensors of one shape.
+    :raises UserError: if there are none, they are no tensors of one shape, or not finite.
     """
     inputs, tasks = _gathered(source, most)
+    if inputs.is_floating_point() and not bool(inputs.isfinite().all()):
+        raise UserError(
+            "a sample to calibrate with holds NaN or infinity, from which no range follows: leave "
+            "such samples out"
+        )
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(_SEED))
     order = order.to(inputs.device)
     parts = zip(inputs[order].split(BATCH), tasks[order].split(BATCH), strict=True)
@@ -42,7 +47,8 @@ def _gathered(source: Any, most: int) -> Batch:
     source = getattr(source, "storage_policy", source)
     source = getattr(source, "buffer", source) if not isinstance(source, Tensor) else [source]
     sized = isinstance(source, AvalancheDataset | Dataset)
-    pairs = list(_rows(source, most) if sized else _first(source, most))
+    found = _rows(source, most) if sized else _first(source, most)
+    pairs = [(x, tasks) for x, tasks in found if len(x)]
     if not pairs:
         raise UserError(
             "there is no sample to calibrate with: give a memory that has seen an experience, a "

@@ -121,7 +121,11 @@ def quantize_model(
     model.register_load_state_dict_pre_hook(_check_formats)
     watch_weights(model)
     if samples:
-        set_grids(model, samples, calibration)
+        try:
+            set_grids(model, samples, calibration)
+        except UserError:
+            dequantize_model(model)  # as it was given
+            raise
     return model
 
 

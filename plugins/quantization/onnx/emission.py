@@ -126,10 +126,10 @@ class Emission:
                 name = self.graph.add("Sub", name, self.graph.constant(grid.shift))
             return Value(self._codes(name, grid), grid)
         # From bytes to bytes: onnxruntime makes a table of 256 entries of it, not of a pair of
-        # DequantizeLinear and QuantizeLinear alone. A slope of one leaves values as they are.
+        # DequantizeLinear and QuantizeLinear alone.
         if given.grid.low >= grid.low - grid.scale / 2:
             grid = grid.at_the_top()
-        name = self.graph.add("LeakyRelu", self.floats(given), alpha=1.0)
+        name = self.graph.unfused(self.floats(given))
         name = self.graph.add("QuantizeLinear", name, *self._terms(grid))
         if grid.first == 0 and grid.last < BYTE:
             name = self._codes_clipped(name, grid)
@@ -166,6 +166,8 @@ class Emission:
         if bias is not None and not apart:
             inputs.append(self.graph.constant(bias.float()))
         y = product(self.graph, node, x, inputs)
+        if apart and grid is not None:  # nor may it round weights, as between two grids it would
+            y = self.graph.unfused(y)
         return self._plus(y, bias, node) if apart else y
 
     def _plus(self, y: str, bias: Tensor | None, node: Node) -> str:

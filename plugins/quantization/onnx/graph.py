@@ -90,6 +90,11 @@ class Graph:
         """Add the node that converts ``x`` to the ONNX type of that name."""
         return self.add("Cast", x, to=int(getattr(self._onnx.TensorProto, kind)))
 
+    def unfused(self, x: str) -> str:
+        """Add a node that leaves values as they are, and that no runtime takes out: a slope of
+        one. What stands before and behind it is not fused."""
+        return self.add("LeakyRelu", x, alpha=1.0)
+
     def add(self, operation: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output."""
         output = f"v{len(self.nodes)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,15 @@ def test_what_cannot_be_exported_ends_with_exit_code_2(finished, tmp_path, capsy
     (copied / "result.json").write_bytes((finished["trained"] / "result.json").read_bytes())
     assert main(["export", str(copied)]) == 2
     assert "--rerun" in capsys.readouterr().err
+
+
+def test_a_check_without_onnxruntime_ends_before_anything_is_written(finished, monkeypatch, capsys):
+    file = finished["trained"] / "model.onnx"
+    file.unlink(missing_ok=True)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main(["export", str(file.parent), "--check"]) == 2
+    assert "pip install onnxruntime, or leave --check out" in capsys.readouterr().err
+    assert not file.exists()
 
 
 def test_a_damaged_check_is_named_and_the_run_counts(finished):

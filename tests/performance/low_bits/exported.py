@@ -30,13 +30,13 @@ MOST_BYTES, LEAST_SPEED, LEAST_AGREEMENT, MOST_POINTS = 1 / 6, 1.3, 99.9, 0.2
 def measurements(data: Data, rounds: int) -> list[Measurement]:
     """Speed, bytes, agreement and accuracy of exports at 8 bits, and at 4."""
     train, test = (pictures(rows, TRAINED_ON) for rows in (data.x, data.test_x))
-    plain = _network()
+    plain = network()
     fit(plain, train, data.y, epochs=1, rate=0.1)
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         float_file = export_onnx(plain.eval(), Path(folder) / "float.onnx", input_shape=SHAPE)
         for name, bits in CASES:
-            model = _network()
+            model = network()
             model.load_state_dict(plain.state_dict())
             quantize_model(model, weight_bits=bits, activation_bits=bits, quantizer=name)
             part = slice(max(len(train) // 8, BATCH))
@@ -65,7 +65,7 @@ def pictures(rows: Tensor, side: int) -> Tensor:
     return F.interpolate(rows.view(-1, 1, 28, 28), side, mode="area").expand(-1, 3, -1, -1)
 
 
-def _network() -> nn.Module:
+def network() -> nn.Module:
     torch.manual_seed(0)
     make: Any = registry("models")["resnet20"].load()
     network: nn.Module = make(
@@ -101,9 +101,19 @@ def session(path: Path, threads: int) -> Any:
 
 
 def agreement(
-    model: nn.Module, path: Path, x: Tensor, y: Tensor, name: str, title: str
+    model: nn.Module,
+    path: Path,
+    x: Tensor,
+    y: Tensor,
+    name: str,
+    title: str,
+    *,
+    met: bool = False,
 ) -> list[Measurement]:
-    """Equal predictions of network and file, and the difference of their accuracies."""
+    """Equal predictions of network and file, and the difference of their accuracies.
+
+    :param met: whether predictions have a target: those of a network that is trained to the end.
+    """
     run = session(path, 1).run
     parts = x.split(250)
     found = torch.cat([torch.from_numpy(run(None, {"input": p.numpy()})[0]) for p in parts])
@@ -119,7 +129,7 @@ def agreement(
             values=[float(100 * same)],
             unit="%",
             proof=proof,
-            least=LEAST_AGREEMENT if name.endswith("8") else None,
+            least=LEAST_AGREEMENT if met else None,
         ),
         Measurement(
             name=f"onnx-accuracy-{name}",

@@ -155,6 +155,12 @@ def test_settings_that_do_nothing_are_refused(table, message):
         QuantizationConfig.from_table(table)
 
 
+def test_what_cannot_be_calibrated_is_said_before_any_training():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    with pytest.raises(UserError, match="at least 2 bits"):
+        CalibratedCopyPlugin(weight_bits=1).quantize(model)
+
+
 def test_the_table_of_a_run_is_what_it_was_without_calibration():
     plain = QuantizationConfig.from_table({"quantizer": "lsq"})
     assert not {"calibrate", "method", "samples"} & set(plain.to_table())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -201,6 +202,11 @@ def test_samples_may_come_in_any_form():
         ({"calibrate": []}, "no sample"),
         ({"calibrate": 3}, "cannot calibrate with a int"),
         ({"calibrate": [["text"]]}, "not a tensor"),
+        ({"calibrate": images()[:0]}, "no sample"),
+        ({"calibrate": images() / 0}, "NaN or infinity"),
+        ({"calibrate": torch.rand(2, 3, 8, 8)}, r"of the shape \(3, 8, 8\) and the type"),
+        ({"calibrate": torch.ones(2, 1, 8, 8).byte()}, "torch.uint8 to calibrate with"),
+        ({"calibrate": images(), "weight_bits": 1}, "at least 2 bits"),
         ({"calibrate": [torch.rand(2, 1, 8, 8), torch.rand(2, 1, 9, 9)]}, "one shape"),
         ({"calibrate": images(), "quantizer": "dorefa"}, "cannot be calibrated"),
         ({"calibrate": images(), "quantizer": PACT()}, "cannot be calibrated"),
@@ -214,6 +220,14 @@ def test_what_cannot_be_is_said_before_the_model_changes(options, message):
     model = network()
     with pytest.raises(UserError, match=message):
         quantize_model(model, **options)
+    assert not quantized_layers(model)
+
+
+def test_a_network_that_diverged_is_refused_and_left_as_it_was():
+    model = network()
+    model[4].weight.data[0] = math.nan
+    with pytest.raises(UserError, match="becomes NaN or infinite"):
+        quantize_model(model, calibrate=images(), last_bits=4)
     assert not quantized_layers(model)
 
 

@@ -183,6 +183,18 @@ def test_levels_that_are_not_equidistant_are_computed_in_float(quantizer, tmp_pa
     assert plain.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize(("quantizer", "weight_bits"), [("dorefa", 8), ("lsq", 32), ("lsq", 4)])
+def test_a_runtime_rounds_no_weights_that_are_no_bytes(quantizer, weight_bits, tmp_path):
+    """Left to itself, onnxruntime rounds float weights between two grids to bytes."""
+    bits = {"weight_bits": weight_bits, "activation_bits": 8}
+    x = images(32)
+    model = warmed(quantize_model(network(channels=[4]), quantizer=quantizer, **bits), x)
+    exact = operators(export_onnx(model, tmp_path / "exact.onnx", input_shape=SHAPE))
+    assert "QLinearConv" not in exact
+    path = export_onnx(model, tmp_path / "m.onnx", input_shape=SHAPE, calibrate=x)
+    assert operators(path).get("QLinearConv", 0) == (0 if weight_bits == 32 else 3)
+
+
 def test_shortcuts_without_parameters_move_bytes(tmp_path):
     shape = (3, 16, 16)
     model = quantize_model(network("resnet20", shape=shape, width=4), quantizer="uniform")
