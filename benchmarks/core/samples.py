@@ -112,6 +112,18 @@ class ShiftedSamples:
         return self.source.dataset(rows, labels)
 
 
+class SomeSamples:
+    """The samples of ``source`` in ``rows``, ``(n,)``."""
+
+    def __init__(self, source: Samples, rows: np.ndarray) -> None:
+        self.source = source
+        self.rows = rows
+        self.labels = source.labels[rows]
+
+    def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
+        return self.source.dataset(self.rows[rows], labels)
+
+
 class DatasetSamples:
     """Any data set with ``targets``, an Avalanche data set with its transforms included."""
 
