@@ -45,7 +45,8 @@ def build_benchmark(
     label, so that a task keeps its label in any order.
 
     Each data set has ``sample_ids``: original task times the size of the largest source, plus the
-    row there. They are unique in a stream and the same in any order and for any fraction.
+    row there. They are unique in a stream and the same in any order and for any fraction. Where it
+    is known which part of each image shows its object, it also has ``true_boxes``.
 
     :param train: training samples per task, in natural order: a pair ``(x, y)`` of tensors (float
         images of shape ``(N, C, H, W)`` and integer class ids) or a data set with ``targets``.
@@ -102,6 +103,7 @@ def build_benchmark(
         task_classes=tuple(task.classes for task in ordered),
         class_order=None if class_order is None else tuple(class_order),
         class_names=None if class_names is None else tuple(class_names),
+        has_boxes=all(hasattr(one.dataset, "true_boxes") for one in streams[0]),
     )
     return StreamBenchmark(streams[0], streams[1], info)
 
@@ -165,10 +167,17 @@ class _Task:
                 DataAttribute(labels.tolist(), "targets"),
                 DataAttribute(task_labels, "targets_task_labels", use_in_getitem=True),
                 DataAttribute((self.index * stride + rows).tolist(), "sample_ids"),
+                *(DataAttribute(find(rows), "true_boxes") for find in _box_finders(source)),
             ],
             transform_groups=_groups(transforms),
         )
         return data.with_transforms(group)
+
+
+def _box_finders(source: Samples) -> list[Callable[[np.ndarray], Any]]:
+    """Return what finds the boxes of rows, or nothing for samples without."""
+    find = getattr(source, "true_boxes", None)
+    return [] if find is None else [find]
 
 
 def unlabeled_dataset(

@@ -37,6 +37,8 @@ class StreamInfo:
         stream has a ``train_stream`` of parts and a ``whole_stream`` of experiences.
     :param blurry: whether experiences have samples of other tasks' classes beside their own, which
         are ``task_classes``; the test stream has none.
+    :param has_boxes: whether the training data sets have ``true_boxes``: for each sample the part
+        ``(h0, h1, w0, w1)`` of the image before its transforms that shows its object, half-open.
     """
 
     name: str
@@ -50,6 +52,7 @@ class StreamInfo:
     has_target: bool = False
     parts: tuple[int, ...] | None = None
     blurry: bool = False
+    has_boxes: bool = False
 
     @property
     def n_experiences(self) -> int:

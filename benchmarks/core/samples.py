@@ -27,6 +27,9 @@ class Samples(Protocol):
 
     Where several samples were made from one picture, ``groups`` numbers the pictures, shape
     ``(N,)``: their samples are kept for training or held out together.
+
+    Where it is known which part of an image shows its object, ``true_boxes(rows)`` is a sequence of
+    boxes ``(h0, h1, w0, w1)``, half-open, in pixels of the image before its transforms.
     """
 
     labels: np.ndarray
@@ -107,6 +110,18 @@ class ShiftedSamples:
 
     def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
         return self.source.dataset(rows, labels)
+
+
+class SomeSamples:
+    """The samples of ``source`` in ``rows``, ``(n,)``."""
+
+    def __init__(self, source: Samples, rows: np.ndarray) -> None:
+        self.source = source
+        self.rows = rows
+        self.labels = source.labels[rows]
+
+    def dataset(self, rows: np.ndarray, labels: np.ndarray) -> Any:
+        return self.source.dataset(self.rows[rows], labels)
 
 
 class DatasetSamples:

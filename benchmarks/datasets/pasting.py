@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 Pixels = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 
 _PURPOSE = 3  # first word of the seed, beside those in choices
 _KEPT_BYTES = 2**28
@@ -57,12 +58,28 @@ class PastedSamples:
             self._kept[row] = image
         return image
 
+    def true_boxes(self, rows: np.ndarray) -> PastedBoxes:
+        """Return the square ``(h0, h1, w0, w1)`` of each stamp in ``rows``."""
+        return PastedBoxes(self, rows)
+
+    def true_box(self, row: int) -> Box:
+        """Return the square that the stamp of an image takes, half-open, in pixels."""
+        random = np.random.RandomState([*self.seed, row])
+        draw_crop(random, self.photographs, self.size)
+        side, top, left = self._place(random)
+        return top, top + side, left, left + side
+
+    def _place(self, random: np.random.RandomState) -> tuple[int, int, int]:
+        """Draw side, top and left of a stamp."""
+        side = int(random.randint(3 * self.size // 8, 5 * self.size // 8 + 1))
+        top, left = random.randint(0, self.size - side + 1, 2).tolist()
+        return side, top, left
+
     def _paste(self, row: int) -> Pixels:
         random = np.random.RandomState([*self.seed, row])
         image = background(random, self.photographs, self.size)
         stamp = self.stamps[row]
-        side = int(random.randint(3 * self.size // 8, 5 * self.size // 8 + 1))
-        top, left = random.randint(0, self.size - side + 1, 2).tolist()
+        side, top, left = self._place(random)
         shape = Image.fromarray(stamp).resize((side, side), Image.Resampling.BILINEAR)
         share = np.asarray(shape, dtype=np.int32)[:, :, None]
         under = image[top : top + side, left : left + side].astype(np.int32)
@@ -90,14 +107,44 @@ class PastedImages(Dataset[tuple[Any, int]]):
         return len(self.targets)
 
 
+class PastedBoxes(Sequence[Box]):
+    """Where the stamps of some rows of :class:`PastedSamples` are."""
+
+    def __init__(self, samples: PastedSamples, rows: np.ndarray) -> None:
+        self.samples = samples
+        self.rows = rows.tolist()
+
+    def __getitem__(self, index: int) -> Box:  # type: ignore[override]
+        return self.samples.true_box(self.rows[index])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Crop(NamedTuple):
+    """A square of a photograph: which photograph, how large, where, and whether mirrored."""
+
+    photograph: int
+    side: int
+    top: int
+    left: int
+    mirrored: bool
+
+
 def background(random: np.random.RandomState, photographs: Sequence[Pixels], size: int) -> Pixels:
     """Return a square of a photograph at its own scale or up to twice reduced, perhaps mirrored."""
-    photograph = photographs[int(random.randint(len(photographs)))]
-    height, width, _ = photograph.shape
-    side = int(random.randint(size, min(2 * size, height, width) + 1))
-    top, left = int(random.randint(height - side + 1)), int(random.randint(width - side + 1))
-    crop = photograph[top : top + side, left : left + side]
-    if random.randint(2):
+    number, side, top, left, mirrored = draw_crop(random, photographs, size)
+    crop = photographs[number][top : top + side, left : left + side]
+    if mirrored:
         crop = crop[:, ::-1]
     square = Image.fromarray(np.ascontiguousarray(crop))
     return np.array(square.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def draw_crop(random: np.random.RandomState, photographs: Sequence[Pixels], size: int) -> Crop:
+    """Draw the square of a photograph that :func:`background` shows."""
+    number = int(random.randint(len(photographs)))
+    height, width, _ = photographs[number].shape
+    side = int(random.randint(size, min(2 * size, height, width) + 1))
+    top, left = int(random.randint(height - side + 1)), int(random.randint(width - side + 1))
+    return Crop(number, side, top, left, bool(random.randint(2)))

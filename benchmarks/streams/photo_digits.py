@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
 
 from cl_strategies.benchmarks.core.options import (
     DataRoot,
@@ -16,19 +17,29 @@ from cl_strategies.benchmarks.core.options import (
     Scenario,
     StreamSeed,
 )
-from cl_strategies.benchmarks.core.samples import Samples, TensorSamples
+from cl_strategies.benchmarks.core.samples import Samples, SomeSamples, TensorSamples
+from cl_strategies.benchmarks.core.selection import stratified_rows
 from cl_strategies.benchmarks.datasets.pasting import PastedSamples, Pixels
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.benchmarks.streams.split import split_stream
 from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
-from cl_strategies.validation.parameter import Default
+from cl_strategies.validation.parameter import Default, Since
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.core.stream import StreamBenchmark
 
 _TRAINING_SHARE = 0.7  # of the width of a photograph; test crops come from the rest
+
+
+TestFraction = Annotated[
+    float,
+    Gt(0),
+    Le(1),
+    Doc("Share of the test samples of each class that is kept."),
+    Since("0.2"),
+]
 
 
 class PastedOptions(ProtocolOptions, total=False):
@@ -41,6 +52,7 @@ class PastedOptions(ProtocolOptions, total=False):
     scenario: Annotated[Scenario, Default("class")]
     image_size: Annotated[ImageSize, Ge(16), Le(192), Default(64)]
     stream_seed: Annotated[StreamSeed, Default(0)]
+    test_fraction: Annotated[TestFraction, Default(1.0)]
 
 
 @hyperparameters
@@ -78,8 +90,15 @@ def _photo_stream(data: LoadedDataset, name: str, options: PastedOptions) -> Str
         _pasted(samples, photos, options["image_size"], [options["stream_seed"], side])
         for side, (samples, photos) in enumerate(parts)
     ]
+    tested = stratified_rows(
+        data.test.labels,
+        range(len(data.class_names)),
+        fraction=options["test_fraction"],
+        validation=0.0,
+        where=name,
+    )[0]
     return split_stream(
-        LoadedDataset(sides[0], sides[1], data.class_names),
+        LoadedDataset(sides[0], SomeSamples(sides[1], tested), data.class_names),
         name=name,
         n_experiences=options["n_experiences"],
         scenario=options["scenario"],

@@ -48,8 +48,8 @@ _FIELDS_1 = tuple(name for name in _FIELDS if name != "memory")
 #: and the classes that they are of.
 EXEMPLAR_COLUMNS = ("count", "bytes", "raw_bytes", "classes")
 #: Where exemplars have boxes: the share of the image that these cover, and their overlap with the
-#: boxes of class activation maps.
-BOX_COLUMNS = ("box_area", "cam_overlap")
+#: boxes of class activation maps and with those that the stream knows.
+BOX_COLUMNS = ("box_area", "cam_overlap", "true_overlap")
 Number = float | None
 Lists = Mapping[str, Sequence[Number]]
 

@@ -1,4 +1,4 @@
-"""Measure how much boxes differ from those of plain activation maps."""
+"""Measure how much boxes differ from those of plain activation maps, and from known ones."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.buffer.encoder import BoxOf, BoxRule
-from cl_strategies.plugins.masking.boxes import Box, CamBoxes
+from cl_strategies.plugins.masking.boxes import Box, CamBoxes, true_boxes
 from cl_strategies.plugins.protocols.training import TrainingStrategy
 
 
 class MeasuredBoxes:
-    """Make boxes by a rule, and compare them with those of the network's own activation maps.
+    """Make boxes by a rule, and compare them with others of the same images.
 
     Masks that hardly differ from class activation maps cannot do better than these; so the overlap
-    says whether learning them had an effect at all.
+    with the boxes of the network's own maps says whether learning them had an effect at all. The
+    overlap with the boxes that the stream knows says whether they are where the objects are.
 
     :param rule: The rule that makes the boxes.
     :param threshold: Threshold of the activation maps, where ``rule`` has none.
-    :ivar overlap: Mean intersection over union of both boxes, over the images that were encoded
-        last; ``None`` before, and for a network that has no such maps.
+    :ivar overlaps: Mean intersection over union with the boxes of activation maps (``cam_overlap``)
+        and with known ones (``true_overlap``), over the images that were encoded last; without
+        those that a network or a stream does not have.
     """
 
     def __init__(self, *, rule: BoxRule, threshold: float) -> None:
         self.rule = rule
         self.threshold = threshold
-        self.overlap: float | None = None
+        self.overlaps: dict[str, float] = {}
 
     def __call__(self, strategy: TrainingStrategy, dataset: Any) -> BoxOf:
         box_of = self.rule(strategy, dataset)
-        cam_of = self._cam(strategy, dataset)
-        self.overlap = None
-        if cam_of is None:
-            return box_of
+        found = {"cam_overlap": self._cam(strategy, dataset), "true_overlap": true_boxes(dataset)}
+        others = {name: other for name, other in found.items() if other is not None}
+        self.overlaps = {}
         seen: set[int] = set()
-        total = 0.0
+        totals = dict.fromkeys(others, 0.0)
 
         def noting(row: int, size: tuple[int, int]) -> Box:
-            nonlocal total
             box = box_of(row, size)
             if row not in seen:  # an image may be encoded for its rank and again to be stored
                 seen.add(row)
-                total += intersection_over_union(box, cam_of(row, size))
-                self.overlap = total / len(seen)
+                for name, other in others.items():
+                    totals[name] += intersection_over_union(box, other(row, size))
+                    self.overlaps[name] = totals[name] / len(seen)
             return box
 
         return noting

@@ -68,6 +68,35 @@ class RandomBoxes:
         return lambda row, size: _placed(size, self.area, *places[row])
 
 
+class TrueBoxes:
+    """Give each image the box that its stream knows: what masks can reach at best.
+
+    A data set has such boxes as its attribute ``true_boxes``, which subsets of it keep.
+    """
+
+    def __call__(self, strategy: TrainingStrategy, dataset: Any) -> BoxOf:
+        """:raises UserError: for a data set without boxes."""
+        box_of = true_boxes(dataset)
+        if box_of is None:
+            raise no_true_boxes("this data set")
+        return box_of
+
+
+def true_boxes(dataset: Any) -> BoxOf | None:
+    """Return the boxes that a data set knows, or ``None``."""
+    known = getattr(dataset, "true_boxes", None)
+    return None if known is None else lambda row, size: known[row]
+
+
+def no_true_boxes(what: str) -> UserError:
+    """Return the error for a stream that does not say where its objects are."""
+    return UserError(
+        f"{what} does not know which part of an image shows its object, which masks='oracle' "
+        "needs: use photo-digits or photo-fashion-mnist, give your data sets a DataAttribute "
+        "'true_boxes' of boxes (h0, h1, w0, w1) in pixels, or choose other masks, such as 'cam'"
+    )
+
+
 @hyperparameters
 class CamBoxes:
     """Give each image the smallest box around what activates its class: "Class Acti.", and CIM.

@@ -25,18 +25,31 @@ class CamOverlap(ExperienceMetric):
     name = "CAM_Overlap"
 
     def measure(self, strategy: TrainingStrategy) -> float:
-        value = cam_overlap(strategy)
-        return math.nan if value is None else value
+        return box_overlaps(strategy).get("cam_overlap", math.nan)
 
 
-def cam_overlap(strategy: TrainingStrategy) -> float | None:
-    """Return :attr:`CIMPlugin.cam_overlap` of a strategy; ``None`` for one without masks."""
+class TrueOverlap(ExperienceMetric):
+    """Measure the mean intersection over union of boxes with those that the stream knows.
+
+    It is that of the images of the experience; NaN for a strategy without masks, and for a stream
+    that does not say where its objects are.
+    """
+
+    name = "True_Overlap"
+
+    def measure(self, strategy: TrainingStrategy) -> float:
+        return box_overlaps(strategy).get("true_overlap", math.nan)
+
+
+def box_overlaps(strategy: TrainingStrategy) -> dict[str, float]:
+    """Return those of ``cam_overlap`` and ``true_overlap`` of a strategy that are defined."""
     for plugin in strategy.plugins:
         if isinstance(plugin, CIMPlugin):
-            return plugin.cam_overlap
-    return None
+            found = {"cam_overlap": plugin.cam_overlap, "true_overlap": plugin.true_overlap}
+            return {name: value for name, value in found.items() if value is not None}
+    return {}
 
 
 def mask_metrics() -> list[ExperienceMetric]:
     """Return all of these metrics, for ``EvaluationPlugin(*mask_metrics(), ...)``."""
-    return [BoxArea(), CamOverlap()]
+    return [BoxArea(), CamOverlap(), TrueOverlap()]

@@ -9,7 +9,9 @@ from typing_extensions import Doc
 
 from cl_strategies.validation.parameter import Equation, ValueAlias
 
-MaskKind = Literal["none", "empty", "random", "center", "cam", "cam-threshold", "joint", "bilevel"]
+MaskKind = Literal[
+    "none", "empty", "random", "center", "cam", "cam-threshold", "joint", "bilevel", "oracle"
+]
 Masks = Annotated[
     MaskKind,
     ValueAlias("centre", "center"),
@@ -19,7 +21,8 @@ Masks = Annotated[
         'everything, ``"random"`` and ``"center"`` keep a quarter of the image, ``"cam"`` uses '
         'the network\'s own activation maps, ``"cam-threshold"`` chooses their threshold for each '
         "experience, on a tenth of its data that is held out of training, and "
-        '``"joint"`` trains masks and network together.'
+        '``"joint"`` trains masks and network together. ``"oracle"`` keeps the part that shows '
+        "the object, on streams that know it: no mask can look at a better place."
     ),
 ]
 Threshold = Annotated[

@@ -24,7 +24,10 @@ from cl_strategies.plugins.masking.boxes import (
     CenterBoxes,
     EmptyBoxes,
     RandomBoxes,
+    TrueBoxes,
     all_boxes,
+    no_true_boxes,
+    true_boxes,
 )
 from cl_strategies.plugins.masking.compression_artifacts import ArtifactImages, ArtifactSchedule
 from cl_strategies.plugins.masking.experience_threshold import choose_threshold
@@ -129,10 +132,29 @@ class CIMPlugin(CompressedReplayPlugin):
         its end; ``None`` without boxes, and for a network without such maps. The mean area of the
         boxes is ``memory.report()["box_area"]``.
         """
-        return self._measured.overlap
+        return self._measured.overlaps.get("cam_overlap")
+
+    @property
+    def true_overlap(self) -> float | None:
+        """How much the boxes made last overlap with those that the stream knows.
+
+        Mean intersection over union over the images of the latest experience; ``None`` without
+        boxes, and for a stream that knows none.
+        """
+        return self._measured.overlaps.get("true_overlap")
+
+    def check_stream(self, info: Any) -> None:
+        """:raises UserError: for ``masks="oracle"`` on a stream that does not know any boxes."""
+        if self.masks == "oracle" and not info.has_boxes:
+            raise no_true_boxes(info.name)
 
     def after_train_dataset_adaptation(self, strategy: TrainingStrategy, **kwargs: Any) -> None:
-        """Make the new images compressible, and join the exemplars to them."""
+        """Make the new images compressible, and join the exemplars to them.
+
+        :raises UserError: for ``masks="oracle"`` and images without a known box.
+        """
+        if self.masks == "oracle" and true_boxes(strategy.adapted_dataset) is None:
+            raise no_true_boxes("this data set")
         if self.masks == "cam-threshold":
             strategy.adapted_dataset, self._held_out = _hold_out(strategy.adapted_dataset)
         self._new = strategy.adapted_dataset.train()
@@ -210,14 +232,18 @@ class CIMPlugin(CompressedReplayPlugin):
             "memory": super().state_dict(),
             "masks": self.learner.state_dict(),
             "threshold": threshold,
-            "cam_overlap": self._measured.overlap,
+            "cam_overlap": self.cam_overlap,
+            "true_overlap": self.true_overlap,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """:raises UserError: if the state is damaged or was made with other options."""
         super().load_state_dict(state["memory"])
         self.learner.load_state_dict(state["masks"])
-        self._measured.overlap = state.get("cam_overlap")  # not there in earlier releases
+        overlaps = {name: state.get(name) for name in ("cam_overlap", "true_overlap")}
+        self._measured.overlaps = {  # earlier releases have none
+            name: value for name, value in overlaps.items() if value is not None
+        }
         if isinstance(self.rule, CamBoxes):
             self.rule.threshold = state["threshold"]
 
@@ -229,6 +255,8 @@ def _rule(masks: str, threshold: float, area: float) -> BoxRule:
         return RandomBoxes(area=area)
     if masks == "center":
         return CenterBoxes(area=area)
+    if masks == "oracle":
+        return TrueBoxes()
     return CamBoxes(threshold=threshold)
 
 

@@ -31,6 +31,7 @@ HEADINGS = (
     "Share of raw",
     "Box area",
     "Overlap with CAM",
+    "Overlap with true box",
     "Last accuracy",
     "Avg. incremental accuracy",
 )

@@ -78,7 +78,11 @@ def test_the_table_counts_exemplars_bytes_and_the_share_of_raw(records, write_ru
 
 def test_boxes_are_in_the_table_and_are_read_again(make_record, stored, write_runs):
     record = stored("two-resolution", 2048, 0.5, 0.5)
-    boxes = {"box_area": [0.5, 0.4, 0.25], "cam_overlap": [0.9, 0.8, 0.96]}
+    boxes = {
+        "box_area": [0.5, 0.4, 0.25],
+        "cam_overlap": [0.9, 0.8, 0.96],
+        "true_overlap": [0.5] * 3,
+    }
     record = dataclasses.replace(record, exemplars={**record.exemplars, **boxes})
     folder = write_runs([record, stored("jpeg", 2048, 0.6, 0.25)])
     read = [run.record for run in collect(folder).runs]
@@ -86,6 +90,7 @@ def test_boxes_are_in_the_table_and_are_read_again(make_record, stored, write_ru
     lines = {name: dict(zip(HEADINGS, cells, strict=True)) for name, cells in table.lines}
     found = lines["compressed-replay (codec=two-resolution)"]
     assert (found["Box area"], found["Overlap with CAM"]) == ("25.0\u00a0%", "96.0\u00a0%")
+    assert found["Overlap with true box"] == "50.0\u00a0%"
     plain = lines["compressed-replay (codec=jpeg)"]
     assert plain["Box area"] == plain["Overlap with CAM"] == MISSING
 

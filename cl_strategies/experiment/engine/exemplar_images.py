@@ -9,7 +9,7 @@ from cl_strategies.io.atomic import atomic_write
 from cl_strategies.plugins.exemplars.replay.contact_sheet import sheet_png
 from cl_strategies.plugins.exemplars.replay.metrics import byte_memory
 from cl_strategies.plugins.masking.exemplar_pictures import stored_pictures
-from cl_strategies.plugins.masking.metrics import cam_overlap
+from cl_strategies.plugins.masking.metrics import box_overlaps
 
 FILE = "exemplars.png"
 
@@ -18,19 +18,20 @@ def exemplar_numbers(strategy: Any) -> dict[str, float] | None:
     """Count, bytes, bytes of the same images raw, and classes; ``None`` without such a memory.
 
     Where exemplars have boxes, also their mean area, and where masks made them, how much they
-    overlap with those of class activation maps.
+    overlap with those of class activation maps, and with those that the stream knows.
     """
     memory = byte_memory(strategy)
     if memory is None:
         return None
     report = memory.report()
-    shares = {"box_area": report["box_area"], "cam_overlap": cam_overlap(strategy)}
+    area = {} if report["box_area"] is None else {"box_area": report["box_area"]}
     return {
         "count": report["exemplars"],
         "bytes": report["bytes_used"],
         "raw_bytes": report["raw_bytes"],
         "classes": len(report["exemplars_per_class"]),
-        **{name: share for name, share in shares.items() if share is not None},
+        **area,
+        **box_overlaps(strategy),
     }
 
 

@@ -15,7 +15,7 @@ from avalanche.benchmarks.utils.utils import concat_datasets
 from cl_strategies.errors import UserError
 
 #: Attributes that the stream itself provides.
-OF_THE_STREAM = ("targets", "targets_task_labels", "sample_ids")
+OF_THE_STREAM = ("targets", "targets_task_labels", "sample_ids", "true_boxes")
 
 LABEL_BYTES = 8
 

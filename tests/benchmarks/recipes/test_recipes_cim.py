@@ -114,6 +114,56 @@ def test_a_recipe_runs_on_small_files_in_the_real_format(
     )
 
 
+def photographs(changes: dict[str, Any], *labels: str) -> list[ExperimentConfig]:
+    suite = Suite.from_toml("cim-photographs")
+    rows = [row for row in suite.strategies if not labels or label_of(row) in labels]
+    return replace(suite, strategies=rows, seeds=suite.seeds[:1]).configs(changes)
+
+
+def test_photographs_have_all_masks_at_both_ratios_and_the_papers_rates() -> None:
+    suite = Suite.from_toml("cim-photographs")
+    assert len(suite.seeds) == 5
+    found = {}
+    for config in photographs({}):
+        options = config.strategy.options
+        if config.strategy.name == "cim":
+            found.setdefault((options["masks"], options["eta"]), []).append(options["mem_bytes"])
+            assert (options["inner"], options["filter"]) == ("jpeg", "box")
+            steps = 2 * options["mask_steps"] * config.train.epochs  # of an experience
+            assert options["masks"] != "bilevel" or (options["inner_lr"], steps) == (0.1, 200)
+    masks = ("empty", "random", "center", "cam", "bilevel", "oracle")
+    assert found == {(kind, eta): [169_300, 338_600] for kind in masks for eta in (4.0, 16.0)}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "oracle, eta 16",
+        pytest.param("CIM, eta 4", marks=pytest.mark.slow),
+        pytest.param("replay webp", marks=pytest.mark.slow),
+    ],
+)
+def test_photographs_run_on_few_images(label: str, data_root: str, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "benchmark.data_root": data_root,
+        "benchmark.n_experiences": 2,
+        "benchmark.fraction": 1.0,
+        "benchmark.test_fraction": 1.0,
+        "train.epochs": 3,
+        "model.channels": [4, 8],
+        "strategy.mem_bytes": 60_000,
+    }
+    if label.startswith("CIM"):
+        changes |= {"strategy.mask_steps": 0.4, "strategy.mask_batch_size": 4}
+    record = run(photographs(changes, label)[0], tmp_path)
+    assert record.status == "finished", record.error
+    assert 0 < record.exemplars["bytes"][-1] <= 60_000
+    if label.startswith("oracle"):
+        assert list(record.exemplars["true_overlap"]) == [1, 1]
+        assert max(record.exemplars["cam_overlap"]) < 1
+        assert 0.2 < record.exemplars["box_area"][-1] < 0.32
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_stream_model_and_strategy_of_a_recipe_can_be_built(

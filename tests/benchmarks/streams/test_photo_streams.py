@@ -57,6 +57,46 @@ def test_images_are_photographs_with_a_digit_somewhere(size: int) -> None:
     assert np.ptp(np.array(centres), axis=0).min() > size / 3
 
 
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_box_of_an_image_is_what_its_stamp_covers(size: int) -> None:
+    samples = sources(load("photo-digits", image_size=size, fraction=0.1))[0]
+    full, blank = (
+        PastedSamples(
+            np.full_like(samples.stamps, value), samples.labels, samples.photographs, size=size,
+            seed=samples.seed[1:],
+        )
+        for value in (255, 0)
+    )  # fmt: skip
+    for row in range(40):
+        changed = (full.image(row) != blank.image(row)).any(2)
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        found = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
+        assert samples.true_box(row) == found
+
+
+def test_boxes_follow_samples_through_orders_fractions_splits_and_subsets() -> None:
+    options = {"fraction": 0.3, "validation": 0.2, "order": 3, "class_order": 1}
+    benchmark = load("photo-digits", **options)
+    assert benchmark.info.has_boxes and not load("split-digits").info.has_boxes
+    samples = sources(benchmark)[0]
+    for stream in (benchmark.train_stream, benchmark.test_stream):
+        dataset = stream[2].dataset
+        part = dataset.train().subset([5, 0, 3]).concat(dataset.subset([1]))
+        rows = [number % len(samples.labels) for number in part.sample_ids]
+        assert list(part.true_boxes) == [samples.true_box(row) for row in rows]
+        assert len(part[0]) == 3  # no part of a sample
+
+
+def test_fewer_test_samples_are_some_of_them() -> None:
+    whole, some = (load("photo-digits", test_fraction=share) for share in (1.0, 0.25))
+    for one, other in zip(whole.test_stream, some.test_stream, strict=True):
+        assert len(other.dataset) == pytest.approx(0.25 * len(one.dataset), abs=1)
+        images = {one.dataset[row][0].numpy().tobytes() for row in range(len(one.dataset))}
+        assert all(x.numpy().tobytes() in images for x, *_ in other.dataset)
+    pairs = zip(whole.train_stream, some.train_stream, strict=True)
+    assert all(list(a.dataset.sample_ids) == list(b.dataset.sample_ids) for a, b in pairs)
+
+
 def test_a_photo_stream_is_the_same_on_every_machine(digest: Callable[[Any], str]) -> None:
     digests = [digest(load("photo-digits", fraction=0.05, stream_seed=s)) for s in (0, 0, 1)]
     assert digests[0] == digests[1] != digests[2]

@@ -18,10 +18,12 @@ from torchvision import transforms as tv
 from cl_strategies.errors import UserError
 from cl_strategies.plugins.exemplars.codecs.two_resolution import TwoResolution
 from cl_strategies.plugins.masking.bilevel import MaskObjective
+from cl_strategies.plugins.masking.box_statistics import MeasuredBoxes
 from cl_strategies.plugins.masking.boxes import (
     CamBoxes,
     CenterBoxes,
     RandomBoxes,
+    TrueBoxes,
     activation_maps,
     all_boxes,
     make_boxes,
@@ -166,6 +168,31 @@ def test_static_boxes_have_the_area_asked_for_and_lie_in_the_image():
     ):
         with pytest.raises(UserError):
             bad()
+
+
+def test_known_boxes_are_those_of_the_data_set_and_of_its_subsets():
+    leaf = Squares(12)
+    known = [(top, top + 5, left, left + 5) for top, left in leaf.places]
+    dataset = data(leaf).update_data_attribute("true_boxes", known)
+    assert all_boxes(dataset, TrueBoxes()(None, dataset)).tolist() == [list(b) for b in known]
+    part = dataset.eval().subset([7, 2])
+    assert TrueBoxes()(None, part)(1, (16, 16)) == known[2]
+    with pytest.raises(UserError, match="does not know which part of an image"):
+        TrueBoxes()(None, data(leaf))
+
+
+def test_boxes_are_compared_with_known_ones(trained):
+    leaf = Squares(6)
+    known = [(0, 8, 0, 8)] * 3 + [(4, 12, 8, 16)] * 3
+    dataset = data(leaf).update_data_attribute("true_boxes", known)
+    measured = MeasuredBoxes(rule=CenterBoxes(area=0.25), threshold=0.6)
+    box_of = measured(trained, dataset)
+    for row in [*range(6), 0, 0]:  # one that is encoded again counts once
+        assert box_of(row, (16, 16)) == (4, 12, 4, 12)
+    assert measured.overlaps["true_overlap"] == pytest.approx((16 / 112 + 32 / 96) / 2)
+    assert 0 < measured.overlaps["cam_overlap"] < 1
+    all_boxes(data(leaf), measured(trained, data(leaf)))
+    assert measured.overlaps.keys() == {"cam_overlap"}
 
 
 def test_the_schedule_is_the_papers():

@@ -9,9 +9,12 @@ from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 
 from cl_strategies.benchmarks.core.builder import build_benchmark
+from cl_strategies.benchmarks.core.samples import TensorSamples
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.engine.exemplar_images import exemplar_numbers
 from cl_strategies.experiment.state.capture import capture_state, restore_state
+from cl_strategies.experiment.sweep.preflight import check_configs
 from cl_strategies.plugins.data.plugin import ResidentDataPlugin
 from cl_strategies.plugins.masking.boxes import CamBoxes
 from cl_strategies.plugins.masking.compression_artifacts import ArtifactSchedule
@@ -27,7 +30,19 @@ from cl_strategies.strategies.templates.base import Strategy
 SIDE = 16
 
 
-def stream(n=36, seed=0, tasks=2):
+class Squares(TensorSamples):
+    """Images with squares, which know where these are."""
+
+    def __init__(self, x, y, places):
+        super().__init__(x, y.numpy())
+        self.places = places
+
+    def true_boxes(self, rows):
+        corners = self.places[rows].tolist()
+        return [(top, top + 6, left, left + 6) for top, left in corners]
+
+
+def stream(n=36, seed=0, tasks=2, known=True):
     """Tasks of two classes: a square of the class's color somewhere on dark noise."""
     generator = torch.Generator().manual_seed(seed)
     colors = torch.tensor(
@@ -40,7 +55,7 @@ def stream(n=36, seed=0, tasks=2):
         places = torch.randint(0, SIDE - 6, (n, 2), generator=generator)
         for i, (top, left) in enumerate(places.tolist()):
             x[i, :, top : top + 6, left : left + 6] += 0.7 * colors[y[i]][:, None, None]
-        return x, y
+        return Squares(x, y, places) if known else (x, y)
 
     sides = [[samples(task) for task in range(tasks)] for _ in range(2)]
     return build_benchmark(*sides, name="squares", scenario="class")
@@ -389,8 +404,8 @@ def test_the_overlap_with_plain_maps_is_measured_where_boxes_are_made():
 
 
 def test_boxes_in_numbers_are_metrics_and_outlast_a_resume():
-    area, overlap = mask_metrics()
-    strategy = make(masks="random", plugins=[EvaluationPlugin(area, overlap, loggers=[])])
+    area, overlap, true = metrics = mask_metrics()
+    strategy = make(masks="random", plugins=[EvaluationPlugin(*metrics, loggers=[])])
     benchmark = stream()
     train(strategy, benchmark)
     assert area.values == [0.25, 0.25]
@@ -401,6 +416,42 @@ def test_boxes_in_numbers_are_metrics_and_outlast_a_resume():
     assert resumed.masking.cam_overlap == strategy.masking.cam_overlap
     numbers = exemplar_numbers(resumed)
     assert (numbers["box_area"], numbers["cam_overlap"]) == (0.25, overlap.values[-1])
+    assert 0 < numbers["true_overlap"] == true.values[-1] == resumed.masking.true_overlap < 1
+
+
+@pytest.mark.parametrize("host", ["replay", "der-expandable"])
+def test_an_oracle_keeps_what_the_stream_knows_and_goes_on_after_a_resume(host):
+    benchmark = stream()
+    options = {"masks": "oracle", "host": host, "epochs": 3, "inner": "jpeg", "filter": "box"}
+    whole, resumed = (make(**options, eta=16) for _ in range(2))
+    whole.train(benchmark.train_stream[0])
+    state = copy.deepcopy(capture_state(whole))
+    restore_state(resumed, state, experiences_seen=list(benchmark.train_stream[:1]))
+    for strategy in (whole, resumed):
+        torch.manual_seed(5)
+        strategy.train(benchmark.train_stream[1])
+        assert strategy.masking.true_overlap == 1 and strategy.masking.cam_overlap < 1
+        codec = strategy.masking.codec
+        boxes = [codec.box(record.payload) for record in strategy.masking.memory.records]
+        assert {(b[1] - b[0], b[3] - b[2]) for b in boxes} == {(6, 6)} and len(set(boxes)) > 3
+    assert whole.masking.memory.records == resumed.masking.memory.records
+
+
+def test_an_oracle_is_refused_where_no_box_is_known():
+    strategy, benchmark = make(masks="oracle", epochs=1), stream(known=False)
+    before = copy.deepcopy(strategy.model.state_dict())
+    with pytest.raises(UserError, match="squares does not know which part"):
+        strategy.masking.check_stream(benchmark.info)
+    with pytest.raises(UserError, match="does not know which part"):
+        strategy.train(benchmark.train_stream[0])
+    assert all(torch.equal(value, before[k]) for k, value in strategy.model.state_dict().items())
+    assert train(make(masks="center", epochs=1), benchmark).masking.true_overlap is None
+    tables = {"benchmark": "split-digits", "strategy": "cim", "model": "small-resnet"}
+    tables = {table: {"name": name} for table, name in tables.items()}
+    tables["strategy"]["masks"] = "oracle"
+    config = ExperimentConfig.from_dict(tables)
+    with pytest.raises(UserError, match="split-digits does not know"):
+        check_configs([config])
 
 
 def test_boxes_that_look_at_nothing_need_no_activation_maps():
