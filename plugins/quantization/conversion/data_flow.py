@@ -100,7 +100,10 @@ def data_flow(model: nn.Module, layers: Sequence[nn.Module]) -> DataFlow:
 
 
 class _FlowTracer(fx.Tracer):
-    """Follows modules that hold chosen ones, and of the others those of ``follow``."""
+    """Follows modules that hold chosen ones, and of the others those of ``follow``.
+
+    A head that grows keeps what it has computed in objects of its own, where symbols must not stay.
+    """
 
     def __init__(
         self,
@@ -112,6 +115,6 @@ class _FlowTracer(fx.Tracer):
         self.chosen, self.holds, self.follow = chosen, holds, follow
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return self.chosen(m) or not (
-            self.holds(m) or self.follow(m) or isinstance(m, nn.Sequential)
-        )
+        if self.chosen(m) or self.holds(m):
+            return self.chosen(m)
+        return hasattr(m, "adaptation") or not (self.follow(m) or isinstance(m, nn.Sequential))
