@@ -189,6 +189,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # the pages about own data do it, too, in shorter scripts
 def test_worker_processes_get_the_object_and_another_process_reads_the_result(
     tmp_path, monkeypatch, capsys
 ):

@@ -121,8 +121,9 @@ def test_the_command_is_killed_at_each_step_of_writing(
     assert killed >= 8 * len(strategies.split(",")) // every
 
 
-@pytest.mark.parametrize("every", [160, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("step", ["fsync", pytest.param("replace", marks=pytest.mark.slow)])
+@pytest.mark.slow  # in one process: tests/experiment/directory/test_rerun.py
+@pytest.mark.parametrize("every", [160, 1])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_doing_runs_again_is_killed_at_each_step_of_writing(
     step, every, tmp_path, command, numbers
 ):
