@@ -15,11 +15,11 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
-from cl_strategies.io.bounded import read_regular
-from cl_strategies.results.checksum import checksum, sealed, unsealed
+from cl_strategies.results.checksum import checksum, sealed
 from cl_strategies.results.fields import LARGEST, Fields
-from cl_strategies.results.json_text import decoded, json_lines
+from cl_strategies.results.json_text import json_lines
 from cl_strategies.results.record import RunRecord
+from cl_strategies.results.sealed_file import read_sealed
 
 FILE, SCHEMA = "metrics.json", 1
 UNITS = ("fraction", "number", "count")
@@ -100,15 +100,9 @@ def read_derived(folder: Path, record: RunRecord) -> DerivedMetrics | None:
     :raises UserError: if it is damaged, or of another result.
     """
     path = folder / FILE
-    try:
-        data = decoded(read_regular(path, 2**26))
-    except FileNotFoundError:
+    fields = read_sealed(path, schema=SCHEMA, remedy=_REMEDY, limit=2**26)
+    if fields is None:
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
-    fields, whole = unsealed(data) if isinstance(data, dict) else ({}, False)
-    if not whole or fields.pop("schema", None) != SCHEMA:
-        raise UserError(f"{path}: its content does not fit its checksum or its version; {_REMEDY}")
     found = _derived(Fields(fields, str(path)))
     if found.result != fingerprint(record):
         raise UserError(f"{path}: it was computed from another result; {_REMEDY}")

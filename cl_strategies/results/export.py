@@ -10,10 +10,10 @@ from typing import Any
 
 from cl_strategies.errors import UserError
 from cl_strategies.io.atomic import write_text
-from cl_strategies.io.bounded import read_regular
-from cl_strategies.results.checksum import sealed, unsealed
+from cl_strategies.results.checksum import sealed
 from cl_strategies.results.fields import Fields
-from cl_strategies.results.json_text import decoded, json_lines
+from cl_strategies.results.json_text import json_lines
+from cl_strategies.results.sealed_file import read_sealed
 
 FILE, SCHEMA = "export.json", 1
 _REMEDY = "delete it, and export again with `cl-strategies export RUN --check`"
@@ -75,15 +75,9 @@ def read_export(folder: Path, result: str) -> Exported | None:
     :raises UserError: if it is damaged, or of another result.
     """
     path = folder / FILE
-    try:
-        data = decoded(read_regular(path))
-    except FileNotFoundError:
+    fields = read_sealed(path, schema=SCHEMA, remedy=_REMEDY)
+    if fields is None:
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
-    fields, whole = unsealed(data) if isinstance(data, dict) else ({}, False)
-    if not whole or fields.pop("schema", None) != SCHEMA:
-        raise UserError(f"{path}: its content does not fit its checksum or its version; {_REMEDY}")
     if fields.get("result") != result:
         raise UserError(f"{path}: it was exported from another result; {_REMEDY}")
     return _exported(Fields(fields, str(path)))
