@@ -28,7 +28,7 @@ PENALTIES: dict[str, tuple[str, float, dict[str, Any]]] = {
     "pfr": ("strength", 1.0, {}),
 }
 #: A penalty of parameters and one in the loss: with another quantizer, too.
-LSQ = {"ewc", "pfr"}
+LSQ = ["ewc", "pfr"]
 WEIGHTS = dict[str, torch.Tensor]
 
 
