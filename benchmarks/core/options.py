@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypedDict
 from annotated_types import Ge, Gt, Le, Lt, Unit
 from typing_extensions import Doc
 
-from cl_strategies.validation.parameter import Default
+from cl_strategies.validation.parameter import Default, Since
 
 #: Seeds are those that ``numpy.random.RandomState`` takes.
 LARGEST_SEED = 2**32 - 1
@@ -71,6 +71,13 @@ Validation = Annotated[
         "Share of the kept training samples that is held out and replaces the test stream, to "
         "choose hyper-parameters with."
     ),
+]
+TestFraction = Annotated[
+    float,
+    Gt(0),
+    Le(1),
+    Doc("Share of the test samples of each class that is kept."),
+    Since("0.2"),
 ]
 SplitProtocol = Annotated[
     Literal["scratch", "half"],

@@ -24,12 +24,13 @@ from cl_strategies.benchmarks.core.options import (
     Scenario,
     SplitOptions,
     StreamOptions,
+    TestFraction,
 )
 from cl_strategies.benchmarks.core.samples import ShiftedSamples, TensorSamples
 from cl_strategies.benchmarks.core.selection import partition, permutation
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
-from cl_strategies.benchmarks.streams.permuted import permuted_stream, tensors
+from cl_strategies.benchmarks.streams.permuted import permuted_stream, tensors, with_fewer_tests
 from cl_strategies.benchmarks.streams.split import split_stream
 from cl_strategies.validation.hyperparameters import hyperparameters
 
@@ -77,6 +78,7 @@ def permuted_mnist(
     n_experiences: NExperiences = 10,
     scenario: SameClassesScenario = "domain",
     normalize: Normalize = True,
+    test_fraction: TestFraction = 1.0,
     data_root: DataRoot = None,
     **options: Unpack[PermutedOptions],
 ) -> StreamBenchmark:
@@ -88,7 +90,7 @@ def permuted_mnist(
     :raises DataMissingError: if the data are not on this machine.
     """
     return permuted_stream(
-        _mnist(data_root, normalize),
+        with_fewer_tests(_mnist(data_root, normalize), test_fraction),
         name="permuted-mnist",
         n_experiences=n_experiences,
         scenario=scenario,

@@ -20,8 +20,10 @@ from cl_strategies.benchmarks.core.options import (
     SameClassesScenario,
     StreamOptions,
     StreamSeed,
+    TestFraction,
 )
 from cl_strategies.benchmarks.core.samples import TensorSamples
+from cl_strategies.benchmarks.core.selection import stratified_rows
 from cl_strategies.benchmarks.datasets.published import LoadedDataset
 from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.errors import UserError
@@ -59,6 +61,7 @@ def permuted_fashion_mnist(
     *,
     n_experiences: NExperiences = 10,
     scenario: SameClassesScenario = "domain",
+    test_fraction: TestFraction = 1.0,
     data_root: DataRoot = None,
     **options: Unpack[PermutedOptions],
 ) -> StreamBenchmark:
@@ -67,7 +70,7 @@ def permuted_fashion_mnist(
     :raises DataMissingError: if the data are not on this machine.
     """
     return permuted_stream(
-        load_dataset("fashion-mnist", data_root),
+        with_fewer_tests(load_dataset("fashion-mnist", data_root), test_fraction),
         name="permuted-fashion-mnist",
         n_experiences=n_experiences,
         scenario=scenario,
@@ -111,6 +114,18 @@ def permuted_stream(
         class_names=data.class_names,
         **options,
     )
+
+
+def with_fewer_tests(data: LoadedDataset, share: float) -> LoadedDataset:
+    """Keep ``share`` of the test samples of each class of a data set of tensors."""
+    if share == 1.0:
+        return data
+    test = tensors(data.test, "the test samples")
+    classes = range(len(data.class_names))
+    kept, _ = stratified_rows(
+        test.labels, classes, fraction=share, validation=0.0, where="the test samples"
+    )
+    return replace(data, test=TensorSamples(test.x[kept], test.labels[kept]))
 
 
 def _enlarged(data: LoadedDataset, size: int) -> LoadedDataset:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
-from typing_extensions import Doc
+from annotated_types import Ge, Le
 
 from cl_strategies.benchmarks.core.options import (
     DataRoot,
@@ -16,6 +15,7 @@ from cl_strategies.benchmarks.core.options import (
     ProtocolOptions,
     Scenario,
     StreamSeed,
+    TestFraction,
 )
 from cl_strategies.benchmarks.core.samples import Samples, SomeSamples, TensorSamples
 from cl_strategies.benchmarks.core.selection import stratified_rows
@@ -25,21 +25,12 @@ from cl_strategies.benchmarks.datasets.registry import load_dataset
 from cl_strategies.benchmarks.streams.split import split_stream
 from cl_strategies.errors import UserError
 from cl_strategies.validation.hyperparameters import hyperparameters
-from cl_strategies.validation.parameter import Default, Since
+from cl_strategies.validation.parameter import Default
 
 if TYPE_CHECKING:
     from cl_strategies.benchmarks.core.stream import StreamBenchmark
 
 _TRAINING_SHARE = 0.7  # of the width of a photograph; test crops come from the rest
-
-
-TestFraction = Annotated[
-    float,
-    Gt(0),
-    Le(1),
-    Doc("Share of the test samples of each class that is kept."),
-    Since("0.2"),
-]
 
 
 class PastedOptions(ProtocolOptions, total=False):

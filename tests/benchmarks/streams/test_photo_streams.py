@@ -87,8 +87,10 @@ def test_boxes_follow_samples_through_orders_fractions_splits_and_subsets() -> N
         assert len(part[0]) == 3  # no part of a sample
 
 
-def test_fewer_test_samples_are_some_of_them() -> None:
-    whole, some = (load("photo-digits", test_fraction=share) for share in (1.0, 0.25))
+@pytest.mark.parametrize("name", ["photo-digits", "permuted-fashion-mnist"])
+def test_fewer_test_samples_are_some_of_them(name: str) -> None:
+    few = {"n_experiences": 2, "fraction": 0.01}
+    whole, some = (load(name, test_fraction=share, **few) for share in (1.0, 0.25))
     for one, other in zip(whole.test_stream, some.test_stream, strict=True):
         assert len(other.dataset) == pytest.approx(0.25 * len(one.dataset), abs=1)
         images = {one.dataset[row][0].numpy().tobytes() for row in range(len(one.dataset))}
