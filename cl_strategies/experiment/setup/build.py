@@ -108,11 +108,13 @@ def _schedule(train: TrainConfig) -> list[LearningRateSchedule]:
 
 def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
     """Return the optimizer that ``train`` names, over all parameters of ``model``."""
-    parameters, lr, decay = model.parameters(), train.lr, train.weight_decay
+    settings: dict[str, Any] = {"lr": train.lr, "weight_decay": train.weight_decay}
+    if train.fused:
+        settings["fused"] = True
     if train.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=train.momentum, weight_decay=decay)
+        return torch.optim.SGD(model.parameters(), momentum=train.momentum, **settings)
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=lr, weight_decay=decay)
+    return kind(model.parameters(), **settings)
 
 
 def _check_parts(config: ExperimentConfig, strategy: Any, info: Any) -> None:
