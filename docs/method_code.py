@@ -1,8 +1,9 @@
 """Fingerprints of the code that a report's numbers depend on, part by part.
 
-A published report stays valid while what computed it stays: its methods, its streams, its networks. The hash of
-the whole package would change with every message of every method. Here a part (``strategies/alasso``) counts with
-the modules that it reaches by imports, without comments, docstrings, descriptions of options and messages of errors.
+A published report stays valid while what computed it stays: its methods, its streams, its networks.
+The hash of the whole package would change with every message of every method. Here a part
+(``strategies/alasso``) counts with the modules that it reaches by imports, without comments,
+docstrings, descriptions of options and messages of errors.
 """
 
 from __future__ import annotations

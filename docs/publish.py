@@ -1,8 +1,9 @@
-"""Publish a report: ``python docs/publish.py results NAME``, from the tree that computed its runs.
+"""Publish a report, in the tree that computed its runs: ``python docs/publish.py results NAME``.
 
-``reports/published/NAME`` gets the report of the folder ``results``, the tuning's table (``--tuning FOLDER``) and
-``origin.json``: the command, processor hours, processor, and the fingerprint of the code of each part
-(:mod:`method_code`), by which a test finds reports that the tree has outgrown.
+``reports/published/NAME`` gets the report of the folder ``results``, the tuning's table
+(``--tuning FOLDER``) and ``origin.json``: the command, processor hours, processor, and the
+fingerprint of the code of each part (:mod:`method_code`), by which a test finds reports that the
+tree has outgrown.
 """
 
 from __future__ import annotations
