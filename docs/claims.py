@@ -12,34 +12,28 @@ import re
 import tomllib
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measured import ROOT, SITE, groups
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.reports.analysis.cells import Cells, cell_of, cells_of
-from cl_strategies.reports.analysis.grouping import Group, group_records
-from cl_strategies.reports.analysis.labels import labels_of
+from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.orders import final_by_order
 from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
-from cl_strategies.reports.reading.other import read_other
 from cl_strategies.results.metrics import describe
 from cl_strategies.results.record import RunRecord
 from cl_strategies.statistics import t_interval
 from cl_strategies.statistics.cells import complete_pairs, matched
 from cl_strategies.statistics.words import ROPE
 
-ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ROOT / "reports" / "published"
 PAGES = {"claims": ROOT / "docs" / "claims.md", "verdicts": ROOT / "README.md"}
 MARKS = re.compile(r"(<!-- (claims|verdicts) -->\n).*?(<!-- end -->)", re.DOTALL)
 HOLDS, DIRECTION, ABSENT = "holds", "holds in direction", "does not show here"
 UNTESTED = "not testable without "
 #: Points below which a difference does not matter.
 MATTERS = 100 * ROPE
-SITE = "https://github.com/cl-strategies/cl-strategies/blob/main"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +51,6 @@ class Shown:
 def claims() -> list[dict[str, Any]]:
     """The tables of ``claims.toml``."""
     return list(tomllib.loads((ROOT / "docs" / "claims.toml").read_text("utf-8"))["claims"])
-
-
-@cache
-def groups(report: str) -> tuple[Group, ...]:
-    """The strategies of a published report on each of its streams, by their short labels."""
-    collection, _ = read_other(PUBLISHED / report)
-    found = group_records(run.record for run in collection.runs)
-    return tuple(labels_of(found).groups(found))
 
 
 def shown(claim: dict[str, Any]) -> list[Shown]:
@@ -166,7 +152,7 @@ def table() -> str:
             run = f"`cl-strategies compare {claim['recipe']}`" if "recipe" in claim else ""
             lines.append(f"{start} | | {UNTESTED}{claim['needs']} | {run} |")
             continue
-        link = f"[{claim['report']}]({SITE}/reports/published/{claim['report']}/report.md)"
+        link = f"[{claim['report']}]({SITE}/{claim['report']}/report.md)"
         for one in shown(claim):
             lines.append(f"{start} {one.ours} | {one.stream} | **{one.verdict}** | {link} |")
             start = "| | | |"
