@@ -2,7 +2,7 @@
 
 A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
 run, a table ``[suite]`` (``name``, ``title``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``,
-``metrics``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with
+``metrics``, ``gpu_hours`` or ``cpu_hours``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with
 options, and may hold ``train``, ``model`` and ``quantization`` tables of its own;
 ``[benchmarks.strategies.NAME]`` says what one strategy needs on that benchmark. What is said later
 in this list beats what is said earlier: the file's tables, the benchmark, the strategy, the
@@ -40,6 +40,7 @@ from cl_strategies.experiment.config.suite_checks import (
     check_array,
     check_bits,
     check_budgets,
+    check_hours,
     check_labels,
     check_metrics,
     check_name,
@@ -52,7 +53,8 @@ from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown
 
 _TABLES = ("suite", *SHARED, "benchmarks", "strategies", "tuning", "published")
-_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes", "metrics")
+_HOURS = ("gpu_hours", "cpu_hours")
+_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes", "metrics", *_HOURS)
 _RESERVED = (*SHARED, "strategies", "label")
 
 
@@ -71,6 +73,9 @@ class Suite:
         bytes and do not say their own; empty: the defaults.
     :param metrics: metrics that ``compare`` adds when the runs are done, as
         ``cl-strategies metrics --add`` does.
+    :param gpu_hours: what all of its runs are expected to take, in hours of one GPU; an estimate
+        for people, on which no run depends; ``None``: not said.
+    :param cpu_hours: the same for a suite that fits a processor, in hours of one core.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.sweep.tuning`.
     :param published: numbers that papers print for its benchmarks.
@@ -89,6 +94,8 @@ class Suite:
     mem_bytes: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metrics: Sequence[str] = ()
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     published: Sequence[PublishedTable] = ()
     source: str | Path | None = None
@@ -108,6 +115,7 @@ class Suite:
         check_bits(self.bits)
         check_budgets(self.mem_bytes)
         check_metrics(self.metrics)
+        check_hours({name: getattr(self, name) for name in _HOURS})
         check_tables({"shared": self.shared, "tuning": self.tuning}, where, ("shared", "tuning"))
         check_tables(self.shared, where, SHARED)
         self._check_published(where)
