@@ -17,4 +17,4 @@ def hours_text(row: Mapping[str, Any]) -> str:
     for key, unit in HOURS.items():
         if (value := row.get(key)) is not None:
             return f"about {value:,.3g} {unit}" if value < 1000 else f"about {value:,.0f} {unit}"
-    return "cost not stated"
+    return "not stated"
