@@ -29,10 +29,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cl-strategies {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
+    def sentence(help: str) -> str:
+        return help[0].upper() + help[1:] + "."
+
     def command(
         name: str, run: Callable[[Any], int], help: str, among: Any = None
     ) -> argparse.ArgumentParser:
-        sub = (among or commands).add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub = (among or commands).add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + "."
+        )
         sub.set_defaults(command=run, command_name=name)
         return sub
 
@@ -60,8 +65,8 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("suite", nargs="?", help="TOML file, or the name of a recipe: quickstart")
     add_comparison(sub)
 
-    sub = commands.add_parser("recipes", help=(told := "list, show or run the recipes"))
-    sub.description = told[0].upper() + told[1:] + "."
+    about = "list, show or run the recipes"
+    sub = commands.add_parser("recipes", help=about, description=sentence(about))
     recipes = sub.add_subparsers(metavar="ACTION", required=True)
 
     sub = command("list", information.list_recipes, "list the recipes and what they cost", recipes)

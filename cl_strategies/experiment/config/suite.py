@@ -2,11 +2,11 @@
 
 A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
 run, a table ``[suite]`` (``name``, ``title``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``,
-``metrics``, ``gpu_hours`` or ``cpu_hours``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with
-options, and may hold ``train``, ``model`` and ``quantization`` tables of its own;
-``[benchmarks.strategies.NAME]`` says what one strategy needs on that benchmark. What is said later
-in this list beats what is said earlier: the file's tables, the benchmark, the strategy, the
-strategy on that benchmark, the command line.
+``metrics``, ``gpu_hours`` or ``cpu_hours``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``.
+Each element is a name with options, and may hold ``train``, ``model`` and ``quantization`` tables
+of its own; ``[benchmarks.strategies.NAME]`` says what one strategy needs on that benchmark. What is
+said later in this list beats what is said earlier: the file's tables, the benchmark, the strategy,
+the strategy on that benchmark, the command line.
 
 Arrays ``[[published]]`` hold what papers print for these benchmarks
 (:class:`~cl_strategies.results.published.PublishedTable`). They are kept beside the runs and shown
