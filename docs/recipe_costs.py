@@ -237,6 +237,9 @@ def cost(config: ExperimentConfig, machine: Machine) -> Cost:
         config.model.name, json.dumps(known, sort_keys=True), stream.shape, stream.n_classes
     )
     samples = train.epochs * (stream.train + (tasks - 1) * replayed(config, stream))
+    if train.first_epochs:
+        half = config.benchmark.options.get("protocol") == "half"
+        samples += (train.first_epochs - train.epochs) * stream.train * (0.5 if half else 1 / tasks)
     steps = samples / train.batch_size
     flops = both * train.batch_size * passes(config, tasks)
     quantized = config.quantization is not None or quantizes_itself(config.strategy.name)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
-from cl_strategies.experiment.config.run_config import RunConfig, TrainConfig
+from cl_strategies.experiment.config.run_config import RunConfig
+from cl_strategies.experiment.config.train_config import TrainConfig
 from cl_strategies.experiment.engine import runner, training
 from cl_strategies.registry import registry
 

@@ -28,6 +28,7 @@ from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_paths
+from cl_strategies.experiment.config.layers import laid_over
 from cl_strategies.experiment.config.quantization import OWN_BITS, quantizes_itself
 from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.experiment.config.run_config import (
@@ -213,7 +214,7 @@ class Suite:
         for layer in (benchmark, strategy, *special):
             for name in SHARED:
                 if name in layer:
-                    tables[name] = {**tables.get(name, {}), **layer[name]}
+                    tables[name] = laid_over(name, tables.get(name, {}), layer[name])
         tables["benchmark"] = _own(benchmark)
         tables["strategy"] = {}
         for layer in (strategy, *special):
