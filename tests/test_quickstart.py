@@ -1,9 +1,7 @@
 """What `make compare` promises, at its full size."""
 
-import csv
 import statistics
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -48,22 +46,3 @@ def test_every_strength_of_the_quickstart_comes_from_its_tuning_grid():
             if "strength" in strategy:
                 chosen = suite.tables(benchmark, strategy)["strategy"][strategy["strength"]]
                 assert chosen in grid, (benchmark["name"], strategy["name"])
-
-
-def test_the_table_in_the_readme_is_that_of_the_published_report():
-    root = Path(__file__).parents[1]
-    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| joint | "))
-    names, values = (
-        [cell.strip() for cell in lines[i].split("|")[1:-1]] for i in (start, start + 2)
-    )
-    with open(root / "reports/published/quickstart/summary.csv", newline="") as file:
-        rows = [
-            row
-            for row in csv.DictReader(file)
-            if (row["benchmark"], row["metric"]) == ("permuted-digits", "average_accuracy")
-        ]
-    rows.sort(key=lambda row: -float(row["mean"]))
-    found = [f"{100 * float(row['mean']):.1f} ± {100 * float(row['std']):.1f}" for row in rows]
-    assert [name.lower() for name in names] == [row["strategy"] for row in rows]
-    assert values == found

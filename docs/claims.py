@@ -1,0 +1,196 @@
+"""Write the papers' claims into README.md and docs/claims.md: ``python docs/claims.py``.
+
+``claims.toml`` says what is claimed, and in which published report it is looked for. What the
+report shows is computed here from its runs: differences between two methods, paired by seed and
+order (an order counts once), with their 95 % interval, divided by the number of methods that a
+claim names (Bonferroni). The verdict is that of the method that comes nearest.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from measured import ROOT, SITE, groups
+
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.reports.analysis.cells import Cells, cell_of, cells_of
+from cl_strategies.reports.analysis.grouping import Group
+from cl_strategies.reports.analysis.orders import final_by_order
+from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
+from cl_strategies.results.metrics import describe
+from cl_strategies.results.record import RunRecord
+from cl_strategies.statistics import t_interval
+from cl_strategies.statistics.cells import complete_pairs, matched
+from cl_strategies.statistics.words import ROPE
+
+PAGES = {"claims": ROOT / "docs" / "claims.md", "verdicts": ROOT / "README.md"}
+MARKS = re.compile(r"(<!-- (claims|verdicts) -->\n).*?(<!-- end -->)", re.DOTALL)
+HOLDS, DIRECTION, ABSENT = "holds", "holds in direction", "does not show here"
+UNTESTED = "not testable without "
+#: Points below which a difference does not matter.
+MATTERS = 100 * ROPE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a report shows of a claim on one stream.
+
+    :ivar ours: means of the methods, and the differences with their intervals, in words.
+    """
+
+    stream: str
+    ours: str
+    verdict: str
+
+
+def claims() -> list[dict[str, Any]]:
+    """The tables of ``claims.toml``."""
+    return list(tomllib.loads((ROOT / "docs" / "claims.toml").read_text("utf-8"))["claims"])
+
+
+def shown(claim: dict[str, Any]) -> list[Shown]:
+    """What the claim's report shows, on each stream that has all its methods.
+
+    :raises UserError: if a method is in no stream of the report.
+    """
+    named = [claim["of"], *claim.get("over", [])]
+    report = claim["report"]
+    known = {group.strategy for group in groups(report)}
+    for name in named:
+        if name not in known:
+            raise UserError(unknown_name("method", name, known))
+    streams = dict.fromkeys(group.benchmark for group in groups(report))
+    found = []
+    for stream in streams:
+        here = {group.strategy: group for group in groups(report) if group.benchmark == stream}
+        if set(named) <= set(here) and stream in claim.get("streams", streams):
+            found.append(_shown(claim, stream, [here[name] for name in named]))
+    return found
+
+
+def _shown(claim: dict[str, Any], stream: str, rows: list[Group]) -> Shown:
+    metric = claim.get("metric", "average_accuracy")
+    scale, decimals = (100.0, 1) if describe(metric).unit == "fraction" else (1.0, 2)
+    cells = _cells(rows, metric, stream, claim["report"])
+    mine = cells.scores.get(rows[0].strategy)
+    if mine is None:
+        return Shown(stream=stream, ours="no finished run", verdict=ABSENT)
+    parts, words = [f"{np.nanmean(mine) * scale:.{decimals}f}"], []
+    rivals = {row.strategy: cells.scores.get(row.strategy) for row in rows[1:]}
+    if "limit" in claim:
+        rivals["published"] = np.full_like(mine, claim["limit"] / scale)
+    for name, theirs in rivals.items():
+        if theirs is None:
+            parts.append(f"{name}: no finished run")
+            continue
+        a, b, _ = complete_pairs(mine, theirs, cells.units)
+        low, high = (float(x) * scale for x in t_interval(a - b, 1 - 0.05 / len(rivals)))
+        mean = float((a - b).mean()) * scale
+        words.append(_verdict(claim, mean, low, high))
+        parts.append(
+            f"{b.mean() * scale:.{decimals}f} {name} "
+            f"({_signed(mean, decimals)}; {_signed(low, decimals)} to {_signed(high, decimals)})"
+        )
+    worst = max(words, key=[HOLDS, DIRECTION, ABSENT].index) if words else ABSENT
+    return Shown(stream=stream, ours=", ".join(parts), verdict=worst)
+
+
+def _cells(rows: list[Group], metric: str, stream: str, report: str) -> Cells:
+    """The scores of ``rows``: of single runs, or of all orders with the same seed."""
+    if metric == "average_order_disparity":
+        scores = {row.strategy: _disparities(row) for row in rows}
+    elif metric == "growth":
+        here = [group for group in groups(report) if group.benchmark == stream]
+        scores = {row.strategy: _growths(row, network_bytes(here)) for row in rows}
+    else:
+        return cells_of(rows, metric)
+    return Cells(scores=matched(scores)[1])
+
+
+def _disparities(row: Group) -> dict[Hashable, float]:
+    by_seed: dict[Hashable, list[RunRecord]] = {}
+    for record in row.finished:
+        by_seed.setdefault(record.seed, []).append(record)
+    return {
+        seed: float(np.ptp(final_by_order(records), axis=0).mean())
+        for seed, records in by_seed.items()
+    }
+
+
+def _growths(row: Group, one: float | None) -> dict[Hashable, float]:
+    return {cell_of(record): stored(record, one)[-1] - 1 for record in row.finished}
+
+
+def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str:
+    if claim["is"] == "level":
+        inside = [-claim["within"] <= x <= claim["within"] for x in (mean, low, high)]
+        return HOLDS if all(inside) else DIRECTION if inside[0] else ABSENT
+    if claim["is"] == "below":
+        mean, low = -mean, -high
+    matters = claim.get("matters", MATTERS)
+    return HOLDS if low > 0 else DIRECTION if mean >= matters else ABSENT
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def table() -> str:
+    """Every claim in Markdown, for docs/claims.md."""
+    lines = [
+        "| paper | claim | published | here | stream | verdict | report |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for claim in claims():
+        start = f"| {claim['paper']} | {claim['claim']} | {claim['published']} |"
+        if "needs" in claim:
+            run = f"`cl-strategies compare {claim['recipe']}`" if "recipe" in claim else ""
+            lines.append(f"{start} | | {UNTESTED}{claim['needs']} | {run} |")
+            continue
+        link = f"[{claim['report']}]({SITE}/{claim['report']}/report.md)"
+        for one in shown(claim):
+            lines.append(f"{start} {one.ours} | {one.stream} | **{one.verdict}** | {link} |")
+            start = "| | | |"
+    return "\n".join(lines) + "\n"
+
+
+def short_table() -> str:
+    """How many claims of each paper hold, for README.md."""
+    columns = (HOLDS, DIRECTION, ABSENT, UNTESTED)
+    lines = [
+        "| paper | holds | holds in direction | does not show here | not testable here |",
+        "|---|---|---|---|---|",
+    ]
+    for paper in dict.fromkeys(claim["paper"] for claim in claims()):
+        found: dict[str, list[str]] = {column: [] for column in columns}
+        for claim in claims():
+            if claim["paper"] != paper:
+                continue
+            if "needs" in claim:
+                found[UNTESTED].append(claim["claim"])
+                continue
+            for one in shown(claim):
+                found[one.verdict].append(f"{claim['claim']} ({one.stream})")
+        lines.append(f"| {paper} | {' | '.join('; '.join(found[c]) for c in columns)} |")
+    return "\n".join(lines) + "\n"
+
+
+def written(text: str) -> str:
+    """``text`` with its tables made anew."""
+    made = {"claims": table, "verdicts": short_table}
+    return MARKS.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n{found[3]}", text)
+
+
+def main() -> None:
+    for page in PAGES.values():
+        page.write_text(written(page.read_text("utf-8")), "utf-8")
+        print(f"wrote {page}")
+
+
+if __name__ == "__main__":
+    main()

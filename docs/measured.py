@@ -1,0 +1,107 @@
+"""Write measured numbers into README.md and the pages: ``python docs/measured.py``.
+
+A table stands between ``<!-- measured: REPORT, BENCHMARK, METRIC... -->`` and ``<!-- end -->``. It
+has mean and standard deviation over the runs of ``reports/published/REPORT``, a row for each
+strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order; ``across``
+turns the table on its side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.reports.analysis.grouping import Group, group_records
+from cl_strategies.reports.analysis.labels import labels_of
+from cl_strategies.reports.reading.other import read_other
+from cl_strategies.results.metrics import METRICS, describe
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "reports" / "published"
+MARKS = re.compile(r"(<!-- measured: ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+SITE = "https://github.com/cl-strategies/cl-strategies/blob/main/reports/published"
+
+
+def pages() -> Iterator[Path]:
+    """README.md and every page."""
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+@cache
+def groups(report: str) -> tuple[Group, ...]:
+    """The strategies of a published report on each of its streams, by their short labels."""
+    collection, _ = read_other(PUBLISHED / report)
+    found = group_records(run.record for run in collection.runs)
+    return tuple(labels_of(found).groups(found))
+
+
+def table(asked: str) -> str:
+    """The table that a mark asks for.
+
+    :raises UserError: for a report, stream, metric or row that is not there.
+    """
+    what, _, rows = asked.removesuffix(" across").partition(" for ")
+    report, benchmark, *metrics = (word.strip() for word in what.split(","))
+    here = {group.strategy: group for group in groups(report) if group.benchmark == benchmark}
+    if not here:
+        raise unknown_name("stream", benchmark, {group.benchmark for group in groups(report)})
+    for metric in metrics:
+        if metric not in METRICS:
+            raise unknown_name("metric", metric, METRICS)
+    if not metrics:
+        raise UserError(f"{asked}: name a metric after the stream")
+    names = [name.strip() for name in rows.split(",")] if rows else _ranked(here, metrics[0])
+    for name in names:
+        if name not in here:
+            raise unknown_name("row", name, here)
+    lines = [["strategy", *(describe(metric).title.lower() for metric in metrics)]]
+    lines += [[name, *(_cell(here[name], metric) for metric in metrics)] for name in names]
+    if asked.endswith(" across"):
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    lines.insert(1, ["---", *(["---:"] * (len(lines[0]) - 1))])
+    runs = sorted({len(here[name].finished) for name in names})
+    counted = " to ".join(map(str, dict.fromkeys((runs[0], runs[-1]))))
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    link = f"[report]({SITE}/{report}/report.md)"
+    return f"{text}\n\nMean and standard deviation of {counted} runs; {link}.\n"
+
+
+def _ranked(here: dict[str, Group], metric: str) -> list[str]:
+    sign = -1.0 if describe(metric).higher_is_better is not False else 1.0
+    return sorted(here, key=lambda name: sign * float(np.mean(_values(here[name], metric) or 0)))
+
+
+def _values(group: Group, metric: str) -> list[float]:
+    return [x for x in (one.metric(metric) for one in group.finished) if x == x]
+
+
+def _cell(group: Group, metric: str) -> str:
+    values = _values(group, metric)
+    if not values:
+        return "\N{EN DASH}"
+    scale, decimals = (100, 1) if describe(metric).unit == "fraction" else (1, 2)
+    spread = f" ± {np.std(values, ddof=1) * scale:.{decimals}f}" if len(values) > 1 else ""
+    return f"{np.mean(values) * scale:.{decimals}f}{spread}"
+
+
+def written(text: str) -> str:
+    """``text`` with its tables made anew."""
+    return MARKS.sub(lambda found: f"{found[1]}\n{table(found[2])}\n{found[3]}", text)
+
+
+def main() -> None:
+    for page in pages():
+        before = page.read_text("utf-8")
+        if (after := written(before)) != before:
+            page.write_text(after, "utf-8")
+            print(f"wrote {page}")
+
+
+if __name__ == "__main__":
+    main()
