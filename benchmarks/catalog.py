@@ -188,7 +188,7 @@ ENTRIES: tuple[Entry, ...] = (
         factory=_HERE + "imagenet_100",
         summary="LUCIR's 100 classes of ImageNet (photographs), in 10 tasks",
         paper="Hou et al., Learning a unified classifier incrementally via rebalancing, CVPR 2019",
-        datasets=("imagenet-100",),
+        datasets=("imagenet-100|imagenet",),
     ),
     Entry(
         name="imagenet-1000",

@@ -55,7 +55,7 @@ class Entry:
         knows of no stream, such as a quantizer.
     :param needs: what it needs beyond images and labels, in words.
     :param datasets: of a stream: the published data sets that it is cut from, as
-        ``cl-strategies datasets`` names them.
+        ``cl-strategies datasets`` names them; with ``|`` between those of which one will do.
     :param fixed: options that the engine supplies and a user may not set.
     :param older_names: names of earlier versions, which are still understood.
     """
@@ -286,7 +286,7 @@ def _third_party(found: Any, name: str, reference: str, fixed: frozenset[str]) -
 
     :param found: what an entry point or a ``module:attribute`` names.
     :param datasets: of a stream: the published data sets that it is cut from, as
-        ``cl-strategies datasets`` names them.
+        ``cl-strategies datasets`` names them; with ``|`` between those of which one will do.
     :param fixed: options that the engine supplies to factories of this kind.
     :raises UserError: if it is neither.
     """

@@ -82,6 +82,7 @@ STREAMS = {
     "permuted-mnist": replace(_FASHION, repeated=True),
     "permuted-fashion-mnist": replace(_FASHION, repeated=True),
     "p-mnist": replace(_FASHION, shape=(3, 32, 32), repeated=True),
+    "split-fashion-mnist": _FASHION,
     "task-fashion-mnist": _FASHION,
     "overlapping-fashion-mnist": replace(_FASHION, train=96_000, test=16_000),
     "photo-fashion-mnist": replace(_FASHION, shape=(3, 64, 64)),

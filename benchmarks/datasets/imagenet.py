@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from cl_strategies.benchmarks.datasets.published import DatasetStatus, LoadedDataset, ManualDataset
+from cl_strategies.benchmarks.datasets.published import LoadedDataset, ManualDataset
 from cl_strategies.benchmarks.readers.class_folders import FilesAndLabels, files_of_classes
 from cl_strategies.benchmarks.readers.folders import folders_in
 from cl_strategies.errors import DataMissingError
@@ -60,15 +59,9 @@ class ImageNet100(ImageNet):
     by_hand = f"{ImageNet.by_hand}; all of ImageNet will do"
     n_classes = 100
 
-    def status(self, data_root: str | Path | None = None) -> DatasetStatus:
-        own, all_classes = super().status(data_root), ImageNet().status(data_root)
-        if own.present or not all_classes.present:
-            return own
-        return replace(own, present=True, found_at=all_classes.found_at, problem=None)
-
     def load(self, data_root: str | Path | None = None) -> LoadedDataset:
         everything = ImageNet()
-        if not super().status(data_root).present and everything.status(data_root).present:
+        if not self.status(data_root).present and everything.status(data_root).present:
             return everything.load_classes(data_root, lucir_classes(self.n_classes))
         return self.load_classes(data_root, None)
 

@@ -83,7 +83,7 @@ def show(options: argparse.Namespace) -> int:
         ("paper", entry.paper),
         ("scenarios", ", ".join(entry.scenarios)),
         ("needs", ", ".join(entry.needs)),
-        ("data sets", ", ".join(entry.datasets)),
+        ("data sets", ", ".join(entry.datasets).replace("|", " or ")),
         ("code", entry.factory),
     ):
         if text:

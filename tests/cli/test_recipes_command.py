@@ -12,7 +12,8 @@ import pytest
 from cl_strategies.cli import main
 from cl_strategies.cli.describing.hours import hours_text
 from cl_strategies.cli.parser import make_parser
-from cl_strategies.experiment.config.suite import recipes
+from cl_strategies.experiment.config.suite import Suite, recipes
+from cl_strategies.experiment.sweep.preflight import datasets_of
 
 SMALL = [
     *("--benchmark", "split-digits", "--strategies", "naive", "--seeds", "0", "--epochs", "1"),
@@ -43,11 +44,11 @@ def test_cost_and_data_are_in_what_is_shown(capsys):
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_says_what_it_needs_and_compares(capsys, tmp_path: Path):
-    arguments = ["quickstart", *SMALL]
+    arguments = ["every-class-incremental", *SMALL]
     assert main(["recipes", "run", *arguments, "--out", str(tmp_path / "a")]) == 0
     said = capsys.readouterr()
     assert re.search(
-        r"quickstart: 1 run; expected of the whole recipe: about [\d.]+ CPU-hours; "
+        r"every-class-incremental: 1 run; expected of the whole recipe: about [\d.]+ CPU-hours; "
         "data sets: none that must be fetched",
         said.err,
     )
@@ -83,11 +84,12 @@ def test_one_of_two_data_sets_is_not_enough(capsys, nothing_here, tmp_path):
     assert "1 data set missing" in error and "by hand: register at image-net.org" in error
 
 
-def test_all_of_imagenet_will_do_for_a_hundred_classes(capsys, nothing_here, tmp_path):
+def test_all_of_imagenet_will_do_for_a_hundred_classes(nothing_here, tmp_path):
+    configs = Suite.from_toml("cim-compression").configs({"benchmark.data_root": str(tmp_path)})
+    assert [(one.name, one.present) for one in datasets_of(configs)] == [("imagenet-100", False)]
     for part in ("train", "val"):
-        (tmp_path / "data" / "imagenet" / part).mkdir(parents=True)
-    data = ["--data-root", str(tmp_path / "data")]
-    assert "found in" in printed(capsys, "datasets", "check", "imagenet-100", *data)
+        (tmp_path / "imagenet" / part).mkdir(parents=True)
+    assert [(one.name, one.present) for one in datasets_of(configs)] == [("imagenet", True)]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def describe_suite(suite: Suite) -> str:
     lines.append(f"  {len(suite.configs())} runs")
     lines.append(f"  expected cost: {hours_text(_hours(suite))}")
     if datasets := _datasets(suite):
-        lines.append(f"  data sets: {', '.join(datasets)}")
+        lines.append(f"  data sets: {', '.join(datasets).replace('|', ' or ')}")
     lines.append(f"  seeds: {', '.join(map(str, suite.seeds))}")
     if suite.orders:
         lines.append(f"  task orders: {', '.join(map(str, suite.orders))}")

@@ -62,16 +62,20 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
 
 def datasets_of(configs: Sequence[ExperimentConfig]) -> list[DatasetStatus]:
     """Return whether each published data set that ``configs`` name is on this machine, without
-    reading its files.
+    reading its files; of several of which one will do, one.
 
     :raises UserError: if the folder they name is none.
     """
     asked = {
-        (name, config.benchmark.options.get("data_root"))
+        (names, config.benchmark.options.get("data_root"))
         for config in configs
-        for name in registry("benchmarks")[config.benchmark.name].datasets
+        for names in registry("benchmarks")[config.benchmark.name].datasets
     }
-    return [check_dataset(name, root) for name, root in sorted(asked, key=str)]
+    found = []
+    for names, root in sorted(asked, key=str):
+        statuses = [check_dataset(name, root) for name in names.split("|")]
+        found.append(next((one for one in statuses if one.present), statuses[0]))
+    return found
 
 
 def _info(benchmark: Named) -> Any:

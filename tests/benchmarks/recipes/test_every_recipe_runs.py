@@ -47,7 +47,11 @@ FEWER: Mapping[str, Any] = {
 def small_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A strategy with little to do beside the training of two epochs."""
     known = registry("strategies")[row["name"]].parameters()
-    row = {**row, **{name: value for name, value in FEWER.items() if name in known}}
+    return with_small_host({**row, **{key: FEWER[key] for key in FEWER.keys() & known.keys()}})
+
+
+def with_small_host(row: dict[str, Any]) -> dict[str, Any]:
+    """The same, with a host that has little to do."""
     if "host" in row:
         row["host"] = re.sub(r"_epochs=\d+", "_epochs=1", row["host"])
     return row
@@ -68,7 +72,7 @@ def small_benchmark(row: Mapping[str, Any], data_root: str) -> dict[str, Any]:
         small["model"] = NETWORKS.get(row["model"]["name"], row["model"])
     special = row.get("strategies", {})
     small["strategies"] = {
-        name: {**table, **({"mem_bytes": 20_000} if "mem_bytes" in table else {})}
+        name: with_small_host({**table, **({"mem_bytes": 20_000} if "mem_bytes" in table else {})})
         for name, table in special.items()
     }
     return small
@@ -77,7 +81,10 @@ def small_benchmark(row: Mapping[str, Any], data_root: str) -> dict[str, Any]:
 def small_configs(name: str, data_root: str) -> list[ExperimentConfig]:
     """A run of each strategy on the first benchmark of each kind, made small."""
     suite = Suite.from_toml(name)
-    kinds = {row["name"]: row for row in reversed(suite.benchmarks)}
+    kinds = {
+        (row["name"], row.get("protocol"), str(row.get("model"))): row
+        for row in reversed(suite.benchmarks)
+    }
     shared = dict(suite.shared)
     if "model" in shared:
         shared["model"] = NETWORKS.get(shared["model"]["name"], shared["model"])
