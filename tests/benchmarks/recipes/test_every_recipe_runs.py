@@ -25,7 +25,11 @@ DAILY = {"alasso-decoupling", "alignq-cifar10"}
 NETWORKS: Mapping[str, dict[str, Any]] = {
     **{
         name: {"name": "small-resnet", "channels": [4, 8]}
-        for name in ("resnet18", "resnet20", "resnet50", "mobilenet-v2")
+        for name in ("resnet18", "resnet20", "resnet50", "mobilenet-v2", "reduced-resnet18")
+    },
+    **{
+        name: {"name": "cnn", "channels": [4, 8], "hidden": 16}
+        for name in ("wide-lenet", "omniglot-lenet", "small-alexnet")
     },
     "mlp": {"name": "mlp", "hidden": [16]},
     "dropout-cnn": {"name": "dropout-cnn", "channels": [4, 4], "hidden": 8},
@@ -69,7 +73,8 @@ def small_benchmark(row: Mapping[str, Any], data_root: str) -> dict[str, Any]:
     if "image_size" in known:
         small["image_size"] = 32
     small |= {"fraction": 1.0} if "fraction" in row else {}
-    small |= {"fraction": 0.25} if row["name"] == "omniglot-rotation" else {}
+    if row["name"] in ("omniglot-rotation", "task-tiny-imagenet"):  # which have many classes
+        small["fraction"] = 0.25
     if "model" in row:
         small["model"] = NETWORKS.get(row["model"]["name"], row["model"])
     special = row.get("strategies", {})
