@@ -8,6 +8,7 @@ claim names (Bonferroni). The verdict is that of the method that comes nearest.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Hashable
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from measured import ROOT, SITE, groups
+from measured import PUBLISHED, ROOT, SITE, groups
 
-from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.errors import unknown_name
 from cl_strategies.reports.analysis.cells import Cells, cell_of, cells_of
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.reports.analysis.orders import final_by_order
@@ -29,7 +30,7 @@ from cl_strategies.statistics.cells import complete_pairs, matched
 from cl_strategies.statistics.words import ROPE
 
 PAGES = {"claims": ROOT / "docs" / "claims.md", "verdicts": ROOT / "README.md"}
-MARKS = re.compile(r"(<!-- (claims|verdicts) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKS = re.compile(r"(<!-- (claims|verdicts|reports) -->\n).*?(<!-- end -->)", re.DOTALL)
 HOLDS, DIRECTION, ABSENT = "holds", "holds in direction", "does not show here"
 UNTESTED = "not testable without "
 #: Points below which a difference does not matter.
@@ -63,7 +64,7 @@ def shown(claim: dict[str, Any]) -> list[Shown]:
     known = {group.strategy for group in groups(report)}
     for name in named:
         if name not in known:
-            raise UserError(unknown_name("method", name, known))
+            raise unknown_name("method", name, known)
     streams = dict.fromkeys(group.benchmark for group in groups(report))
     found = []
     for stream in streams:
@@ -180,9 +181,26 @@ def short_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def report_table() -> str:
+    """The published reports, with the command and the cost of each, in Markdown."""
+    lines = [
+        "| report | command | runs | hours of one core | where numbers repeat |",
+        "|---|---|---:|---:|---|",
+    ]
+    for file in sorted(PUBLISHED.glob("*/origin.json")):
+        made = json.loads(file.read_text())
+        name = file.parent.name
+        repeats = "any x86-64 processor" if made["portable"] else made["processor"]
+        lines.append(
+            f"| [{name}]({SITE}/{name}/report.md) | `{made['command']}` | {made['runs']} "
+            f"| {made['processor_hours']} | {repeats} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def written(text: str) -> str:
     """``text`` with its tables made anew."""
-    made = {"claims": table, "verdicts": short_table}
+    made = {"claims": table, "verdicts": short_table, "reports": report_table}
     return MARKS.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n{found[3]}", text)
 
 
