@@ -54,6 +54,8 @@ class Entry:
     :param scenarios: scenarios it supports: ``"class"``, ``"task"``, ``"domain"``; none for what
         knows of no stream, such as a quantizer.
     :param needs: what it needs beyond images and labels, in words.
+    :param datasets: of a stream: the published data sets that it is cut from, as
+        ``cl-strategies datasets`` names them; with ``|`` between those of which one will do.
     :param fixed: options that the engine supplies and a user may not set.
     :param older_names: names of earlier versions, which are still understood.
     """
@@ -64,6 +66,7 @@ class Entry:
     paper: str = ""
     scenarios: tuple[str, ...] = ("class", "task", "domain")
     needs: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
     fixed: frozenset[str] = frozenset()
     older_names: tuple[str, ...] = ()
 
@@ -282,6 +285,8 @@ def _third_party(found: Any, name: str, reference: str, fixed: frozenset[str]) -
     """Return an entry, or a factory that becomes one.
 
     :param found: what an entry point or a ``module:attribute`` names.
+    :param datasets: of a stream: the published data sets that it is cut from, as
+        ``cl-strategies datasets`` names them; with ``|`` between those of which one will do.
     :param fixed: options that the engine supplies to factories of this kind.
     :raises UserError: if it is neither.
     """

@@ -1,7 +1,11 @@
 """Write the tables of methods and of recipes into the pages: ``python docs/coverage.py``.
 
-They are read from the registry, the recipes, the tests and ``sizes.csv``, and stand between
-``<!-- methods -->``, ``<!-- recipes -->`` or ``<!-- decisions -->`` and ``<!-- end -->``.
+They are read from the registry, the recipes, the tests, ``sizes.csv`` and ``paper_tables.csv``, and
+stand between ``<!-- methods -->``, ``<!-- recipes -->``, ``<!-- papers -->`` or ``<!-- decisions
+-->`` and ``<!-- end -->``.
+
+``paper_tables.csv`` has every table and figure of the five papers with the recipes that make it, or
+why there is none.
 
 ``sizes.csv`` has the bytes of parameters and method state at the end of ``cl-strategies compare
 every-class-incremental`` and, for methods that take no such stream, ``every-task-incremental``.
@@ -15,6 +19,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
+from cl_strategies.cli.describing.hours import HOURS, hours_text
 from cl_strategies.experiment.config.suite import Suite, recipes
 from cl_strategies.registry import Entry, registry
 
@@ -22,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAPERS = ("ALASSO", "HALRP", "CIM", "AlignQ", "LifeQuant")
 PAGES = {
     "methods": ROOT / "docs" / "methods" / "index.md",
-    "recipes": ROOT / "docs" / "comparing.md",
+    "recipes": ROOT / "docs" / "recipes.md",
     "decisions": ROOT / "docs" / "choosing.md",
 }
 #: What a method needs -> what it keeps of old samples.
@@ -32,7 +37,7 @@ KEPT = {
     "a share of old data": "a share of them",
 }
 LABELS = ("task labels", "the identity of the experience at evaluation")
-MARKS = re.compile(r"(<!-- (methods|recipes|decisions) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKS = re.compile(r"(<!-- (methods|recipes|papers|decisions) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @cache
@@ -64,7 +69,7 @@ def places(entry: Entry) -> str:
         kind, _, numbers = place.partition(" ")
         if kind.rstrip("s") in ("Table", "Figure"):
             group = found.setdefault((paper, kind.rstrip("s")), set())
-            group.update(re.findall(r"\b(?:\d+\w?|[A-Z])\b", numbers))
+            group.update(re.findall(r"\b(?:[A-Z]?\d+\w?|[A-Z])\b", numbers))
         else:
             found[paper, place] = set()
     texts = [
@@ -143,8 +148,27 @@ def methods() -> str:
 
 def recipe_table() -> str:
     """The table of recipes."""
-    lines = ["| recipe | what |", "|---|---|"]
-    lines += [f"| `{name}` | {suite.title} |" for name, suite in suites().items()]
+    lines = ["| recipe | what | expected cost |", "|---|---|---|"]
+    for name, suite in suites().items():
+        cost = hours_text({key: getattr(suite, key) for key in HOURS})
+        lines.append(f"| `{name}` | {suite.title} | {cost} |")
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def paper_tables() -> list[dict[str, str]]:
+    """The rows of ``paper_tables.csv``."""
+    with open(ROOT / "docs" / "paper_tables.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def papers() -> str:
+    """The table of the papers' tables and figures."""
+    lines = ["| paper | where | what | recipe | remarks |", "|" + "---|" * 5]
+    for row in paper_tables():
+        recipe = ", ".join(f"`{name}`" for name in row["recipes"].split()) or "none"
+        cells = (row["paper"], row["place"], row["what"], recipe, row["note"] or "none")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -189,7 +213,12 @@ def decisions() -> str:
 
 def filled(text: str) -> str:
     """``text`` with the present tables between its marks."""
-    tables = {"methods": methods, "recipes": recipe_table, "decisions": decisions}
+    tables = {
+        "methods": methods,
+        "recipes": recipe_table,
+        "papers": papers,
+        "decisions": decisions,
+    }
     return MARKS.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
 
 

@@ -1,4 +1,4 @@
-"""Commands that compute and report: run, compare, report."""
+"""Commands that compute and report: run, compare, recipes run, report."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cl_strategies.cli.arguments import notation
 from cl_strategies.cli.arguments.executor_options import executor_options
 from cl_strategies.cli.arguments.short_forms import settings, settings_of_one_run, without_places
 from cl_strategies.cli.arguments.suites import suite_to_compare
-from cl_strategies.cli.console import answer, say, warn
+from cl_strategies.cli.console import answer, note, say, warn
 from cl_strategies.cli.exit_codes import EXIT_FAILED_RUNS, EXIT_OK
 from cl_strategies.cli.outcomes import exit_code_of
 from cl_strategies.cli.progress import run_progress
+
+if TYPE_CHECKING:
+    from cl_strategies.experiment.config.run_config import ExperimentConfig
+    from cl_strategies.experiment.config.suite import Suite
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,15 +65,37 @@ def run(options: argparse.Namespace) -> int:
 
 def compare_suite(options: argparse.Namespace) -> int:
     """Run strategies x benchmarks x seeds x orders, and write the report."""
+    suite = suite_to_compare(options)
+    return _compare(suite, suite.configs(settings(options)), options)
+
+
+def run_recipe(options: argparse.Namespace) -> int:
+    """Say what a recipe needs, and compare if its data are here.
+
+    :raises UserError: for a name of no recipe, or if data sets are missing; it names all of them.
+    """
+    from cl_strategies.cli.describing.names import check_recipe
+    from cl_strategies.cli.describing.needs import data_text, needs_text
+    from cl_strategies.errors import DataMissingError
+    from cl_strategies.experiment.sweep.preflight import datasets_of
+
+    check_recipe(options.suite)
+    suite = suite_to_compare(options)
+    configs = suite.configs(settings(options))
+    statuses = datasets_of(configs)
+    note(needs_text(suite, len(configs), statuses))
+    if missing := [status for status in statuses if not status.present]:
+        raise DataMissingError(data_text(missing))
+    return _compare(suite, configs, options)
+
+
+def _compare(suite: Suite, configs: list[ExperimentConfig], options: argparse.Namespace) -> int:
     from cl_strategies.experiment.sweep.compare import compare
     from cl_strategies.experiment.sweep.preflight import check_configs
     from cl_strategies.reports.derived.folder import add_metrics, split
     from cl_strategies.results.heading import Origin, write_heading
     from cl_strategies.results.published import write_published
 
-    suite = suite_to_compare(options)
-    asked = settings(options)
-    configs = suite.configs(asked)
     out = Path(options.out or Path("comparison") / suite.name)
     say(f"{suite.name}: {len(configs)} runs in {out}")
     elsewhere = options.executor == "ray" and (options.address or os.environ.get("RAY_ADDRESS"))
@@ -92,7 +119,7 @@ def compare_suite(options: argparse.Namespace) -> int:
         warn(f"{left} of {len(configs)} runs have no result yet: they belong to other shards")
     if result.records:
         write_published(out, suite.published)
-        origin = Origin(options.suite or "", without_places(asked))
+        origin = Origin(options.suite or "", without_places(settings(options)))
         write_heading(out, suite.name, suite.title, origin)
         if suite.metrics:
             add_metrics(out, suite.metrics)

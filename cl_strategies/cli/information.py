@@ -1,4 +1,4 @@
-"""Commands that tell: list, show, new, datasets, doctor."""
+"""Commands that tell: list, show, recipes list, recipes show, new, datasets, doctor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from cl_strategies.errors import UserError
 
 def list_names(options: argparse.Namespace) -> int:
     """List the registered names of one kind, or of all."""
-    from cl_strategies.cli.describing.names import RECIPES, recipe_titles, unknown_kind
+    from cl_strategies.cli.describing.hours import hours_text
+    from cl_strategies.cli.describing.names import RECIPES, recipe_rows, unknown_kind
     from cl_strategies.registry import KINDS, OLDER_KINDS, registry
 
     kinds = [options.kind] if options.kind else [*KINDS, RECIPES]
@@ -22,8 +23,7 @@ def list_names(options: argparse.Namespace) -> int:
     described = []
     for kind in kinds:
         if kind == RECIPES:
-            titles = recipe_titles().items()
-            described += [{"kind": kind, "name": name, "summary": text} for name, text in titles]
+            described += [{"kind": kind, **row} for row in recipe_rows()]
         else:
             described += [{"kind": kind, **entry.describe()} for entry in registry(kind)]
     if options.json:
@@ -34,8 +34,22 @@ def list_names(options: argparse.Namespace) -> int:
         width = max(len(row["name"]) for row in rows)
         answer(f"{kind}:", BOLD)
         for row in rows:
-            answer(f"  {row['name']:{width}}  {row['summary']}")
+            cost = f" ({hours_text(row)})" if kind == RECIPES else ""
+            answer(f"  {row['name']:{width}}  {row['summary']}{cost}")
     return EXIT_OK
+
+
+def list_recipes(options: argparse.Namespace) -> int:
+    """List the recipes, as ``list recipes`` does."""
+    return list_names(argparse.Namespace(kind="recipes", json=options.json))
+
+
+def show_recipe(options: argparse.Namespace) -> int:
+    """Say what a recipe runs, as ``show`` does."""
+    from cl_strategies.cli.describing.names import RECIPES, check_recipe
+
+    check_recipe(options.suite)
+    return show(argparse.Namespace(name=f"{RECIPES}/{options.suite}", json=options.json))
 
 
 def show(options: argparse.Namespace) -> int:
@@ -69,6 +83,7 @@ def show(options: argparse.Namespace) -> int:
         ("paper", entry.paper),
         ("scenarios", ", ".join(entry.scenarios)),
         ("needs", ", ".join(entry.needs)),
+        ("data sets", ", ".join(entry.datasets).replace("|", " or ")),
         ("code", entry.factory),
     ):
         if text:

@@ -9,6 +9,13 @@ from typing import Any
 from cl_strategies._version import __version__
 from cl_strategies.cli import computation, export, information, later_metrics, tuning
 from cl_strategies.cli.arguments.command_parser import CommandParser
+from cl_strategies.cli.arguments.option_groups import (
+    add_comparison,
+    add_executor,
+    add_names,
+    add_rerun,
+    add_settings,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -22,8 +29,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cl-strategies {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[Any], int], help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    def sentence(help: str) -> str:
+        return help[0].upper() + help[1:] + "."
+
+    def command(
+        name: str, run: Callable[[Any], int], help: str, among: Any = None
+    ) -> argparse.ArgumentParser:
+        sub = (among or commands).add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + "."
+        )
         sub.set_defaults(command=run, command_name=name)
         return sub
 
@@ -37,10 +51,10 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("run", computation.run, "do one run and print its numbers")
     sub.add_argument("config", nargs="?", help="TOML file; or give --benchmark and --strategy")
-    _add_names(sub, "NAME", "of the run")
+    add_names(sub, "NAME", "of the run")
     sub.add_argument("--seed", "--seeds", metavar="N", dest="seeds", help="short for run.seed=N")
-    _add_rerun(sub, "do it again if it is done; the old result is there until the new one is")
-    _add_settings(sub)
+    add_rerun(sub, "do it again if it is done; the old result is there until the new one is")
+    add_settings(sub)
     sub.add_argument("--out", metavar="DIR", help="runs go to DIR/runs (default: comparison)")
 
     sub = command(
@@ -49,18 +63,25 @@ def make_parser() -> argparse.ArgumentParser:
         "run strategies x benchmarks x seeds x orders, and report",
     )
     sub.add_argument("suite", nargs="?", help="TOML file, or the name of a recipe: quickstart")
-    _add_names(sub, "A,B", "(of the suite, if one is given)")
-    sub.add_argument("--seeds", "--seed", metavar="0-2", help="seeds: 0,1,5 or 0-4")
-    sub.add_argument("--orders", metavar="0-4", help="task orders: seeds 0-4, or names A-E")
-    sub.add_argument(
-        "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
+    add_comparison(sub)
+
+    about = "list, show or run the recipes"
+    sub = commands.add_parser("recipes", help=about, description=sentence(about))
+    recipes = sub.add_subparsers(metavar="ACTION", required=True)
+
+    sub = command("list", information.list_recipes, "list the recipes and what they cost", recipes)
+    sub.add_argument("--json", action="store_true", help="print a JSON list of objects")
+    sub = command("show", information.show_recipe, "show what a recipe runs and needs", recipes)
+    sub.add_argument("suite", metavar="RECIPE", help="its name")
+    sub.add_argument("--json", action="store_true", help="print a JSON object")
+    sub = command(
+        "run",
+        computation.run_recipe,
+        "say what a recipe needs, then do as compare does; nothing starts while data are missing",
+        recipes,
     )
-    _add_rerun(sub, "do finished runs again; old results are there until the new ones are")
-    _add_executor(sub)
-    _add_settings(sub)
-    sub.add_argument(
-        "--out", metavar="DIR", help="folder of the comparison (default: comparison/SUITE)"
-    )
+    sub.add_argument("suite", metavar="RECIPE", help="its name")
+    add_comparison(sub)
 
     sub = command(
         "tune", tuning.tune_suite, "choose the suite's hyper-parameters with its [tuning] grid"
@@ -71,12 +92,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="TOML file, or the name of a recipe; or give --benchmark and --strategies, which are "
         "tuned with a grid of learning rates and strengths",
     )
-    _add_names(sub, "A,B", "(of the suite, if one is given)")
+    add_names(sub, "A,B", "(of the suite, if one is given)")
     sub.add_argument(
         "--seeds", "--seed", metavar="1000-1001", help="seeds of the tuning, not of the suite"
     )
-    _add_executor(sub)
-    _add_settings(sub)
+    add_executor(sub)
+    add_settings(sub)
     sub.add_argument("--out", metavar="DIR", help="folder (default: tuning/SUITE)")
 
     sub = command("report", computation.report, "write the report of a folder of runs again")
@@ -133,50 +154,3 @@ def make_parser() -> argparse.ArgumentParser:
 
     command("doctor", information.doctor, "say what is installed, what is broken and how to fix it")
     return parser
-
-
-def _add_names(sub: argparse.ArgumentParser, metavar: str, of_what: str) -> None:
-    many = metavar != "NAME"
-    for singular, plural in (("benchmark", "benchmarks"), ("strategy", "strategies")):
-        sub.add_argument(
-            *(f"--{singular}", f"--{plural}"),
-            metavar=metavar,
-            dest=plural,
-            help=f"{plural if many else singular} {of_what}",
-        )
-
-
-def _add_settings(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="set any key, such as train.batch_size=32 or strategy.strength=0.5; may be repeated",
-    )
-    sub.add_argument("--epochs", metavar="N", help="short for --set train.epochs=N")
-    sub.add_argument("--lr", metavar="X", help="short for --set train.lr=X")
-    sub.add_argument("--data-root", metavar="DIR", help="folder of data sets")
-    sub.add_argument(
-        "--log",
-        metavar="NAME",
-        action="append",
-        dest="loggers",
-        help="tell csv, mlflow, tensorboard or wandb of each epoch; may be repeated",
-    )
-
-
-def _add_rerun(sub: argparse.ArgumentParser, help: str) -> None:
-    sub.add_argument("--rerun", action="store_true", help=help)
-
-
-def _add_executor(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--executor", metavar="NAME", default="process", help="process, serial or ray")
-    sub.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: cores)")
-    sub.add_argument(
-        "--address", metavar="HOST:PORT", help="Ray cluster (default: Ray on this machine)"
-    )
-    sub.add_argument(
-        "--gpus-per-run", type=float, metavar="X", help="with ray on GPUs: 1, or a share like 0.25"
-    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, get_args
 
 import torch
+from torch import nn
 from typing_extensions import Doc
 
 from cl_strategies.plugins.exemplars.buffer.byte_budget import ByteBudgetBuffer
@@ -194,7 +195,9 @@ class CIMPlugin(CompressedReplayPlugin):
         :raises UserError: if gradients accumulate over several mini-batches.
         """
         if self.masks == "joint":
-            check_single_pass(strategy.model, "masks='joint'")
+            # A frozen backbone keeps the gradients of its last step; no backward pass adds to them.
+            trained = [p for p in strategy.model.parameters() if p.requires_grad]
+            check_single_pass(nn.ParameterList(trained), "masks='joint'")
             self._scale.before_backward(strategy)
             strategy.loss = strategy.loss + self.learner.joint_loss(strategy)
 

@@ -15,6 +15,7 @@ from cl_strategies.cli.parser import make_parser
         (["compare", "--strategies"], "naive,alas", ["naive,alasso"]),
         (["compare", "--benchmark"], "permuted-di", ["permuted-digits"]),
         (["compare"], "quick", ["quickstart"]),
+        (["recipes", "run"], "quick", ["quickstart"]),
         (["show"], "codecs/jp", ["codecs/jpeg"]),
         (["list"], "rec", ["recipes"]),
     ],

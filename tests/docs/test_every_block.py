@@ -57,6 +57,7 @@ HERE = {
     "docs/resuming.md": False,
     "docs/tuning.md": True,
     "docs/comparing.md": True,
+    "docs/recipes.md": False,
     "docs/deployment.md": False,
     "docs/reports.md": True,
     "docs/records.md": True,

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cl_strategies.cli.describing.hours import HOURS, hours_text
 from cl_strategies.experiment.config.suite import Suite, label_of
+from cl_strategies.registry import registry
 from cl_strategies.results.published import WARNING, PublishedTable
 
 _OWN_LINES = ("strategies",)
@@ -17,6 +19,9 @@ def describe_suite(suite: Suite) -> str:
     lines = [f"{suite.name} (recipe)"]
     lines += [f"  {suite.title}"] if suite.title else []
     lines.append(f"  {len(suite.configs())} runs")
+    lines.append(f"  expected cost: {hours_text(_hours(suite))}")
+    if datasets := _datasets(suite):
+        lines.append(f"  data sets: {', '.join(datasets).replace('|', ' or ')}")
     lines.append(f"  seeds: {', '.join(map(str, suite.seeds))}")
     if suite.orders:
         lines.append(f"  task orders: {', '.join(map(str, suite.orders))}")
@@ -36,6 +41,8 @@ def to_dict(suite: Suite) -> dict[str, Any]:
         "name": suite.name,
         "title": suite.title,
         "runs": len(suite.configs()),
+        **_hours(suite),
+        "datasets": _datasets(suite),
         "seeds": list(suite.seeds),
         "orders": list(suite.orders),
         "benchmarks": [dict(row) for row in suite.benchmarks],
@@ -43,6 +50,15 @@ def to_dict(suite: Suite) -> dict[str, Any]:
         **{name: dict(table) for name, table in suite.shared.items()},
         "published_elsewhere": [table.to_dict() for table in suite.published],
     }
+
+
+def _hours(suite: Suite) -> dict[str, float | None]:
+    return {key: getattr(suite, key) for key in HOURS}
+
+
+def _datasets(suite: Suite) -> list[str]:
+    known = registry("benchmarks")
+    return list(dict.fromkeys(n for row in suite.benchmarks for n in known[row["name"]].datasets))
 
 
 def _published(table: PublishedTable) -> Iterator[str]:

@@ -6,7 +6,9 @@ import difflib
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
+from typing import Any
 
+from cl_strategies.cli.describing.hours import HOURS
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.errors.text import shortened
 from cl_strategies.registry import KINDS, OLDER_KINDS, Entry, registry
@@ -15,12 +17,31 @@ RECIPES = "recipes"
 _NEAREST, _FAR = 3, 0.4  # names that are offered, and how unlike the text they may be
 
 
-def recipe_titles() -> dict[str, str]:
-    """Return the names of the recipes with a line on each, without importing what runs them."""
+def recipe_rows() -> list[dict[str, Any]]:
+    """Return the recipes: ``name``, ``summary``, and what is expected of their cost, without
+    importing what runs them."""
     folder = resources.files("cl_strategies.benchmarks") / RECIPES
     files = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
-    heads = {p.name.removesuffix(".toml"): tomllib.loads(p.read_text("utf-8")) for p in files}
-    return {name: tables["suite"]["title"] for name, tables in heads.items()}
+    heads = {p.name: tomllib.loads(p.read_text("utf-8"))["suite"] for p in files}
+    return [
+        {
+            "name": name.removesuffix(".toml"),
+            "summary": head["title"],
+            **{key: head[key] for key in HOURS if key in head},
+        }
+        for name, head in heads.items()
+    ]
+
+
+def recipe_titles() -> dict[str, str]:
+    """Return the names of the recipes with a line on each."""
+    return {row["name"]: row["summary"] for row in recipe_rows()}
+
+
+def check_recipe(name: str) -> None:
+    """:raises UserError: unless ``name`` is that of a recipe."""
+    if name not in (known := recipe_titles()):
+        raise unknown_name("recipe", name, known)
 
 
 def entries_by_name() -> dict[str, tuple[str, Entry]]:

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le, Unit
+from annotated_types import Ge, Le, Unit
 from typing_extensions import Doc
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_paths
+from cl_strategies.experiment.config.layers import laid_over
 from cl_strategies.experiment.config.logging_options import LoggingOptions
 from cl_strategies.experiment.config.quantization import QuantizationConfig, quantizes_itself
 from cl_strategies.experiment.config.reading import read_toml
+from cl_strategies.experiment.config.train_config import TrainConfig
 from cl_strategies.own_code import is_loaded, is_reference
-from cl_strategies.plugins.classes.options import UnseenClasses
 from cl_strategies.plugins.continual_evaluation.options import TraceOptions
 from cl_strategies.registry import Entry, registry
 from cl_strategies.validation.hyperparameters import check_fields, documented, resolve_aliases
@@ -39,8 +40,6 @@ _NOT_IDENTITY = (("benchmark", "data_root"), ("benchmark", "cache_bytes"), ("run
 #: What came later than the hash, with the value at which it is not written down.
 _LEFT_OUT = {"portable": False, "evaluate_every": 1, "predictions": PREDICTION_BYTES}
 
-_SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
-
 
 @dataclass(frozen=True)
 class Named:
@@ -51,72 +50,6 @@ class Named:
 
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, **self.options}
-
-
-@documented
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How every experience is trained."""
-
-    epochs: Annotated[int, Ge(1), Doc("Passes over each experience.")] = 1
-    batch_size: Annotated[int, Ge(1), Doc("Samples of the current experience per step.")] = 64
-    eval_batch_size: Annotated[
-        int, Ge(1), Doc("Samples per evaluation step. It changes no number.")
-    ] = 512
-    optimizer: Annotated[
-        Literal["adam", "adamw", "sgd"], Doc("Its state is kept between experiences.")
-    ] = "adam"
-    lr: Annotated[float, Gt(0), Doc("Learning rate.")] = 1e-3
-    momentum: Annotated[float, Ge(0), Doc('Momentum, of ``"sgd"`` only.')] = 0.0
-    weight_decay: Annotated[float, Ge(0), Doc("Weight decay, of any optimizer.")] = 0.0
-    fused: Annotated[
-        bool,
-        Doc(
-            "Let the optimizer change all that a step changes in one pass: faster for networks of "
-            "millions of weights, with other last digits."
-        ),
-    ] = False
-    schedule: Annotated[
-        Literal["constant", "cosine", "step"],
-        Doc(
-            'How the learning rate falls within an experience, ``"cosine"`` to 0; it starts again '
-            "with each experience."
-        ),
-    ] = "constant"
-    milestones: Annotated[
-        Sequence[int],
-        Ge(0),
-        Doc('Of ``"step"``: epochs, counted from 0, before which the rate is multiplied.'),
-    ] = ()
-    gamma: Annotated[
-        float, Gt(0), Le(1), Doc('Of ``"step"``: the factor of the rate at each milestone.')
-    ] = 0.1
-    unseen_classes: UnseenClasses = "mask"
-
-    def __post_init__(self) -> None:
-        check_fields(self, "train")
-        if self.momentum and self.optimizer != "sgd":
-            raise UserError(f"train.momentum is an option of sgd, not of {self.optimizer}")
-        object.__setattr__(self, "milestones", tuple(self.milestones))
-        if list(self.milestones) != sorted({0, *self.milestones} - {0}):
-            raise UserError(
-                f"train.milestones is {list(self.milestones)}: give growing numbers of epochs"
-            )
-        if bool(self.milestones) != (self.schedule == "step"):
-            raise UserError(
-                f"train.milestones is {list(self.milestones)} with schedule {self.schedule!r}: "
-                'milestones belong to schedule = "step", which needs at least one'
-            )
-
-    def to_table(self) -> dict[str, Any]:
-        """Return plain data; without what came later and is not set, as the hash always was."""
-        table = {**asdict(self), "milestones": list(self.milestones)}
-        unset = _SCHEDULE_KEYS if self.schedule == "constant" else ()
-        if self.unseen_classes == "mask":
-            unset = (*unset, "unseen_classes")
-        if not self.fused:
-            unset = (*unset, "fused")
-        return {key: value for key, value in table.items() if key not in unset}
 
 
 @documented
@@ -400,8 +333,6 @@ def override(tables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
     for table, options in given.items():
         check_table(table, result.setdefault(table, {}))
         name = options.get("name", result[table].get("name"))
-        result[table] = {
-            **present_names(table, name, result[table]),
-            **present_names(table, name, options),
-        }
+        below, above = (present_names(table, name, part) for part in (result[table], options))
+        result[table] = laid_over(table, below, above)
     return result

@@ -2,11 +2,11 @@
 
 A suite file has the tables ``[train]``, ``[model]``, ``[quantization]`` and ``[run]`` of a single
 run, a table ``[suite]`` (``name``, ``title``, ``seeds``, ``orders``, ``bits``, ``mem_bytes``,
-``metrics``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``. Each element is a name with
-options, and may hold ``train``, ``model`` and ``quantization`` tables of its own;
-``[benchmarks.strategies.NAME]`` says what one strategy needs on that benchmark. What is said later
-in this list beats what is said earlier: the file's tables, the benchmark, the strategy, the
-strategy on that benchmark, the command line.
+``metrics``, ``gpu_hours`` or ``cpu_hours``), and arrays ``[[benchmarks]]`` and ``[[strategies]]``.
+Each element is a name with options, and may hold ``train``, ``model`` and ``quantization`` tables
+of its own; ``[benchmarks.strategies.NAME]`` says what one strategy needs on that benchmark. What is
+said later in this list beats what is said earlier: the file's tables, the benchmark, the strategy,
+the strategy on that benchmark, the command line.
 
 Arrays ``[[published]]`` hold what papers print for these benchmarks
 (:class:`~cl_strategies.results.published.PublishedTable`). They are kept beside the runs and shown
@@ -28,6 +28,7 @@ from typing import Any
 
 from cl_strategies.errors import UserError, unknown_name
 from cl_strategies.experiment.config.data_root import check_paths
+from cl_strategies.experiment.config.layers import laid_over
 from cl_strategies.experiment.config.quantization import OWN_BITS, quantizes_itself
 from cl_strategies.experiment.config.reading import read_toml
 from cl_strategies.experiment.config.run_config import (
@@ -40,6 +41,7 @@ from cl_strategies.experiment.config.suite_checks import (
     check_array,
     check_bits,
     check_budgets,
+    check_hours,
     check_labels,
     check_metrics,
     check_name,
@@ -52,7 +54,8 @@ from cl_strategies.results.published import PublishedTable
 from cl_strategies.validation.plain_data import check_table, shown
 
 _TABLES = ("suite", *SHARED, "benchmarks", "strategies", "tuning", "published")
-_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes", "metrics")
+_HOURS = ("gpu_hours", "cpu_hours")
+_HEAD = ("name", "title", "seeds", "orders", "bits", "mem_bytes", "metrics", *_HOURS)
 _RESERVED = (*SHARED, "strategies", "label")
 
 
@@ -71,6 +74,9 @@ class Suite:
         bytes and do not say their own; empty: the defaults.
     :param metrics: metrics that ``compare`` adds when the runs are done, as
         ``cl-strategies metrics --add`` does.
+    :param gpu_hours: what all of its runs are expected to take, in hours of one GPU; an estimate
+        for people, on which no run depends; ``None``: not said.
+    :param cpu_hours: the same for a suite that fits a processor, in hours of one core.
     :param shared: tables ``train``, ``model``, ``quantization``, ``run`` for all runs.
     :param tuning: table ``[tuning]``, see :mod:`cl_strategies.experiment.sweep.tuning`.
     :param published: numbers that papers print for its benchmarks.
@@ -89,6 +95,8 @@ class Suite:
     mem_bytes: Sequence[int] = ()
     shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metrics: Sequence[str] = ()
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
     tuning: Mapping[str, Any] = field(default_factory=dict)
     published: Sequence[PublishedTable] = ()
     source: str | Path | None = None
@@ -108,6 +116,7 @@ class Suite:
         check_bits(self.bits)
         check_budgets(self.mem_bytes)
         check_metrics(self.metrics)
+        check_hours({name: getattr(self, name) for name in _HOURS})
         check_tables({"shared": self.shared, "tuning": self.tuning}, where, ("shared", "tuning"))
         check_tables(self.shared, where, SHARED)
         self._check_published(where)
@@ -205,7 +214,7 @@ class Suite:
         for layer in (benchmark, strategy, *special):
             for name in SHARED:
                 if name in layer:
-                    tables[name] = {**tables.get(name, {}), **layer[name]}
+                    tables[name] = laid_over(name, tables.get(name, {}), layer[name])
         tables["benchmark"] = _own(benchmark)
         tables["strategy"] = {}
         for layer in (strategy, *special):

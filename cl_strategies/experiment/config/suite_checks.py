@@ -92,6 +92,21 @@ def check_metrics(metrics: Any) -> None:
         )
 
 
+def check_hours(hours: Mapping[str, Any]) -> None:
+    """:param hours: by the key that they have in a suite; ``None`` where nothing is said.
+    :raises UserError: unless at most one is given, and is a number above 0.
+    """
+    given = {key: value for key, value in hours.items() if value is not None}
+    for key, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e12:
+            raise UserError(f"suite.{key} is {shown(value)}: give a number of hours above 0")
+    if len(given) > 1:
+        raise UserError(
+            f"suite.{' and suite.'.join(given)} are both given: say one of them, for what the "
+            "runs are to be computed on"
+        )
+
+
 def check_seeds(what: str, seeds: Any) -> None:
     """:raises UserError: unless ``seeds`` are different non-negative integers."""
     if not _different_integers(seeds, least=0):

@@ -177,6 +177,9 @@ class Training:
         began = time.perf_counter()
         told = told_of(watch, None if log is None else log.watch)
         place = {"position": position, "total": len(self.data)}
+        if self.config.train.first_epochs and position < 2:  # later ones go on as the second
+            train = self.config.train
+            self.strategy.train_epochs = train.epochs if position else train.first_epochs
         with Watched(self.strategy, steps, told, **place) as watched:
             tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
             for step in tested or steps:

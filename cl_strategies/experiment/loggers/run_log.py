@@ -67,7 +67,8 @@ class RunLog:
         else:
             self._state = before.begun_anew() if before else LogState()
             self._entry = 0
-            self._step = 0 if position is None else (position + 1) * config.train.epochs
+            first = config.train.first_epochs or config.train.epochs
+            self._step = 0 if position is None else first + position * config.train.epochs
         for name in config.logging.to:
             self._open(name, config, before.ids.get(name, "") if before else "", end is not None)
         self._state.write(self._path)

@@ -10,7 +10,8 @@ from torch import nn
 
 from cl_strategies.benchmarks import StreamInfo, from_avalanche
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.config.run_config import ExperimentConfig, Named, TrainConfig
+from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
+from cl_strategies.experiment.config.train_config import TrainConfig
 from cl_strategies.experiment.setup.divergence import FiniteGuard
 from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule
 from cl_strategies.plugins import ContinualEvaluationPlugin, ResidentDataPlugin, SeenClassesPlugin

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from cl_strategies.benchmarks import DatasetStatus, check_dataset
 from cl_strategies.errors import DataMissingError, UserError
 from cl_strategies.errors.boundary import Boundary
 from cl_strategies.errors.failure import Failure
@@ -16,6 +17,7 @@ from cl_strategies.experiment.setup.build import build_benchmark, build_model, b
 from cl_strategies.experiment.setup.environment import resolve_device
 from cl_strategies.experiment.setup.portable import check_machine
 from cl_strategies.plugins.features.generators import isolated_rng
+from cl_strategies.registry import registry
 
 
 def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -> None:
@@ -56,6 +58,24 @@ def check_configs(configs: Sequence[ExperimentConfig], *, device: bool = True) -
                 ) from error
     if missing and not streams:
         raise next(iter(missing.values()))
+
+
+def datasets_of(configs: Sequence[ExperimentConfig]) -> list[DatasetStatus]:
+    """Return whether each published data set that ``configs`` name is on this machine, without
+    reading its files; of several of which one will do, one.
+
+    :raises UserError: if the folder they name is none.
+    """
+    asked = {
+        (names, config.benchmark.options.get("data_root"))
+        for config in configs
+        for names in registry("benchmarks")[config.benchmark.name].datasets
+    }
+    found = []
+    for names, root in sorted(asked, key=str):
+        statuses = [check_dataset(name, root) for name in names.split("|")]
+        found.append(next((one for one in statuses if one.present), statuses[0]))
+    return found
 
 
 def _info(benchmark: Named) -> Any:

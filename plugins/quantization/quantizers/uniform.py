@@ -94,9 +94,13 @@ class UniformActivation(ActivationQuantizer):
         self.high.lerp_(high.to(self.high).clamp_min_(0), weight)
 
     def apply_to(self, x: Tensor) -> Tensor:
+        low, high = self.low, self.high
         if self.training:
             self._follow(x.detach(), self.momentum)
-        low, high = self.low.to(x.dtype), self.high.to(x.dtype)
+            # Another batch of the same step, as in domain adaptation, moves the range before the
+            # gradient of this one is taken.
+            low, high = low.clone(), high.clone()
+        low, high = low.to(x.dtype), high.to(x.dtype)
         symmetric = self.symmetric and self.bits > 1
         return uniform_range(x, low, high, self.bits, symmetric=symmetric)
 

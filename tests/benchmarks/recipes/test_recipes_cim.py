@@ -73,6 +73,14 @@ def test_a_recipe_has_the_numbers_of_cim(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_epochs_are_those_of_the_paper_but_where_a_host_has_its_own(name: str) -> None:
+    for config in replace(Suite.from_toml(name), seeds=[0]).configs():
+        own = config.strategy.name in ("podnet", "aanets")
+        expected = (90, 0) if own else (170, 200)
+        assert (config.train.epochs, config.train.first_epochs) == expected
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_budgets_are_those_of_the_paper_in_bytes_of_average_images(name: str) -> None:
     suite = Suite.from_toml(name)
     assert len(suite.seeds) == 3

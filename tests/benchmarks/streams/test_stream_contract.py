@@ -17,6 +17,7 @@ from avalanche.benchmarks.utils import (
 from torch.utils.data import TensorDataset
 
 from cl_strategies.benchmarks import build_benchmark, contract_violations, load
+from cl_strategies.benchmarks.datasets.published import what_is_located
 from cl_strategies.registry import registry
 
 OURS = {
@@ -65,8 +66,13 @@ def test_the_documented_benchmarks_are_registered() -> None:
 def test_every_registered_benchmark_keeps_the_contract(
     name: str, scenario: str, data_root: str
 ) -> None:
-    benchmark = load(name, scenario=scenario, data_root=data_root, order=3)
+    with what_is_located() as located:
+        benchmark = load(name, scenario=scenario, data_root=data_root, order=3)
     assert contract_violations(benchmark) == []
+    read = {dataset.name for dataset, _ in located} - {"digits"}
+    declared = registry("benchmarks")[name].datasets
+    assert len(read) == len(declared)
+    assert all(read & {*alternatives.split("|")} for alternatives in declared)
     assert benchmark.info.name == name
     assert benchmark.info.scenario == scenario
 

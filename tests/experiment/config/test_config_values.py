@@ -8,9 +8,9 @@ from cl_strategies.experiment.config.reading import parse_assignment, read_toml
 from cl_strategies.experiment.config.run_config import (
     ExperimentConfig,
     RunConfig,
-    TrainConfig,
     override,
 )
+from cl_strategies.experiment.config.train_config import TrainConfig
 
 TABLES = {"benchmark": {"name": "split-digits"}, "strategy": {"name": "si"}}
 BIG = "1" + "0" * 400

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cl_strategies.experiment import ExperimentConfig
-from cl_strategies.experiment.config.run_config import TrainConfig
+from cl_strategies.experiment.config.train_config import TrainConfig
 from cl_strategies.experiment.setup.build import build_optimizer
 
 

@@ -224,6 +224,11 @@ def test_what_a_strategy_needs_on_a_benchmark_has_no_odd_name(tmp_path, name):
         ({"orders": 5}, "suite.orders is 5"),
         ({"bits": 4}, "suite.bits is 4"),
         ({"mem_bytes": [16**4500]}, "suite.mem_bytes is an integer of more"),
+        ({"gpu_hours": 0}, "suite.gpu_hours is 0: give a number of hours above 0"),
+        ({"gpu_hours": True}, "suite.gpu_hours is True: give a number"),
+        ({"cpu_hours": "3 h"}, "suite.cpu_hours is '3 h': give a number"),
+        ({"cpu_hours": float("nan")}, "suite.cpu_hours is nan: give a number"),
+        ({"gpu_hours": 1, "cpu_hours": 2.5}, "suite.gpu_hours and suite.cpu_hours are both given"),
         ({"shared": {"train": 5}}, "train in the suite is .*: give a table"),
         ({"shared": None}, "shared in the suite is .*: give a table"),
         ({"tuning": [1]}, "tuning in the suite is .*: give a table"),
@@ -258,6 +263,12 @@ def test_recipes_are_found_by_name():
     """That each is valid: ``tests/benchmarks/recipes/test_recipes.py``."""
     assert "quickstart" in recipes()
     assert Suite.from_toml("quickstart").configs()
+
+
+def test_expected_hours_are_no_part_of_a_run():
+    rows = {"benchmarks": [{"name": "split-digits"}], "strategies": [{"name": "naive"}]}
+    (plain,), (dear,) = Suite(**rows).configs(), Suite(**rows, gpu_hours=1e6).configs()
+    assert plain.hash == dear.hash and "hours" not in str(dear.to_dict())
 
 
 def test_a_misspelt_recipe_is_answered_with_the_nearest():

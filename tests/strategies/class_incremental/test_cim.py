@@ -324,6 +324,12 @@ def test_cim_plugs_into_each_host(host, sites):
     assert all(value.isfinite().all() for value in phi.parameters())
 
 
+@pytest.mark.parametrize("host", ["der-expandable", "foster:compress_epochs=1"])
+def test_masks_are_trained_jointly_beside_a_frozen_backbone(host):
+    strategy = train(make(host=host, masks="joint", epochs=1), stream(tasks=2))
+    assert set(strategy.masking.memory.counts()) == set(range(4))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["icarl", "lucir", "der-expandable", "foster"])
 def test_cim_with_a_host_remembers_what_fine_tuning_forgets(host):

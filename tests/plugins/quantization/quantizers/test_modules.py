@@ -54,6 +54,18 @@ def test_weights_and_activations_stay_finite_in_corner_cases(name):
 
 
 @pytest.mark.parametrize("name", SCHEMES)
+def test_two_batches_of_one_step_have_gradients(name):
+    quantizer = activation_quantizer(name, 4)
+    first, second = (torch.randn(8, 5, 2, 2).abs().requires_grad_() for _ in range(2))
+    alone = copy.deepcopy(quantizer)(first)
+    together = quantizer(first), quantizer(3 * second)
+    assert torch.equal(together[0], alone)
+    (expected,) = torch.autograd.grad(alone.square().sum(), first)
+    found, other = torch.autograd.grad(sum(x.square().sum() for x in together), (first, second))
+    assert torch.equal(found, expected) and other.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", SCHEMES)
 def test_evaluation_does_not_depend_on_the_batch(name):
     quantizer = activation_quantizer(name, 3, features=5)
     for _ in range(3):

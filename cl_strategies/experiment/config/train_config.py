@@ -1,0 +1,84 @@
+"""How a run trains: the table ``[train]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
+
+from cl_strategies.errors import UserError
+from cl_strategies.plugins.classes.options import UnseenClasses
+from cl_strategies.validation.hyperparameters import check_fields, documented
+
+_SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
+
+
+@documented
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How every experience is trained."""
+
+    epochs: Annotated[int, Ge(1), Doc("Passes over each experience.")] = 1
+    first_epochs: Annotated[
+        int, Ge(0), Doc("Passes over the first experience, if it is to have others; 0: ``epochs``.")
+    ] = 0
+    batch_size: Annotated[int, Ge(1), Doc("Samples of the current experience per step.")] = 64
+    eval_batch_size: Annotated[
+        int, Ge(1), Doc("Samples per evaluation step. It changes no number.")
+    ] = 512
+    optimizer: Annotated[
+        Literal["adam", "adamw", "sgd"], Doc("Its state is kept between experiences.")
+    ] = "adam"
+    lr: Annotated[float, Gt(0), Doc("Learning rate.")] = 1e-3
+    momentum: Annotated[float, Ge(0), Doc('Momentum, of ``"sgd"`` only.')] = 0.0
+    weight_decay: Annotated[float, Ge(0), Doc("Weight decay, of any optimizer.")] = 0.0
+    fused: Annotated[
+        bool,
+        Doc(
+            "Let the optimizer change all that a step changes in one pass: faster for networks of "
+            "millions of weights, with other last digits."
+        ),
+    ] = False
+    schedule: Annotated[
+        Literal["constant", "cosine", "step"],
+        Doc(
+            'How the learning rate falls within an experience, ``"cosine"`` to 0; it starts again '
+            "with each experience."
+        ),
+    ] = "constant"
+    milestones: Annotated[
+        Sequence[int],
+        Ge(0),
+        Doc('Of ``"step"``: epochs, counted from 0, before which the rate is multiplied.'),
+    ] = ()
+    gamma: Annotated[
+        float, Gt(0), Le(1), Doc('Of ``"step"``: the factor of the rate at each milestone.')
+    ] = 0.1
+    unseen_classes: UnseenClasses = "mask"
+
+    def __post_init__(self) -> None:
+        check_fields(self, "train")
+        if self.momentum and self.optimizer != "sgd":
+            raise UserError(f"train.momentum is an option of sgd, not of {self.optimizer}")
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if list(self.milestones) != sorted({0, *self.milestones} - {0}):
+            raise UserError(
+                f"train.milestones is {list(self.milestones)}: give growing numbers of epochs"
+            )
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise UserError(
+                f"train.milestones is {list(self.milestones)} with schedule {self.schedule!r}: "
+                'milestones belong to schedule = "step", which needs at least one'
+            )
+
+    def to_table(self) -> dict[str, Any]:
+        """Return plain data; without what came later and is not set, as the hash always was."""
+        table = {**asdict(self), "milestones": list(self.milestones)}
+        unset = _SCHEDULE_KEYS if self.schedule == "constant" else ()
+        if self.unseen_classes == "mask":
+            unset = (*unset, "unseen_classes")
+        unset = (*unset, *(key for key in ("fused", "first_epochs") if not table[key]))
+        return {key: value for key, value in table.items() if key not in unset}
