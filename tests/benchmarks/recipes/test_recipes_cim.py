@@ -104,7 +104,7 @@ def test_budgets_are_those_of_the_paper_in_bytes_of_average_images(name: str) ->
         pytest.param("cim-imagenet-1000", "foster CIM", marks=pytest.mark.slow),
         pytest.param("cim-imagenet-1000-jitter", "der-expandable", marks=pytest.mark.slow),
         pytest.param("cim-ablation", "CIM", marks=pytest.mark.slow),
-        ("cim-lucir", "cim"),
+        pytest.param("cim-lucir", "cim", marks=pytest.mark.slow),
     ],
 )
 def test_a_recipe_runs_on_small_files_in_the_real_format(

@@ -61,7 +61,8 @@ def one_kill(out, arguments, wait):
     return at_work
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 100])
 def test_the_command_is_killed_at_random_points(kills, tmp_path, command, numbers):
     whole = tmp_path / "whole"
     finish(["list"])  # the process that others are forked from starts

@@ -69,6 +69,7 @@ def mean(values):
     return sum(values) / len(values)
 
 
+@pytest.mark.slow
 def test_an_offset_keeps_more_accuracy_from_the_first_batch_on(digits):
     """Without training at 4 bits; the slow test below is of training."""
     train, test = digits

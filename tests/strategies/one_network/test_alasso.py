@@ -101,7 +101,7 @@ def naive_accuracies():
     [
         pytest.param(L2, 0.03, 0.02, marks=pytest.mark.slow),
         pytest.param(SI, 30.0, 0.06, marks=pytest.mark.slow),
-        (ALASSO, 20.0, 0.04),
+        pytest.param(ALASSO, 20.0, 0.04, marks=pytest.mark.slow),
         pytest.param(partial(EWC, mode="online"), 1000.0, 0.06, marks=pytest.mark.slow),
     ],
 )

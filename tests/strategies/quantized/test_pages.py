@@ -12,7 +12,7 @@ def scripts(page):
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
 
 
-@pytest.mark.parametrize("method", ["alignq", "lifequant"])
+@pytest.mark.parametrize("method", ["alignq", pytest.param("lifequant", marks=pytest.mark.slow)])
 def test_the_script_in_the_page_of_a_method_runs(method):
     (script,) = scripts(f"methods/{method}.md")
     names = {"__name__": method}
