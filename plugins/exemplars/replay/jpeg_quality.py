@@ -8,6 +8,8 @@ shows in the volume that the features of the chosen exemplars span.
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +68,9 @@ def choose_jpeg_quality(
     For each quality the images are compressed, herded by their features, and taken as far as
     ``class_bytes`` reach; then their volume is compared with that of their originals
     (:func:`~cl_strategies.plugins.exemplars.functional.log_volume_ratio`). Where all images fit at
-    the highest quality there is nothing to compress, and that is chosen.
+    the highest quality there is nothing to compress, and that is chosen. Where no quality is
+    within the tolerance, the one whose volume comes nearest is chosen, with a warning: the network
+    is trained by then.
 
     :param strategy: A strategy that was trained on ``dataset``.
     :param dataset: An Avalanche data set of images.
@@ -75,7 +79,7 @@ def choose_jpeg_quality(
     :param tolerance: Epsilon of the paper.
     :param layer: Layer whose input counts as features; the last one with weights if ``None``.
     :returns: the quality, and the scores of all candidates, lowest quality first.
-    :raises UserError: if no quality is within the tolerance, or no exemplar fits at any.
+    :raises UserError: if no exemplar fits at any quality.
     """
     labels, tasks = labels_of(dataset)
     rows: dict[int, Tensor] = {
@@ -100,11 +104,18 @@ def choose_jpeg_quality(
     for score in scores:
         if score.exemplars and abs(score.volume_ratio - 1) < tolerance:
             return score.quality, scores
-    found = ", ".join(f"{score.quality}: {score.volume_ratio:.3g}" for score in scores)
-    raise UserError(
-        f"no JPEG quality keeps the volume of the features within {tolerance} of the originals' "
-        f"(quality: ratio {found}): add higher qualities, or allow more"
+    nearest = min(
+        (score for score in scores if score.exemplars),
+        key=lambda score: abs(math.log(max(score.volume_ratio, sys.float_info.min))),
     )
+    found = ", ".join(f"{score.quality}: {score.volume_ratio:.3g}" for score in scores)
+    warnings.warn(
+        f"no JPEG quality keeps the volume of the features within {tolerance} of the originals' "
+        f"(quality: ratio {found}): {nearest.quality} comes nearest and is taken; add higher "
+        "qualities, or allow more",
+        stacklevel=2,
+    )
+    return nearest.quality, scores
 
 
 def _score(
