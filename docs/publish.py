@@ -40,8 +40,8 @@ def publish(results: Path, name: str, tuning: Path | None, trees: Sequence[Path]
     """Write the report of ``results`` to ``reports/published/name``.
 
     :param trees: Other trees that computed runs.
-    :raises UserError: if a run is unfinished or failed, or was computed by code that this tree does not
-        have.
+    :raises UserError: if a run is unfinished or failed, or was computed by code that is not
+        this tree's.
     """
     write_report(results)
     summary = json.loads((results / "summary.json").read_text())
