@@ -76,7 +76,7 @@ class Trial:
 
 
 def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Trial]:
-    """Return the grid of a suite, written out.
+    """Return the grid of a suite, written out, without strategies for which it varies nothing.
 
     :param overrides: set for all runs, by ``table.key``; what is set is not tried, and the data
         folder that is set may be anywhere.
@@ -89,6 +89,8 @@ def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Tri
     result = []
     for benchmark, strategy in itertools.product(suite.benchmarks, suite.strategies):
         keys = tuned_keys(suite, strategy, overrides)
+        if not keys:
+            continue
         for point in itertools.product(*keys.values()):
             settings = dict(zip(keys, point, strict=True))
             tables = suite.tables(benchmark, strategy)
@@ -100,6 +102,8 @@ def trials(suite: Suite, overrides: Mapping[str, Any] | None = None) -> list[Tri
             configs = [config.with_seed(seed) for seed in seeds]
             name = _label(own, suite)
             result.append(Trial(name, label_of(strategy), settings, configs, own, keys))
+    if not result:
+        raise UserError("nothing is left to tune: no strategy has an option that [tuning] varies")
     return result
 
 

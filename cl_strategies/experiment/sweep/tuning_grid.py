@@ -23,7 +23,7 @@ def tuned_keys(suite: Suite, strategy: Mapping[str, Any], overrides: Mapping[str
     """
     own = suite.tuning.get("strategies", {}).get(label_of(strategy), {})
     keys: Grid = {}
-    for key, values in {**suite.tuning["grid"], **own}.items():
+    for key, values in {**suite.tuning.get("grid", {}), **own}.items():
         if key == "strength":
             option = tuned_option(strategy)
             if option is not None:
@@ -44,7 +44,7 @@ def check_overrides(suite: Suite, overrides: Mapping[str, Any]) -> None:
     """:raises UserError: if what is held out is set, or all that the grid varies."""
     if "benchmark.validation" in overrides:
         raise UserError("benchmark.validation is set: give tuning.validation in the suite")
-    grid, own = suite.tuning["grid"], suite.tuning.get("strategies", {})
+    grid, own = suite.tuning.get("grid", {}), suite.tuning.get("strategies", {})
     set_ = {*overrides, *(["strength"] if "strategy.strength" in overrides else [])}
     if overrides and not own and set_.issuperset(grid):
         raise UserError(
@@ -94,7 +94,8 @@ def check_tuning(suite: Suite) -> tuple[list[int], float]:
     for label in own:
         if label not in labels:
             raise unknown_name("strategy of [tuning.strategies]", label, labels)
-    _check_grid("tuning.grid", tuning.get("grid"))
+    if "grid" in tuning or "strategies" not in tuning:
+        _check_grid("tuning.grid", tuning.get("grid"))
     for label, grid in own.items():
         _check_grid(f"tuning.strategies.{label}", grid)
     return list(seeds), _checked_share(tuning.get("validation", 0.2))

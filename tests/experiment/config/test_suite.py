@@ -303,6 +303,16 @@ def test_a_strategy_may_have_a_grid_of_its_own(tmp_path):
     assert trials(part_of(whole, [], ["naive"])) == shared
 
 
+def test_only_strategies_with_a_grid_are_tuned(tmp_path):
+    seeds = {"seeds": TABLES["tuning"]["seeds"]}
+    whole = suite(tmp_path, tuning={**seeds, "strategies": {"si": {"xi": [0.1, 0.2]}}})
+    assert {trial.strategy for trial in trials(whole)} == {"si"}
+    with pytest.raises(UserError, match="nothing is left to tune"):
+        trials(part_of(whole, [], ["naive"]))
+    with pytest.raises(UserError, match="tuning.grid"):
+        trials(suite(tmp_path, tuning=seeds))
+
+
 def test_the_border_of_a_grid_is_the_least_and_the_largest_of_three_numbers():
     grid = {"lr": [0.1, 0.3, 1.0], "c": [1, 2], "mode": ["a", "b", "c"], "n": [1, 2, 3]}
     chosen = {"lr": 1.0, "c": 2, "mode": "c", "n": 2}
