@@ -1,11 +1,13 @@
 """The same numbers from every executor; a run that dies costs only itself."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from cl_strategies.cli import main
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.directory.run_directory import RunDirectory
+from cl_strategies.experiment.engine import runner
 from cl_strategies.experiment.engine.runner import abandon
 from cl_strategies.experiment.sweep.compare import compare
-from cl_strategies.experiment.sweep.executors import executor, process
+from cl_strategies.experiment.sweep.executors import executor, process, serial
 
 TIMES = {"train_seconds"}
 
@@ -44,6 +47,27 @@ def numbers(out):
         result["metrics"] = {k: v for k, v in result["metrics"].items() if k not in TIMES}
         results[path.parent.name] = result
     return results
+
+
+def test_a_run_that_is_done_keeps_no_memory(tmp_path, monkeypatch):
+    begun = []
+
+    class Watched(runner.Training):
+        def __init__(self, *args):
+            super().__init__(*args)
+            begun.append(weakref.ref(self.data.whole))
+
+    monkeypatch.setattr(runner, "Training", Watched)
+    gc.unfreeze()  # what conftest.py has set aside
+    gc.disable()
+    try:
+        for done, _ in enumerate(serial(configs(2), tmp_path), 1):
+            assert len(begun) == done
+            assert all(one() is None for one in begun)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def test_serial_and_process_executors_give_the_same_numbers(tmp_path):

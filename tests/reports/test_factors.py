@@ -57,6 +57,17 @@ def test_levels_are_what_variants_differ_in_and_nothing_that_follows_from_it(sui
     assert found["joint"] == found["naive"] == ()
 
 
+def test_a_metric_that_was_never_measured_is_not_drawn(suite) -> None:
+    for record in suite:
+        record.metrics["forgetting"] = None
+    groups = group_records(suite)
+    groups = labels_of(groups).groups(groups)
+    (layout,) = layouts_of(groups).values()
+    figures = facet_figures(layout, groups, summarize(groups), {}, 0)
+    assert [figure.alt for figure in figures if "accuracy" in figure.alt]
+    assert not [figure.alt for figure in figures if "orgetting" in figure.alt]
+
+
 def test_labels_are_short_and_unique(suite) -> None:
     groups = group_records(suite)
     labels = labels_of(groups)

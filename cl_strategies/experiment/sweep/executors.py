@@ -9,12 +9,13 @@ is tried again; one that has failed since, in another process, is not.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -69,21 +70,48 @@ def serial(
     later = []
     stamps = result_stamps(configs, out)
     apart = [config for config in configs if config.run.portable and not portable.is_active()]
-    for config in configs:
-        if config in apart:
-            continue
-        repeat, told = stamps[config.hash], _of_one(config, watch)
-        answer = attempt(config, out, wait=False, repeat=repeat, watch=told)
-        if answer.again:
-            later.append(config)
-        else:
+    with _freeing() as free:
+        for config in configs:
+            if config in apart:
+                continue
+            repeat, told = stamps[config.hash], _of_one(config, watch)
+            answer = attempt(config, out, wait=False, repeat=repeat, watch=told)
+            free()
+            if answer.again:
+                later.append(config)
+            else:
+                yield Outcome(config, answer.problem)
+        for config in later:
+            repeat, told = stamps[config.hash], _of_one(config, watch)
+            answer = attempt(config, out, wait=True, repeat=repeat, watch=told)
+            free()
             yield Outcome(config, answer.problem)
-    for config in later:
-        repeat, told = stamps[config.hash], _of_one(config, watch)
-        answer = attempt(config, out, wait=True, repeat=repeat, watch=told)
-        yield Outcome(config, answer.problem)
     if apart:
         yield from process(apart, out, jobs=1, watch=watch)
+
+
+@contextmanager
+def _freeing() -> Iterator[Callable[[], None]]:
+    """Yield what frees the memory of a run that is done.
+
+    A strategy and its plugins refer to each other, and Python seldom looks for such circles: runs
+    with all their images would pile up. What is alive is set aside meanwhile, so that looking is
+    quick, unless the caller has set something aside.
+    """
+    others = gc.get_freeze_count() > 0
+
+    def free() -> None:
+        gc.collect()
+        if not others:
+            gc.freeze()
+
+    try:
+        if not others:
+            gc.freeze()
+        yield free
+    finally:
+        if not others:
+            gc.unfreeze()
 
 
 def _of_one(config: ExperimentConfig, watch: Watching | None) -> Watch | None:

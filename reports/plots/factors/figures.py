@@ -46,9 +46,11 @@ def facet_figures(
     on = [group for group in groups if group.benchmark == layout.benchmark]
     here = {group.strategy: group for group in on if group.finished}
     styles = _styles(layout, here)
+    measured = [[row for row in rows_of(rows, layout.benchmark, m) if row.n] for m, *_ in _METRICS]
     figures = [
-        _metric(layout, here, rows_of(rows, layout.benchmark, metric), styles, words, f"{k}-{i}")
-        for i, (metric, *words) in enumerate(_METRICS)
+        _metric(layout, here, found, styles, words, f"{k}-{i}")
+        for i, ((_, *words), found) in enumerate(zip(_METRICS, measured, strict=True))
+        if any(row.strategy in layout.places for row in found)
     ]
     figures.insert(1, _differences(layout, differences, styles, k))
     figures.append(_curves(layout, here, styles, k))
@@ -73,7 +75,7 @@ def _metric(
     key: str,
 ) -> Figure:
     title, unit = words
-    found = {row.strategy: row for row in rows if row.n}
+    found = {row.strategy: row for row in rows}
     spots = {label: _spot(row, layout) for label, row in found.items() if label in layout.places}
     levels = {label: 100 * found[label].mean for label in layout.references if label in found}
     limits = _limits([*spots.values()], levels.values())
