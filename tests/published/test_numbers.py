@@ -9,7 +9,7 @@ import pytest
 #: What stands in a table that is written from a report, in code, or in a link.
 ELSEWHERE = re.compile(
     r"<!-- (measured|claims|verdicts|reports|parameters|metrics|methods|recipes|papers|costs|"
-    r"decisions)\b.*?<!-- end -->"
+    r"decisions|simulated|covered)\b.*?<!-- end -->"
     r"|```.*?```|`[^`\n]*`|\]\([^)]*\)",
     re.DOTALL,
 )
