@@ -13,6 +13,35 @@ ELSEWHERE = re.compile(
     r"|```.*?```|`[^`\n]*`|\]\([^)]*\)",
     re.DOTALL,
 )
+#: Levels, shares and bounds that somebody chose; nobody measured them.
+ANYWHERE = {"95 %"}
+CHOSEN = {
+    "docs/statistics.md": {*ANYWHERE, "5 %", "80 %"},
+    "docs/reports.md": {*ANYWHERE, "40 %", "100 %"},
+    "docs/calibration.md": {"1 %"},
+    "docs/benchmarks.md": {"5 %", "25 %", "100 %", "70 %", "30 %", "50 %", "10 %"},
+}
+#: Pages whose numbers are from runs that are not published: what is measured anew leaves.
+NOT_YET = {
+    "docs/calibration.md",
+    "docs/exemplars.md",
+    "docs/methods/apd-fixed.md",
+    "docs/methods/apd.md",
+    "docs/methods/batch-norm.md",
+    "docs/methods/ewc.md",
+    "docs/methods/halrp.md",
+    "docs/methods/ibp-wf.md",
+    "docs/methods/imm-mean.md",
+    "docs/methods/intraq.md",
+    "docs/methods/lifequant.md",
+    "docs/methods/qimera.md",
+    "docs/methods/sgd-dropout.md",
+    "docs/methods/vcl.md",
+    "docs/methods/zaq.md",
+    "docs/methods/zeroq.md",
+    "docs/parity.md",
+    "docs/quantization.md",
+}
 MEASURED = re.compile(r"\d+(?:\.\d+)? ?(?:±|%|points?\b)")
 
 
@@ -28,11 +57,23 @@ def test_the_tables_are_those_of_the_published_reports() -> None:
         assert written(text) == text, f"run python docs/measured.py: {page.name} is out of date"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/claims.md"])
-def test_no_measured_number_stands_outside_of_them(page: str) -> None:
+def test_no_measured_number_stands_outside_of_them() -> None:
+    from measured import ROOT, pages
+
+    outside = {}
+    for page in pages():
+        name = str(page.relative_to(ROOT))
+        numbers = [n for n in found(page.read_text("utf-8")) if n not in CHOSEN.get(name, ANYWHERE)]
+        if numbers and name not in NOT_YET:
+            outside[name] = numbers
+    assert not outside
+
+
+def test_pages_without_such_numbers_are_not_named() -> None:
     from measured import ROOT
 
-    assert not found((ROOT / page).read_text("utf-8").replace("95 %", ""))
+    for name in NOT_YET:
+        assert found((ROOT / name).read_text("utf-8")), f"{name} can leave NOT_YET"
 
 
 def test_what_is_measured_is_found() -> None:
