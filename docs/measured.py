@@ -2,8 +2,8 @@
 
 A table stands between ``<!-- measured: REPORT, BENCHMARK, METRIC... -->`` and ``<!-- end -->``. It
 has mean and standard deviation over the runs of ``reports/published/REPORT``, a row for each
-strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order; ``across``
-turns the table on its side.
+strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order (``;`` between names that
+have commas); ``across`` turns the table on its side.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def table(asked: str) -> str:
             raise unknown_name("metric", metric, METRICS)
     if not metrics:
         raise UserError(f"{asked}: name a metric after the stream")
-    names = [name.strip() for name in rows.split(",")] if rows else _ranked(here, metrics[0])
+    apart = ";" if ";" in rows else ","
+    names = [name.strip() for name in rows.split(apart)] if rows else _ranked(here, metrics[0])
     for name in names:
         if name not in here:
             raise unknown_name("row", name, here)

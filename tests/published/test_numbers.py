@@ -32,13 +32,9 @@ NOT_YET = {
     "docs/methods/halrp.md",
     "docs/methods/ibp-wf.md",
     "docs/methods/imm-mean.md",
-    "docs/methods/intraq.md",
     "docs/methods/lifequant.md",
-    "docs/methods/qimera.md",
     "docs/methods/sgd-dropout.md",
     "docs/methods/vcl.md",
-    "docs/methods/zaq.md",
-    "docs/methods/zeroq.md",
     "docs/parity.md",
     "docs/quantization.md",
 }
