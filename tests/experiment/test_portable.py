@@ -102,6 +102,7 @@ def test_a_machine_that_cannot_refuses_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @needs_mkl
+@pytest.mark.slow
 def test_a_serial_run_is_portable_on_a_processor_with_few_instructions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

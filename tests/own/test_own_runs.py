@@ -22,6 +22,7 @@ def runs(**more):
     return compare(strategies=["naive", count], model="my_method:net", **{**given, **more})
 
 
+@pytest.mark.slow
 def test_objects_run_in_processes_of_their_own_and_are_read_afterwards(own_folder, caplog):
     result = runs(executor_name="process", jobs=2, out="out")
     assert not result.problems and not result.failed

@@ -1,4 +1,4 @@
-"""The simulations in docs/statistics.md are those of their file, repeat, and show what they should."""
+"""The simulations of docs/statistics.md are those of their file, and repeat."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_the_command_is_killed_at_random_points(kills, tmp_path, command, number
 @pytest.mark.parametrize(
     ("every", "strategies"),
     [
-        (26, "si,replay"),
+        pytest.param(26, "si,replay", marks=pytest.mark.slow),
         pytest.param(1, "si,replay", marks=pytest.mark.slow),
         pytest.param(1, "compressed-replay", marks=pytest.mark.slow),  # which leaves pictures, too
     ],
