@@ -2,8 +2,8 @@
 
 A table stands between ``<!-- measured: REPORT, BENCHMARK, METRIC... -->`` and ``<!-- end -->``. It
 has mean and standard deviation over the runs of ``reports/published/REPORT``, a row for each
-strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order (``;`` between names that
-have commas); ``across`` turns the table on its side.
+strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order (``;`` between
+names that have commas); ``across`` turns the table on its side.
 """
 
 from __future__ import annotations
