@@ -19,14 +19,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from measured import PUBLISHED, ROOT
 from method_code import fingerprints, parts_of
 
 from cl_strategies.errors import UserError
-from cl_strategies.experiment.identity.suppliers import OWN
+from cl_strategies.experiment.identity.suppliers import OWN, describe
 from cl_strategies.reports import write_report
 
-ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ROOT / "reports" / "published"
 _ASK = """
 import json, sys
 from method_code import fingerprints
@@ -62,8 +61,9 @@ def publish(results: Path, name: str, tuning: Path | None, trees: Sequence[Path]
 
 def check_code(runs: Sequence[Mapping[str, Any]], trees: Iterable[Path] = ()) -> None:
     """:raises UserError: if a run was computed by other code than that of its parts here."""
-    known = dict([code_of(ROOT, _parts(runs)), *(code_of(tree, _parts(runs)) for tree in trees)])
-    here = fingerprints(_parts(runs))
+    parts = _parts(runs)
+    here = fingerprints(parts)
+    known = {describe([])[OWN]: here, **dict(code_of(tree, parts) for tree in trees)}
     for run in runs:
         source = run["identity"]["packages"].get(OWN)
         if source not in known:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from measured import PUBLISHED, ROOT
 
 from cl_strategies.statistics import best, t_interval
 
-ROOT = Path(__file__).resolve().parents[1]
-CSV = ROOT / "reports" / "published" / "statistics" / "simulated.csv"
+CSV = PUBLISHED / "statistics" / "simulated.csv"
 PAGE = ROOT / "docs" / "statistics.md"
 MARKS = re.compile(r"(<!-- (simulated|covered) -->\n).*?(<!-- end -->)", re.DOTALL)
 TABLES, INTERVALS, RESAMPLES = 2_000, 20_000, 2_000

@@ -71,21 +71,23 @@ def serial(
     stamps = result_stamps(configs, out)
     apart = [config for config in configs if config.run.portable and not portable.is_active()]
     with _freeing() as free:
+
+        def once(config: ExperimentConfig, *, wait: bool) -> Answer:
+            repeat, told = stamps[config.hash], _of_one(config, watch)
+            answer = attempt(config, out, wait=wait, repeat=repeat, watch=told)
+            free()
+            return answer
+
         for config in configs:
             if config in apart:
                 continue
-            repeat, told = stamps[config.hash], _of_one(config, watch)
-            answer = attempt(config, out, wait=False, repeat=repeat, watch=told)
-            free()
+            answer = once(config, wait=False)
             if answer.again:
                 later.append(config)
             else:
                 yield Outcome(config, answer.problem)
         for config in later:
-            repeat, told = stamps[config.hash], _of_one(config, watch)
-            answer = attempt(config, out, wait=True, repeat=repeat, watch=told)
-            free()
-            yield Outcome(config, answer.problem)
+            yield Outcome(config, once(config, wait=True).problem)
     if apart:
         yield from process(apart, out, jobs=1, watch=watch)
 

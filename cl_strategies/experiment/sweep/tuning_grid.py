@@ -46,7 +46,7 @@ def check_overrides(suite: Suite, overrides: Mapping[str, Any]) -> None:
         raise UserError("benchmark.validation is set: give tuning.validation in the suite")
     grid, own = suite.tuning.get("grid", {}), suite.tuning.get("strategies", {})
     set_ = {*overrides, *(["strength"] if "strategy.strength" in overrides else [])}
-    if overrides and not own and set_.issuperset(grid):
+    if grid and overrides and not own and set_.issuperset(grid):
         raise UserError(
             f"all that [tuning.grid] varies is set ({', '.join(grid)}): leave one out to tune it"
         )

@@ -46,12 +46,11 @@ def facet_figures(
     on = [group for group in groups if group.benchmark == layout.benchmark]
     here = {group.strategy: group for group in on if group.finished}
     styles = _styles(layout, here)
-    measured = [[row for row in rows_of(rows, layout.benchmark, m) if row.n] for m, *_ in _METRICS]
-    figures = [
-        _metric(layout, here, found, styles, words, f"{k}-{i}")
-        for i, ((_, *words), found) in enumerate(zip(_METRICS, measured, strict=True))
-        if any(row.strategy in layout.places for row in found)
-    ]
+    figures = []
+    for i, (metric, *words) in enumerate(_METRICS):
+        found = [row for row in rows_of(rows, layout.benchmark, metric) if row.n]
+        if any(row.strategy in layout.places for row in found):
+            figures.append(_metric(layout, here, found, styles, words, f"{k}-{i}"))
     figures.insert(1, _differences(layout, differences, styles, k))
     figures.append(_curves(layout, here, styles, k))
     figures.append(_cost(layout, rows, styles, k))
