@@ -28,7 +28,6 @@ HALRP = {
 BASELINES = {
     *("single-task", "joint", "l2", "ewc", "batch-norm", "batch-ensemble", "gpm", "wsn", "halrp"),
 }
-#: Rows of the paper's tables that the reduced recipe leaves out.
 #: Methods that papers compare with and that are not offered here, by the names they would have.
 ELSEWHERE = {"without standard space"}
 
@@ -85,18 +84,15 @@ def test_the_setting_of_iru_and_the_ablations_have_their_numbers() -> None:
 
 
 def test_the_reduced_recipe_needs_no_download() -> None:
-    suite = Suite.from_toml("order-robustness")
-    assert [row["name"] for row in suite.benchmarks] == [
-        "five-datasets-offline",
-        "task-fashion-mnist",
-    ]
-    assert "".join(map(str, suite.orders)) == "ABCDE"
+    suite = Suite.from_toml("halrp-streams")
+    assert [row["n_experiences"] for row in suite.benchmarks] == [10, 20]
+    assert len(suite.orders) == 5 and len(suite.seeds) == 3
     assert {row["name"] for row in suite.strategies} >= BASELINES | {"naive"}
     assert not suite.published
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*HALRP, "halrp-iru-setting", "order-robustness"}))
+@pytest.mark.parametrize("name", sorted({*HALRP, "halrp-iru-setting", "halrp-streams"}))
 def test_every_stream_model_and_strategy_of_a_recipe_can_be_built(
     name: str, data_root: str
 ) -> None:
