@@ -83,16 +83,18 @@ def test_the_setting_of_iru_and_the_ablations_have_their_numbers() -> None:
     assert len(table.values) == 10
 
 
-def test_the_reduced_recipe_needs_no_download() -> None:
-    suite = Suite.from_toml("halrp-streams")
-    assert [row["n_experiences"] for row in suite.benchmarks] == [10, 20]
-    assert len(suite.orders) == 5 and len(suite.seeds) == 3
-    assert {row["name"] for row in suite.strategies} >= BASELINES | {"naive"}
-    assert not suite.published
+def test_the_reduced_recipes_need_no_download() -> None:
+    ten, twenty = (Suite.from_toml(name) for name in ("halrp-streams", "halrp-streams-20"))
+    for suite, tasks in ((ten, 10), (twenty, 20)):
+        assert [row["n_experiences"] for row in suite.benchmarks] == [tasks]
+        assert len(suite.orders) == 5 and len(suite.seeds) == 3
+        assert {row["name"] for row in suite.strategies} >= BASELINES | {"naive"}
+        assert not suite.published
+    assert ten.strategies == twenty.strategies
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*HALRP, "halrp-iru-setting", "halrp-streams"}))
+@pytest.mark.parametrize("name", sorted({*HALRP, "halrp-iru-setting", "halrp-streams", "halrp-streams-20"}))
 def test_every_stream_model_and_strategy_of_a_recipe_can_be_built(
     name: str, data_root: str
 ) -> None:
