@@ -94,7 +94,9 @@ def test_the_reduced_recipes_need_no_download() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*HALRP, "halrp-iru-setting", "halrp-streams", "halrp-streams-20"}))
+@pytest.mark.parametrize(
+    "name", sorted({*HALRP, "halrp-iru-setting", "halrp-streams", "halrp-streams-20"})
+)
 def test_every_stream_model_and_strategy_of_a_recipe_can_be_built(
     name: str, data_root: str
 ) -> None:
