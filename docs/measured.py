@@ -4,10 +4,14 @@ A table stands between ``<!-- measured: REPORT, BENCHMARK, METRIC... -->`` and `
 has mean and standard deviation over the runs of ``reports/published/REPORT``, a row for each
 strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order (``;`` between
 names that have commas); ``across`` turns the table on its side.
+
+Between ``<!-- figures: PREFIX -->`` and ``<!-- end -->`` stand the figures of
+``reports/published/performance`` whose names begin so.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -23,7 +27,7 @@ from cl_strategies.results.metrics import METRICS, describe
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
-MARKS = re.compile(r"(<!-- measured: ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKS = re.compile(r"(<!-- (measured|figures): ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: Unit -> factor and format of a number.
 _FORMS = {"fraction": (100, ".1f"), "bytes": (1, ",.0f")}
 SITE = "https://github.com/cl-strategies/cl-strategies/blob/main/reports/published"
@@ -93,9 +97,27 @@ def _cell(group: Group, metric: str) -> str:
     return f"{np.mean(values) * scale:{form}}{spread}"
 
 
+def figures(prefix: str) -> str:
+    """The figures of the performance report whose names begin with ``prefix``.
+
+    :raises UserError: if there is none.
+    """
+    made = json.loads((PUBLISHED / "performance" / "performance.json").read_text("utf-8"))
+    rows = [row for row in made["figures"] if row["name"].startswith(prefix)]
+    if not rows:
+        raise unknown_name("figure", prefix, {row["name"] for row in made["figures"]})
+    lines = ["| figure | median | |", "| --- | ---: | --- |"]
+    for row in rows:
+        unit = "" if row["unit"] == "x" else f" {row['unit']}"
+        lines.append(f"| {row['title']} | {row['value']:.2f}{unit} | {row['proof']} |")
+    link = f"[report]({SITE}/performance/performance.md)"
+    return "\n".join(lines) + f"\n\n{made['environment']['processor']}; {link}.\n"
+
+
 def written(text: str) -> str:
     """``text`` with its tables made anew."""
-    return MARKS.sub(lambda found: f"{found[1]}\n{table(found[2])}\n{found[3]}", text)
+    made = {"measured": table, "figures": figures}
+    return MARKS.sub(lambda found: f"{found[1]}\n{made[found[2]](found[3])}\n{found[4]}", text)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from avalanche.core import SupervisedPlugin
 from typing_extensions import Doc
 
 from cl_strategies.errors import UserError
+from cl_strategies.plugins.adaptation.dsan import DSANPlugin
 from cl_strategies.plugins.quantization.correlation import CorrelationOptions, CorrelationPlugin
 from cl_strategies.plugins.quantization.functional.admm import CorrelationForm
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
@@ -17,7 +18,10 @@ from cl_strategies.plugins.quantization.quantizers.uniform import Uniform
 from cl_strategies.strategies.templates.adaptation import WHOLE, host_plugins
 from cl_strategies.strategies.templates.quantized import QuantizedStrategy
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
-from cl_strategies.validation.parameter import Equation
+from cl_strategies.validation.parameter import Equation, Since
+
+#: Strength of the correlations' term under DSAN.
+UNDER_DSAN = 1e-4
 
 
 @hyperparameters(parts=(AlignQScheme,))
@@ -31,6 +35,7 @@ def alignment_scheme(
             '``measured_on="quantized"``.'
         ),
         Equation("supplement, Table 2"),
+        Since("0.2"),
     ] = True,
     **options: Any,
 ) -> Scheme:
@@ -73,11 +78,13 @@ class AlignQ(QuantizedStrategy):
     def make_parts(self, options: dict[str, Any]) -> tuple[Scheme, tuple[SupervisedPlugin, ...]]:
         scheme: Scheme = build_part(alignment_scheme, options)
         host = build_part(host_plugins, options)
+        if host:
+            self.needs_whole_experiences = WHOLE  # type: ignore[misc]
+        if options.get("strength") is None and any(isinstance(p, DSANPlugin) for p in host):
+            options["strength"] = UNDER_DSAN
         correlation: tuple[SupervisedPlugin, ...] = build_part(correlation_plugins, options)
         if isinstance(scheme, Uniform):
             _check_measured(correlation)
-        if host:
-            self.needs_whole_experiences = WHOLE  # type: ignore[misc]
         # The host runs the target through the network before the correlations are counted.
         return scheme, (*host, *correlation)
 

@@ -29,7 +29,7 @@ from cl_strategies.validation.hyperparameters import (
     documented,
     hyperparameters,
 )
-from cl_strategies.validation.parameter import ValueAlias
+from cl_strategies.validation.parameter import Since, ValueAlias
 
 
 @documented
@@ -37,6 +37,15 @@ from cl_strategies.validation.parameter import ValueAlias
 class CorrelationOptions(OptionGroup):
     """How the change of the correlations is measured and weighted (Sec. 3.2)."""
 
+    strength: Annotated[
+        float | None,
+        Ge(0),
+        Doc(
+            "Factor of the whole term. ``None``: 1, and 0.0001 under DSAN, where 1 ends with the "
+            "same answer for every image; the authors have 0.3 / B^2 there, for batches of B."
+        ),
+        Since("0.2"),
+    ] = None
     mu: Annotated[float, Ge(0), Doc("Weight of the change of the correlations.")] = 0.2
     rho: Annotated[float, Gt(0), Doc("Penalty parameter of ADMM.")] = 0.3
     measured_on: Annotated[
@@ -116,18 +125,13 @@ class CorrelationPlugin(LossTermPlugin):
                 '``"penalty"``: without dual variables.'
             ),
         ] = "textbook",
-        strength: Annotated[
-            float,
-            Ge(0),
-            Doc("Factor of the whole term, which the released DSAN experiments scale down."),
-        ] = 1.0,
         **options: Any,
     ) -> None:
         settings: CorrelationOptions = build_part(CorrelationOptions, options)
         super().__init__(**options)
         self.form = form
         self.mu, self.rho, self.measured_on = settings.mu, settings.rho, settings.measured_on
-        self.strength = strength
+        self.strength = 1.0 if settings.strength is None else settings.strength
         self.states: dict[str, CorrelationState] = {}
         self._hooks: list[Any] = []
         self._differences: list[tuple[str, Tensor]] = []
@@ -148,10 +152,14 @@ class CorrelationPlugin(LossTermPlugin):
             )
 
     def _watches(self, module: nn.Module) -> bool:
-        if isinstance(module, AlignQActivation):  # which normalizes before its Alignment
-            return False
-        other = self.measured_on == "quantized" and isinstance(module, ActivationQuantizer)
-        return (other or isinstance(module, Alignment)) and module.bits != FULL_PRECISION
+        if isinstance(module, Alignment):  # not the quantizer around it, which normalizes before
+            return module.bits != FULL_PRECISION
+        return (
+            self.measured_on == "quantized"
+            and isinstance(module, ActivationQuantizer)
+            and not isinstance(module, AlignQActivation)
+            and module.bits != FULL_PRECISION
+        )
 
     def _observer(self, name: str) -> Any:
         def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 #: What stands in a table that is written from a report, in code, or in a link.
 ELSEWHERE = re.compile(
-    r"<!-- (measured|claims|verdicts|reports|parameters|metrics|methods|recipes|papers|costs|"
-    r"decisions|simulated|covered)\b.*?<!-- end -->"
+    r"<!-- (measured|figures|claims|verdicts|reports|parameters|metrics|methods|recipes|papers|"
+    r"costs|decisions|simulated|covered|parity)\b.*?<!-- end -->"
     r"|```.*?```|`[^`\n]*`|\]\([^)]*\)",
     re.DOTALL,
 )
@@ -19,6 +19,7 @@ CHOSEN = {
     "docs/statistics.md": {*ANYWHERE, "5 %", "80 %"},
     "docs/reports.md": {*ANYWHERE, "40 %", "100 %"},
     "docs/calibration.md": {"1 %"},
+    "docs/parity.md": {*ANYWHERE, "3 points"},
     "docs/benchmarks.md": {"5 %", "25 %", "100 %", "70 %", "30 %", "50 %", "10 %"},
 }
 #: Pages whose numbers are from runs that are not published: what is measured anew leaves.
@@ -28,7 +29,6 @@ NOT_YET = {
     "docs/methods/batch-norm.md",
     "docs/methods/halrp.md",
     "docs/methods/lifequant.md",
-    "docs/parity.md",
     "docs/quantization.md",
 }
 MEASURED = re.compile(r"\d+(?:\.\d+)? ?(?:±|%|points?\b)")

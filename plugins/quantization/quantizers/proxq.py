@@ -16,7 +16,7 @@ from cl_strategies.plugins.quantization.quantizers.dorefa import DoReFaActivatio
 from cl_strategies.plugins.quantization.quantizers.midrise import MidriseWeight
 from cl_strategies.plugins.quantization.quantizers.scheme import SignedScheme
 from cl_strategies.validation.hyperparameters import OptionGroup, build_part, documented
-from cl_strategies.validation.parameter import Equation
+from cl_strategies.validation.parameter import Equation, Since
 
 
 @documented
@@ -41,6 +41,7 @@ class StandardSpace(OptionGroup):
             'whatever ``alpha`` is, "w/o space reg.".'
         ),
         Equation("supplement, Table 2"),
+        Since("0.2"),
     ] = True
     clamp: Annotated[
         bool, Doc("Clip to the levels, to have ``2**bits``; ``False`` as released.")

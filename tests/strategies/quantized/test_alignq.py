@@ -95,6 +95,22 @@ def test_without_alignment_it_is_uniform_quantization_with_the_same_second_part(
     assert (weights[0] - weights[1]).abs().amax() > 1e-4
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 1.0),
+        ({"strength": 0.5}, 0.5),
+        ({"host": "dann"}, 1.0),
+        ({"host": "dsan"}, 1e-4),
+        ({"host": "dsan", "strength": 0.5}, 0.5),
+    ],
+)
+def test_the_second_part_weighs_less_under_dsan_unless_told(options, expected):
+    made = build(stream(n_experiences=1), **options)
+    (plugin,) = (p for p in made.plugins if isinstance(p, CorrelationPlugin))
+    assert plugin.strength == expected
+
+
 def test_released_levels_need_a_bit_more():
     made = build(stream(), weight_bits=2, levels="released")
     layer = quantized_layers(made.model)["backbone.7"]
