@@ -8,7 +8,7 @@ statistics of normalizations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.quantization import OWN_BITS
-from cl_strategies.experiment.config.run_config import ExperimentConfig
+from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
 from cl_strategies.experiment.setup.seeding import derive_seed, seed_everything
 from cl_strategies.plugins.quantization.conversion import dequantize_model, quantized_layers
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION
+from cl_strategies.registry import registry
 
 Weights = dict[str, Tensor]
 
@@ -39,6 +40,9 @@ def widths_before(config: ExperimentConfig, model: nn.Module) -> list[int]:
 def at_width(config: ExperimentConfig, bits: int) -> ExperimentConfig:
     """Return the run with nothing quantized to fewer than ``bits``.
 
+    At 32 bits a method that quantizes by itself has nothing to do, and what trains is its host, or
+    fine-tuning.
+
     >>> config = ExperimentConfig.from_dict({
     ...     "benchmark": {"name": "split-digits"},
     ...     "strategy": {"name": "alignq", "weight_bits": 2, "first_bits": 8}})
@@ -51,12 +55,19 @@ def at_width(config: ExperimentConfig, bits: int) -> ExperimentConfig:
         for name, value in _widths(config).items()
         if name.endswith("_bits") and value is not None
     }
-    if config.quantization is None:
-        strategy = replace(config.strategy, options={**config.strategy.options, **wider})
-        return replace(config, strategy=strategy)
-    if min(wider[name] for name in OWN_BITS) == FULL_PRECISION:
-        return replace(config, quantization=None)
-    return replace(config, quantization=replace(config.quantization, **wider))
+    full = min(wider[name] for name in OWN_BITS) == FULL_PRECISION
+    if config.quantization is not None:
+        quantization = None if full else replace(config.quantization, **wider)
+        return replace(config, quantization=quantization)
+    options = config.strategy.options
+    plain = Named(config.strategy.name, {**options, **wider})
+    return replace(config, strategy=_host(options) if full else plain)
+
+
+def _host(options: Mapping[str, Any]) -> Named:
+    name, _, settings = str(options.get("host", "naive")).partition(":")
+    entry = registry("strategies")[name]
+    return Named(name, entry.resolve_options(entry.parse_options(settings)))
 
 
 def _widths(config: ExperimentConfig) -> dict[str, Any]:
@@ -87,7 +98,7 @@ class StartingWeights(SupervisedPlugin):
         except (RuntimeError, KeyError) as error:
             raise UserError(
                 f"train.bits_before cannot hand the weights of {self._of} over to the next width: "
-                f"{type(strategy).__name__} has a network with other parameters when it begins "
+                f"the network of {type(strategy).__name__} holds something else when it begins "
                 "than after its first experience; leave train.bits_before out"
             ) from error
 
