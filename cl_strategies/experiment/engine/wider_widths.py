@@ -129,7 +129,8 @@ def train_before(
     :raises UserError: if the weights of one cannot be handed over to the next, or the strategy
         cannot be built at one.
     """
-    weights, of = {}, ""
+    weights: Weights = {}
+    of = ""
     for bits in widths:
         strategy = built(at_width(config, bits))
         if of:

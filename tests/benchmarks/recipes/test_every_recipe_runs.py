@@ -98,8 +98,12 @@ def small_configs(name: str, data_root: str) -> list[ExperimentConfig]:
     shared = dict(suite.shared)
     if "model" in shared:
         shared["model"] = NETWORKS.get(shared["model"]["name"], shared["model"])
-    if "lr_factors" in shared.get("train", {}):
-        shared["train"] = {**shared["train"], "lr_factors": {"backbone.*": 0.1}}
+    train = dict(shared.get("train", {}))
+    if "lr_factors" in train:
+        train["lr_factors"] = {"backbone.*": 0.1}
+    if "bits_before" in train:
+        train["bits_before"] = train["bits_before"][:2]
+    shared["train"] = train
     part = replace(
         suite,
         benchmarks=[small_benchmark(row, data_root) for row in reversed(kinds.values())],
