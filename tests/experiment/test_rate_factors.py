@@ -159,6 +159,7 @@ def test_a_run_that_does_not_ask_for_it_is_the_run_of_before() -> None:
         (0.1, "give patterns of names"),
         ([["a", 0.1], ["a", 0.2]], "'a' twice"),
         ({"trunk.*": 0.1}, "'trunk..', which fits no parameter.*names.*backbone"),
+        ({"": 0.1}, "'', which fits no parameter"),
         ({"*": 0.1, "backbone.*": 0.2}, "fits only parameters that a pattern before it"),
     ],
 )

@@ -28,10 +28,10 @@ def rate_groups(
     :raises UserError: for a pattern that counts for no parameter.
     """
     groups: dict[float, list[nn.Parameter]] = {1.0: []}
-    used = set()
+    used: set[str | None] = set()
     for name, parameter in model.named_parameters():
         fitting = (pair for pair in factors if fnmatchcase(name, pair[0]))
-        pattern, factor = next(fitting, ("", 1.0))
+        pattern, factor = next(fitting, (None, 1.0))
         used.add(pattern)
         groups.setdefault(factor, []).append(parameter)
     for pattern, _ in factors:
