@@ -24,6 +24,8 @@ from cl_strategies.results.metrics import METRICS, describe
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
 MARKS = re.compile(r"(<!-- measured: ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: Unit -> factor and format of a number.
+_FORMS = {"fraction": (100, ".1f"), "bytes": (1, ",.0f")}
 SITE = "https://github.com/cl-strategies/cl-strategies/blob/main/reports/published"
 
 
@@ -86,9 +88,9 @@ def _cell(group: Group, metric: str) -> str:
     values = _values(group, metric)
     if not values:
         return "\N{EN DASH}"
-    scale, decimals = (100, 1) if describe(metric).unit == "fraction" else (1, 2)
-    spread = f" ± {np.std(values, ddof=1) * scale:.{decimals}f}" if len(values) > 1 else ""
-    return f"{np.mean(values) * scale:.{decimals}f}{spread}"
+    scale, form = _FORMS.get(describe(metric).unit, (1, ".2f"))
+    spread = f" ± {np.std(values, ddof=1) * scale:{form}}" if len(values) > 1 else ""
+    return f"{np.mean(values) * scale:{form}}{spread}"
 
 
 def written(text: str) -> str:

@@ -8,14 +8,34 @@ from typing import Annotated, Any, Literal
 from avalanche.core import SupervisedPlugin
 from typing_extensions import Doc
 
+from cl_strategies.errors import UserError
 from cl_strategies.plugins.quantization.correlation import CorrelationOptions, CorrelationPlugin
 from cl_strategies.plugins.quantization.functional.admm import CorrelationForm
 from cl_strategies.plugins.quantization.quantizers.alignq import AlignQScheme
 from cl_strategies.plugins.quantization.quantizers.scheme import Scheme
+from cl_strategies.plugins.quantization.quantizers.uniform import Uniform
 from cl_strategies.strategies.templates.adaptation import WHOLE, host_plugins
 from cl_strategies.strategies.templates.quantized import QuantizedStrategy
 from cl_strategies.validation.hyperparameters import build_part, hyperparameters
 from cl_strategies.validation.parameter import Equation
+
+
+@hyperparameters(parts=(AlignQScheme,))
+def alignment_scheme(
+    *,
+    alignment: Annotated[
+        bool,
+        Doc(
+            "Map weights and activations through the normal distribution function; ``False``: "
+            'uniform min-max ranges instead, the supplement\'s "ADMM only", which needs '
+            '``measured_on="quantized"``.'
+        ),
+        Equation("supplement, Table 2"),
+    ] = True,
+    **options: Any,
+) -> Scheme:
+    """Return AlignQ's quantizers, or those of its baseline."""
+    return AlignQScheme(**options) if alignment else Uniform()
 
 
 @hyperparameters(parts=(CorrelationOptions,))
@@ -48,12 +68,26 @@ class AlignQ(QuantizedStrategy):
     :raises UserError: if the model cannot be quantized, or for an option out of its range.
     """
 
-    parts = (AlignQScheme, correlation_plugins, host_plugins, *QuantizedStrategy.parts)
+    parts = (alignment_scheme, correlation_plugins, host_plugins, *QuantizedStrategy.parts)
 
     def make_parts(self, options: dict[str, Any]) -> tuple[Scheme, tuple[SupervisedPlugin, ...]]:
-        scheme: Scheme = build_part(AlignQScheme, options)
+        scheme: Scheme = build_part(alignment_scheme, options)
         host = build_part(host_plugins, options)
+        correlation: tuple[SupervisedPlugin, ...] = build_part(correlation_plugins, options)
+        if isinstance(scheme, Uniform):
+            _check_measured(correlation)
         if host:
             self.needs_whole_experiences = WHOLE  # type: ignore[misc]
         # The host runs the target through the network before the correlations are counted.
-        return scheme, (*host, *build_part(correlation_plugins, options))
+        return scheme, (*host, *correlation)
+
+
+def _check_measured(correlation: tuple[SupervisedPlugin, ...]) -> None:
+    """:raises UserError: if correlations are of an alignment that there is not."""
+    for plugin in correlation:
+        if isinstance(plugin, CorrelationPlugin) and plugin.measured_on == "aligned":
+            raise UserError(
+                "alignment=False leaves no aligned activations, whose correlations "
+                "measured_on='aligned' would keep: give measured_on='quantized', or "
+                "correlation='none'"
+            )

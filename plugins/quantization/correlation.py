@@ -21,7 +21,8 @@ from cl_strategies.plugins.quantization.functional.admm import (
     correlation,
 )
 from cl_strategies.plugins.quantization.functional.rounding import FULL_PRECISION, continuous
-from cl_strategies.plugins.quantization.quantizers.alignq import Alignment
+from cl_strategies.plugins.quantization.quantizers.alignq import Alignment, AlignQActivation
+from cl_strategies.plugins.quantization.quantizers.base import ActivationQuantizer
 from cl_strategies.validation.hyperparameters import (
     OptionGroup,
     build_part,
@@ -42,8 +43,8 @@ class CorrelationOptions(OptionGroup):
         Literal["aligned", "quantized"],
         ValueAlias("quantised", "quantized"),
         Doc(
-            '``"aligned"``: correlations of the output before rounding, as released; '
-            '``"quantized"``: of the output itself.'
+            '``"aligned"``: correlations of the output before rounding, as released, which only '
+            'AlignQ\'s quantizers have; ``"quantized"``: of the output itself.'
         ),
     ] = "aligned"
 
@@ -91,10 +92,11 @@ class CorrelationState(nn.Module):
 class CorrelationPlugin(LossTermPlugin):
     """Keep the correlations between the samples of a batch while activations are quantized.
 
-    For each of AlignQ's activation quantizers the change ``D`` of the correlations (between the
-    quantizer's input and its output) enters the loss, and after each step of the optimizer one
-    closed-form step of ADMM follows. Where several batches go through the network for one step, as
-    in domain adaptation, each counts. Evaluation is left alone.
+    For each activation quantizer the change ``D`` of the correlations (between the quantizer's
+    input and its output) enters the loss, and after each step of the optimizer one closed-form step
+    of ADMM follows. Quantizers other than AlignQ's take ``measured_on="quantized"``. Where several
+    batches go through the network for one step, as in domain adaptation, each counts. Evaluation is
+    left alone.
 
     Batches are shuffled, so a dual variable meets another pair of samples in every batch; the
     form ``"penalty"`` needs none.
@@ -131,21 +133,28 @@ class CorrelationPlugin(LossTermPlugin):
         self._differences: list[tuple[str, Tensor]] = []
 
     def before_training_exp(self, strategy: TrainingStrategy, *args: Any, **kwargs: Any) -> None:
-        """:raises UserError: if the model has no activation quantizer of AlignQ."""
+        """:raises UserError: if the model has no activation quantizer to watch."""
         self._release()
         for name, module in strategy.model.named_modules():
-            if isinstance(module, Alignment) and module.bits != FULL_PRECISION:
+            if self._watches(module):
                 if self.form != "penalty":
                     self.states.setdefault(name, CorrelationState(self.form))
                 self._hooks.append(module.register_forward_hook(self._observer(name)))
         if not self._hooks:
             raise UserError(
                 "the model has no activations quantized by AlignQ, whose correlations could be "
-                "kept: quantize it with quantizer='alignq' and fewer than 32 activation bits"
+                "kept: quantize it with quantizer='alignq' and fewer than 32 activation bits, or "
+                "give measured_on='quantized' for those of another quantizer"
             )
 
+    def _watches(self, module: nn.Module) -> bool:
+        if isinstance(module, AlignQActivation):  # which normalizes before its Alignment
+            return False
+        other = self.measured_on == "quantized" and isinstance(module, ActivationQuantizer)
+        return (other or isinstance(module, Alignment)) and module.bits != FULL_PRECISION
+
     def _observer(self, name: str) -> Any:
-        def observe(module: Alignment, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             (x,) = inputs
             if not module.training or not torch.is_grad_enabled() or x.numel() == 0:
                 return

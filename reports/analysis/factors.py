@@ -11,7 +11,13 @@ from cl_strategies.results.formatting import show
 
 QUANTIZER, BITS = "quantizer", "bits"
 UNSET = "unset"
-_SECTIONS = ("strategy", "model", "train", "run")
+_SECTIONS = ("strategy", "model", "train", "run", "quantization")
+#: What :data:`QUANTIZER` and :data:`BITS` stand for.
+_PRECISION = tuple(
+    f"{table}.{key}"
+    for table in ("strategy", "quantization")
+    for key in ("quantizer", "weight_bits", "activation_bits")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,7 @@ def _table(group: Group) -> dict[str, Any]:
         if key not in REPEATED and key not in ELSEWHERE and key != "strategy.name"
     }
     if quantized:
-        for key in ("strategy.weight_bits", "strategy.activation_bits"):
+        for key in _PRECISION:
             flat.pop(key, None)
     if precision.quantizer:
         flat[QUANTIZER] = precision.quantizer
@@ -97,8 +103,10 @@ def _factors(tables: Sequence[Mapping[str, Any]]) -> list[str]:
     columns = {key: [_literal(table.get(key, UNSET)) for table in tables] for key in keys}
     varied = [key for key in keys if len(set(columns[key])) > 1]
     kept: list[str] = []
-    # By number of levels: what determines another key has at least as many.
-    for key in sorted(varied, key=lambda key: (-len(set(columns[key])), key)):
+    # By number of levels: what determines another key has at least as many. A name tells more than
+    # a number that comes with it.
+    named = {key: any(isinstance(table.get(key), str) for table in tables) for key in varied}
+    for key in sorted(varied, key=lambda key: (-len(set(columns[key])), not named[key], key)):
         if not any(_determines(columns[other], columns[key]) for other in kept):
             kept.append(key)
     return sorted(kept)

@@ -14,11 +14,11 @@ _SHORT = {
     "backward_transfer": "BWT",
     "train_seconds": "time",
 }
-_LONGEST_NAME, _TAIL = 24, 12
+_COLUMNS = 100
 
 
 def render_terminal_table(rows: Sequence[SummaryRow]) -> str:
-    """Aligned plain text, one block for each benchmark, at most about 100 columns wide.
+    """Aligned plain text, one block for each benchmark, at most 100 columns wide where it can be.
 
     :param rows: the rows of :func:`cl_strategies.reports.analysis.tables.aggregate`.
     """
@@ -37,6 +37,7 @@ def _block(table: Table) -> str:
     headings = ["strategy", *(_heading(table, i) for i in range(len(table.metrics))), "n"]
     lines = [_cells(line) for line in table.lines]
     widths = [max(len(line[i]) for line in [headings, *lines]) for i in range(len(headings))]
+    widths[0] = min(widths[0], max(24, _COLUMNS - sum(widths[1:]) - 2 * (len(widths) - 1)))
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     text = [table.benchmark, rule, _aligned(headings, widths), rule]
     referring = False
@@ -54,18 +55,22 @@ def _heading(table: Table, column: int) -> str:
 
 
 def _cells(line: Line) -> list[str]:
-    name = line.strategy
-    if len(name) > _LONGEST_NAME:  # variants differ at their ends
-        name = f"{name[: _LONGEST_NAME - _TAIL - 3]}...{name[-_TAIL:]}"
     marks = {"best": "*", "level": "~", "": " "}
     cells = []
     for cell in line.cells:
         spread = f" ± {cell.spread:>4}" if cell.spread else ""
         cells.append(f"{cell.text}{spread} {marks[cell.mark]}")
-    return [name, *cells, line.runs]
+    return [line.strategy, *cells, line.runs]
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first = cells[0].ljust(widths[0])
+    first = _shortened(cells[0], widths[0]).ljust(widths[0])
     middle = (cell.rjust(width) for cell, width in zip(cells[1:-1], widths[1:-1], strict=True))
     return "  ".join([first, *middle, cells[-1]]).rstrip()
+
+
+def _shortened(name: str, width: int) -> str:
+    if len(name) <= width:
+        return name
+    tail = (width - 3) // 2  # variants differ at their ends
+    return f"{name[: width - tail - 3]}...{name[-tail:]}"

@@ -25,16 +25,9 @@ CHOSEN = {
 NOT_YET = {
     "docs/calibration.md",
     "docs/exemplars.md",
-    "docs/methods/apd-fixed.md",
-    "docs/methods/apd.md",
     "docs/methods/batch-norm.md",
-    "docs/methods/ewc.md",
     "docs/methods/halrp.md",
-    "docs/methods/ibp-wf.md",
-    "docs/methods/imm-mean.md",
     "docs/methods/lifequant.md",
-    "docs/methods/sgd-dropout.md",
-    "docs/methods/vcl.md",
     "docs/parity.md",
     "docs/quantization.md",
 }

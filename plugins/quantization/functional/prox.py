@@ -24,7 +24,12 @@ from cl_strategies.plugins.quantization.functional.uniform import binary
 
 
 def prox_weight(
-    w: Tensor, bits: int, *, alpha: float = 1.0, clamp: bool = True, channel: int | None = None
+    w: Tensor,
+    bits: int,
+    *,
+    alpha: float | None = 1.0,
+    clamp: bool = True,
+    channel: int | None = None,
 ) -> Tensor:
     """Quantize weights in the standard space, mean 0 and deviation ``alpha / 2``.
 
@@ -34,7 +39,8 @@ def prox_weight(
 
     :param w: tensor of any shape.
     :param bits: bit-width from 1 to 8, or 32 to return ``w``.
-    :param alpha: bound of the space that most weights are brought into, positive.
+    :param alpha: bound of the space that most weights are brought into, positive; ``None``: no
+        space (``v = w``), the supplement's "w/o space reg.".
     :param clamp: ``True``: take the nearest of ``2**bits`` equidistant levels from -1 to 1; what
         lies outside is clipped, ``2 / alpha`` deviations from the mean. ``False``, as released:
         ``round(n * v) / n`` with ``n = 2**bits - 1``, as many levels as the weights reach (about 61
@@ -55,38 +61,55 @@ def prox_weight(
     return result
 
 
-def check_alpha(alpha: float) -> float:
-    """:raises UserError: unless ``alpha`` is positive."""
-    if not 0 < alpha < float("inf"):
+def check_alpha(alpha: float | None) -> float | None:
+    """:raises UserError: unless ``alpha`` is positive or ``None``."""
+    if alpha is not None and not 0 < alpha < float("inf"):
         raise UserError(
-            f"alpha is {alpha}: the standard space [-alpha, alpha] needs a positive one"
+            f"alpha is {alpha}: the standard space [-alpha, alpha] needs a positive one, or None "
+            "for no such space"
         )
     return alpha
 
 
-def prox_codes(z: Tensor, bits: int, alpha: float) -> Tensor:
-    """Return the codes, as floats, of standardized weights."""
-    return midrise_codes_((z * (alpha / 2)).clamp_(-1.0, 1.0).add_(1.0).mul_(0.5), bits)
+def prox_codes(w: Tensor, bits: int, *, alpha: float | None, channel: int | None = None) -> Tensor:
+    """Return the codes of weights, as floats."""
+    z, _, scale = _standard(w, alpha, channel)
+    return _codes(z, scale, bits)
+
+
+def _standard(
+    w: Tensor, alpha: float | None, channel: int | None
+) -> tuple[Tensor, Tensor | None, float]:
+    """Return ``z``, the inverse of its divisor, and the factor that brings it into the space."""
+    if alpha is None:
+        return w, None, 1.0
+    return *standardize(w, channel), alpha / 2
+
+
+def _codes(z: Tensor, scale: float, bits: int) -> Tensor:
+    return midrise_codes_((z * scale).clamp_(-1.0, 1.0).add_(1.0).mul_(0.5), bits)
 
 
 class _Prox(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, w: Tensor, bits: int, alpha: float, clamp: bool, channel: int | None
+        ctx: Any, w: Tensor, bits: int, alpha: float | None, clamp: bool, channel: int | None
     ) -> Tensor:
-        z, inverse = standardize(w, channel)
+        z, inverse, scale = _standard(w, alpha, channel)
         ctx.save_for_backward(z, inverse)
-        ctx.settings = alpha, clamp, channel
+        ctx.settings = scale, clamp, channel
         if clamp:
-            return midrise_values_(prox_codes(z, bits, alpha), bits, 1.0)
+            return midrise_values_(_codes(z, scale, bits), bits, 1.0)
         n = 2**bits - 1
-        return round_(z.mul(n * (alpha / 2))).div_(n)
+        return round_(z.mul(n * scale)).div_(n)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         z, inverse = ctx.saved_tensors
-        alpha, clamp, channel = ctx.settings
-        of_z = gradient * (alpha / 2)
+        scale, clamp, channel = ctx.settings
+        of_z = gradient * scale
         if clamp:
-            of_z *= (z * (alpha / 2)).abs() <= 1
-        return standardize_backward(of_z, z, inverse, channel), None, None, None, None
+            of_z *= (z * scale).abs() <= 1
+        if inverse is not None:
+            of_z = standardize_backward(of_z, z, inverse, channel)
+        return of_z, None, None, None, None

@@ -10,7 +10,6 @@ from annotated_types import Gt
 from torch import Tensor
 from typing_extensions import Doc
 
-from cl_strategies.plugins.quantization.functional.channel_statistics import standardize
 from cl_strategies.plugins.quantization.functional.prox import prox_codes, prox_weight
 from cl_strategies.plugins.quantization.functional.uniform import binary_scale
 from cl_strategies.plugins.quantization.quantizers.dorefa import DoReFaActivation
@@ -35,6 +34,14 @@ class StandardSpace(OptionGroup):
         ),
         Equation("supplement, Table 2"),
     ] = 1.0
+    standardize: Annotated[
+        bool,
+        Doc(
+            "Bring the weights into the standard space; ``False``: quantize them as they are, "
+            'whatever ``alpha`` is, "w/o space reg.".'
+        ),
+        Equation("supplement, Table 2"),
+    ] = True
     clamp: Annotated[
         bool, Doc("Clip to the levels, to have ``2**bits``; ``False`` as released.")
     ] = True
@@ -52,8 +59,8 @@ class ProxQWeight(MidriseWeight):
     kind = "lifequant weight"
 
     def __init__(self, bits: int, *, space: StandardSpace, rescale: bool) -> None:
-        super().__init__(bits, rescale=rescale, alpha=space.alpha, clamp=space.clamp)
-        self.alpha = space.alpha
+        self.alpha = space.alpha if space.standardize else None
+        super().__init__(bits, rescale=rescale, alpha=self.alpha, clamp=space.clamp)
         self.clamp = space.clamp
 
     @property
@@ -69,10 +76,12 @@ class ProxQWeight(MidriseWeight):
     def magnitude(self, w: Tensor) -> Tensor:
         if self.bits == 1:
             return binary_scale(w).reshape(())
+        if self.alpha is None:  # the levels have it already
+            return w.new_ones(())
         return w.std(correction=0) * (2 / self.alpha)
 
     def unit_codes(self, w: Tensor) -> Tensor:
-        return prox_codes(standardize(w)[0], self.bits, self.alpha)
+        return prox_codes(w, self.bits, alpha=self.alpha)
 
 
 class ProxQ(SignedScheme):

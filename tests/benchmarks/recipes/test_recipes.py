@@ -33,7 +33,6 @@ TASKS = {
 BASELINES = {
     *("single-task", "joint", "l2", "ewc", "batch-norm", "batch-ensemble", "gpm", "wsn", "halrp"),
 }
-#: Rows of the paper's tables that the reduced recipe leaves out.
 #: Methods that papers compare with and that are not offered here, by the names they would have.
 ELSEWHERE = {"without standard space"}
 
@@ -106,19 +105,20 @@ def test_the_setting_of_iru_and_the_ablations_have_their_numbers() -> None:
     assert len(table.values) == 10
 
 
-def test_the_reduced_recipe_needs_no_download() -> None:
-    suite = Suite.from_toml("order-robustness")
-    assert [row["name"] for row in suite.benchmarks] == [
-        "five-datasets-offline",
-        "task-fashion-mnist",
-    ]
-    assert "".join(map(str, suite.orders)) == "ABCDE"
-    assert {row["name"] for row in suite.strategies} >= BASELINES | {"naive"}
-    assert not suite.published
+def test_the_reduced_recipes_need_no_download() -> None:
+    ten, twenty = (Suite.from_toml(name) for name in ("halrp-streams", "halrp-streams-20"))
+    for suite, tasks in ((ten, 10), (twenty, 20)):
+        assert [row["n_experiences"] for row in suite.benchmarks] == [tasks]
+        assert len(suite.orders) == 5 and len(suite.seeds) == 3
+        assert {row["name"] for row in suite.strategies} >= BASELINES | {"naive"}
+        assert not suite.published
+    assert ten.strategies == twenty.strategies
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*HALRP, "halrp-iru-setting", "order-robustness"}))
+@pytest.mark.parametrize(
+    "name", sorted({*HALRP, "halrp-iru-setting", "halrp-streams", "halrp-streams-20"})
+)
 def test_every_stream_model_and_strategy_of_a_recipe_can_be_built(
     name: str, data_root: str
 ) -> None:

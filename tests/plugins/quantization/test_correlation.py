@@ -131,6 +131,24 @@ def test_the_difference_is_between_what_goes_into_a_quantizer_and_what_comes_out
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("quantizer", ["uniform", "lsq", "lifequant"])
+def test_any_quantizer_is_watched_by_what_it_puts_out(quantizer):
+    plugin = CorrelationPlugin(form="penalty", measured_on="quantized")
+    model = network(quantizer, activation_bits=2)
+    made = strategy(plugin, model)
+    plugin.before_training_exp(made)
+    seen = {}
+    model[4].input_quantizer.register_forward_hook(
+        lambda module, inputs, output: seen.update(x=inputs[0], q=output)
+    )
+    model(torch.randn(6, 1, 4, 4))
+    found = dict(plugin._differences)
+    assert set(found) == {"4.input_quantizer"}  # the first and the last layer have none
+    expected = f.correlation(seen["q"]) - f.correlation(seen["x"])
+    torch.testing.assert_close(found["4.input_quantizer"], expected)
+    assert found["4.input_quantizer"].requires_grad and expected.abs().amax() > 0.01
+
+
 def test_a_batch_of_one_sample_is_trained():
     made = strategy(CorrelationPlugin(form="released"), batch=1)
     made.train(stream(3).train_stream[0])

@@ -82,6 +82,19 @@ def test_it_is_resumed_bit_for_bit():
             assert torch.equal(state["dual"], plugins[1][name]["dual"])
 
 
+def test_without_alignment_it_is_uniform_quantization_with_the_same_second_part():
+    benchmark = stream()
+    kept = build(benchmark, alignment=False, measured_on="quantized")
+    plain = build(benchmark, alignment=False, correlation="none")
+    for made in (kept, plain):
+        experience(made, benchmark, 0)
+        assert {type(m).__name__ for m in made.model.modules()} >= {"UniformActivation"}
+    (plugin,) = (p for p in kept.plugins if isinstance(p, CorrelationPlugin))
+    assert set(plugin.states) == {"backbone.3.input_quantizer", "backbone.7.input_quantizer"}
+    weights = [made.model.state_dict()["backbone.3.weight"] for made in (kept, plain)]
+    assert (weights[0] - weights[1]).abs().amax() > 1e-4
+
+
 def test_released_levels_need_a_bit_more():
     made = build(stream(), weight_bits=2, levels="released")
     layer = quantized_layers(made.model)["backbone.7"]
@@ -111,6 +124,8 @@ def test_options_out_of_range_are_refused():
         build(benchmark, act_range=0.0)
     with pytest.raises(UserError, match="weight_bits"):
         build(benchmark, weight_bits=9)
+    with pytest.raises(UserError, match="give measured_on='quantized'"):
+        build(benchmark, alignment=False)
     made = build(benchmark, activation_bits=32)
     with pytest.raises(UserError, match="fewer than 32 activation bits"):
         made.train(benchmark.train_stream[0])

@@ -11,11 +11,15 @@ from cl_strategies.plugins.quantization.conversion.packing import load_packed, p
 from cl_strategies.plugins.quantization.quantizers.proxq import ProxQ
 
 
+def space(alpha):
+    return {"standardize": False} if alpha is None else {"alpha": alpha}
+
+
 def model_with(alpha, *, clamp=True, norm=True, bits=2):
     torch.manual_seed(0)
     layers = [nn.Linear(6, 16), nn.BatchNorm1d(16) if norm else nn.Identity(), nn.ReLU()]
     model = nn.Sequential(*layers, nn.Linear(16, 3))
-    return quantize_model(model, weight_bits=bits, quantizer=ProxQ(alpha=alpha, clamp=clamp))
+    return quantize_model(model, weight_bits=bits, quantizer=ProxQ(clamp=clamp, **space(alpha)))
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
@@ -51,7 +55,17 @@ def test_two_bounds_give_two_functions_and_two_trainings(norm, clamp):
     assert (weights[0] - weights[1]).abs().amax() > 1e-3
 
 
-@pytest.mark.parametrize("alpha", [0.25, 1.0, 1.5])
+@pytest.mark.parametrize("clamp", [True, False])
+def test_without_a_space_weights_are_rounded_as_they_are(clamp):
+    w = torch.tensor([-1.4, -0.9, -0.2, 0.1, 0.4, 0.8], dtype=torch.float64, requires_grad=True)
+    q = f.prox_weight(w, 2, alpha=None, clamp=clamp)
+    levels = [-1, -1, -1 / 3, 1 / 3, 1 / 3, 1] if clamp else [-4 / 3, -1, -1 / 3, 0, 1 / 3, 2 / 3]
+    assert q.tolist() == pytest.approx(levels)
+    (gradient,) = torch.autograd.grad(q @ torch.arange(1.0, 7.0, dtype=torch.float64), w)
+    assert gradient.tolist() == [0.0 if clamp else 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+@pytest.mark.parametrize("alpha", [0.25, 1.0, 1.5, None])
 @pytest.mark.parametrize("norm", [True, False])
 def test_a_packed_model_computes_the_same_at_any_bound(alpha, norm):
     model, twin = (model_with(alpha, norm=norm) for _ in range(2))
