@@ -131,6 +131,8 @@ PASSES: dict[str, float | Callable[[ExperimentConfig, int], float]] = {
     "foster": lambda config, tasks: _foster(config.strategy.options, config.train.epochs),
     "cumulative": lambda config, tasks: (tasks + 1) / 2,  # all data so far
 }
+#: Trained at full precision, whatever the bit-width.
+DATA_FREE = ("zeroq", "zaq", "qimera", "intraq")
 #: What masks cost beside the training of the host (CIM's supplement, section 7), and how many more
 #: exemplars fit into the same bytes (Table 5).
 MASKS, COMPRESSED = 1.6, 1.8
@@ -229,6 +231,17 @@ def replayed(config: ExperimentConfig, stream: Stream) -> float:
     return 0.0
 
 
+def wider(config: ExperimentConfig) -> int:
+    """How often the first experience is trained before, at wider bit-widths."""
+    own = config.strategy.options
+    if config.quantization is not None:
+        own = config.quantization.to_table()
+    elif not quantizes_itself(config.strategy.name) or config.strategy.name in DATA_FREE:
+        return 0
+    width = min(own["weight_bits"], own["activation_bits"])
+    return sum(bits > width for bits in config.train.bits_before)
+
+
 def cost(config: ExperimentConfig, machine: Machine) -> Cost:
     """What one run is expected to cost: its steps, and the evaluation of all experiences so far."""
     stream, train = sizes(config.benchmark), config.train
@@ -238,9 +251,10 @@ def cost(config: ExperimentConfig, machine: Machine) -> Cost:
         config.model.name, json.dumps(known, sort_keys=True), stream.shape, stream.n_classes
     )
     samples = train.epochs * (stream.train + (tasks - 1) * replayed(config, stream))
-    if train.first_epochs:
-        half = config.benchmark.options.get("protocol") == "half"
-        samples += (train.first_epochs - train.epochs) * stream.train * (0.5 if half else 1 / tasks)
+    half = config.benchmark.options.get("protocol") == "half"
+    first = stream.train * (0.5 if half else 1 / tasks)
+    epochs = train.first_epochs or train.epochs
+    samples += (epochs - train.epochs + epochs * wider(config)) * first
     steps = samples / train.batch_size
     flops = both * train.batch_size * passes(config, tasks)
     quantized = config.quantization is not None or quantizes_itself(config.strategy.name)

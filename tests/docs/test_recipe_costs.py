@@ -67,6 +67,23 @@ def test_a_run_is_counted_exactly() -> None:
     assert math.isclose(cost.seconds, training + tested * forward / 1e13)
 
 
+def test_wider_bit_widths_are_epochs_of_the_first_experience() -> None:
+    suite = replace(Suite.from_toml("lifequant-cifar100"), seeds=[0], bits=[8, 2])
+    rows = [row for row in suite.strategies if row["name"] in ("ewc", "lifequant")]
+    steps: dict[str, list[float]] = {"ewc": [], "lifequant": []}
+    for config in replace(suite, strategies=rows, benchmarks=suite.benchmarks[:1]).configs():
+        alone = replace(config, train=replace(config.train, bits_before=()))
+        first = COSTS["sizes"](config.benchmark).train / 3 * 30 / 128
+        more = COSTS["cost"](config, COSTS["GPU"]).steps - COSTS["cost"](alone, COSTS["GPU"]).steps
+        steps[config.strategy.name].append(more / first)
+    assert {name: [*map(round, found)] for name, found in steps.items()} == {
+        "ewc": [1, 2],
+        "lifequant": [1, 2],
+    }
+    counted = [COSTS["wider"](one) for one in Suite.from_toml("alignq-office-31-dsan").configs()]
+    assert {*counted} == {0, 1, 2, 3}
+
+
 def test_methods_pass_over_the_data_as_often_as_their_networks_say() -> None:
     foster, masked = Suite.from_toml("cim-food-101").configs()[:2]
     alone = 4 / 3 + 130 / 170 * 5 / 3

@@ -8,11 +8,16 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
+from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.experiment.setup import lr_schedule as schedule
 from cl_strategies.experiment.setup.build import build_benchmark, build_model, build_strategy
-from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule, learning_rate_factor
+from cl_strategies.experiment.setup.lr_schedule import (
+    ExponentialSchedule,
+    LearningRateSchedule,
+    learning_rate_factor,
+)
 
 TABLES = {
     "benchmark": {"name": "split-digits", "n_experiences": 2, "fraction": 0.1},
@@ -34,11 +39,25 @@ class Rates(SupervisedPlugin):
 STEP = {"epochs": 4, "lr": 0.1, "optimizer": "sgd", "schedule": "step", "milestones": [1, 3]}
 
 
-def trained(config):
+class Steps(SupervisedPlugin):
+    """Notes the learning rates of each step, by epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def before_training_epoch(self, strategy, **kwargs):
+        self.seen.append([])
+
+    def before_update(self, strategy, **kwargs):
+        self.seen[-1].append([group["lr"] for group in strategy.optimizer.param_groups])
+
+
+def trained(config, rates=None):
     benchmark = build_benchmark(config.benchmark)
     model = build_model(config, benchmark.info)
     strategy = build_strategy(config, benchmark.info, model, device="cpu", evaluator=None)
-    rates = Rates()
+    rates = Rates() if rates is None else rates
     strategy.plugins.append(rates)
     for experience in benchmark.train_stream:
         strategy.train(experience)
@@ -80,9 +99,56 @@ def test_every_experience_begins_with_the_first_rate(strategy, scenario):
         assert group["lr"] == pytest.approx(seen[0][k]) and "first_lr" not in group
 
 
-def test_an_interrupted_run_with_a_schedule_goes_on_bit_for_bit(tmp_path):
-    cosine = {"epochs": 3, "lr": 0.01, "schedule": "cosine"}
-    tables = {**TABLES, "strategy": {"name": "si"}, "train": cosine}
+FALLING = {"epochs": 3, "lr": 0.1, "optimizer": "sgd", "schedule": "exponential", "gamma": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "scenario", "anew"),
+    [
+        ({"name": "naive"}, "class", []),
+        ({"name": "lifequant"}, "class", []),
+        # a strategy whose optimizer begins anew after the warm-up of the second task
+        ({"name": "halrp", "warmup_epochs": 2}, "task", [5]),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_an_exponential_rate_is_that_of_pytorch_at_every_step(strategy, scenario, anew):
+    benchmark = {**TABLES["benchmark"], "scenario": scenario}
+    tables = {**TABLES, "benchmark": benchmark, "strategy": strategy, "train": FALLING}
+    seen, optimizer = trained(ExperimentConfig.from_dict(tables), Steps())
+    assert len(seen) == 6 and len(seen[0]) > 1
+    for epoch, steps in enumerate(seen):
+        if epoch in (0, 3, *anew):
+            theirs = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+            scheduler = torch.optim.lr_scheduler.ExponentialLR(theirs, 0.9)
+        for rates in steps:
+            assert rates[0] == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
+            assert all(rate == pytest.approx(0.1 * rates[0]) for rate in rates[1:])
+            theirs.step()
+            scheduler.step()
+    assert all("first_lr" not in group for group in optimizer.param_groups)
+
+
+def test_the_factor_of_an_exponential_rate_is_known_between_two_epochs():
+    strategy = SimpleNamespace(train_epochs=4, dataloader=range(10))
+    assert ExponentialSchedule(gamma=0.9).factor_at(strategy, 0.25) == pytest.approx(0.9**10)
+
+
+def test_an_exponential_rate_needs_a_factor_of_its_own():
+    tables = {**TABLES, "strategy": {"name": "si"}}
+    for given in ({}, {"gamma": 0.1}):
+        with pytest.raises(UserError, match="give a factor near 1"):
+            ExperimentConfig.from_dict({**tables, "train": {"schedule": "exponential", **given}})
+    made = ExperimentConfig.from_dict({**tables, "train": FALLING})
+    assert ExperimentConfig.from_dict(made.to_dict()).hash == made.hash
+
+
+@pytest.mark.parametrize(
+    "curve", [{"schedule": "cosine"}, {"schedule": "exponential", "gamma": 0.8}]
+)
+def test_an_interrupted_run_with_a_schedule_goes_on_bit_for_bit(tmp_path, curve):
+    falling = {"epochs": 3, "lr": 0.01, **curve}
+    tables = {**TABLES, "strategy": {"name": "si"}, "train": falling}
     config = ExperimentConfig.from_dict(tables)
 
     def stop(done, total):

@@ -55,6 +55,26 @@ def test_a_shortcut_without_parameters_skips_pixels_and_adds_channels_of_zeros()
     assert torch.equal(y[:, 1:3], x[:, :, ::2, ::2]) and not y[:, [0, 3]].any()
 
 
+def test_a_bottleneck_is_one_layer_more_and_none_changes_nothing():
+    torch.manual_seed(0)
+    plain = build("resnet18", bottleneck=0)
+    torch.manual_seed(0)
+    before = build("resnet18")
+    assert all(map(torch.equal, plain.state_dict().values(), before.state_dict().values()))
+    for scenario in ("domain", "task"):
+        model = build("resnet18", bottleneck=7, scenario=scenario).eval()
+        with torch.no_grad():
+            x = torch.rand(2, *CIFAR)
+            features = model.backbone(x)
+            model.backbone.fc = nn.Identity()
+            assert features.shape == (2, 7) and bool((features < 0).any())  # no activation
+            assert model.backbone(x).shape == (2, 512)
+    with pytest.raises(UserError, match="bottleneck is -1"):
+        build("resnet50", bottleneck=-1)
+    entry = registry("models")["resnet18"]
+    assert "bottleneck" not in entry.hashed_options(entry.resolve_options({}))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [CIFAR, (1, 16, 16), (3, 40, 24)])
 def test_images_of_any_size_and_number_of_channels_are_taken(name, shape):

@@ -287,7 +287,13 @@ def _quantization(tables: Mapping[str, Any]) -> QuantizationConfig | None:
             f"{strategy} quantizes its model itself: set strategy.weight_bits and "
             "strategy.activation_bits, and leave the table [quantization] out"
         )
-    return QuantizationConfig.from_table(tables["quantization"])
+    made = QuantizationConfig.from_table(tables["quantization"])
+    if made.calibrate is not None and tables.get("train", {}).get("bits_before"):
+        raise UserError(
+            "train.bits_before is of training at few bits, and quantization.calibrate has the "
+            "network trained at full precision: leave one of them out"
+        )
+    return made
 
 
 def _dataclass(kind: type[Any], table: str, content: Mapping[str, Any]) -> Any:

@@ -26,6 +26,12 @@ from cl_strategies.experiment.engine.next_parts import NextParts
 from cl_strategies.experiment.engine.predictions import PredictionRecorder
 from cl_strategies.experiment.engine.training_data import TrainingData
 from cl_strategies.experiment.engine.watching import Watch, Watched, told_of
+from cl_strategies.experiment.engine.wider_widths import (
+    forget_start,
+    started_from,
+    train_before,
+    widths_before,
+)
 from cl_strategies.experiment.identity.run_identity import (
     continued,
     identity_of_training,
@@ -169,21 +175,21 @@ class Training:
     def _experience(
         self, position: int, steps: Iterable[Any], watch: Watch | None, log: RunLog | None
     ) -> None:
-        # Seeded anew, an experience draws the same numbers whether or not the run was
-        # interrupted before it.
-        seed_everything(derive_seed(self.config.run.seed, "experience", position))
         memory = PeakMemory(self.strategy.device)
         memory.reset()
         began = time.perf_counter()
         told = told_of(watch, None if log is None else log.watch)
         place = {"position": position, "total": len(self.data)}
-        if self.config.train.first_epochs and position < 2:  # later ones go on as the second
-            train = self.config.train
-            self.strategy.train_epochs = train.epochs if position else train.first_epochs
+        before = 0.0 if self.rows else self._wider(position, watch)
+        # Seeded anew, an experience draws the same numbers whether or not the run was
+        # interrupted before it.
+        seed_everything(derive_seed(self.config.run.seed, "experience", position))
+        self._set_epochs(self.strategy, position)
         with Watched(self.strategy, steps, told, **place) as watched:
             tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
             for step in tested or steps:
                 self.strategy.train(step)
+        forget_start(self.strategy)
         trained = time.perf_counter()
         peak = memory.bytes()
         tracing = self._store_trace()
@@ -193,7 +199,7 @@ class Training:
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began - beside - watched.telling,
+            "train_seconds": trained - began - beside - watched.telling - before,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
@@ -214,6 +220,35 @@ class Training:
             log.experience(self.rows)
         if state is not None:
             self._save(state)
+
+    def _set_epochs(self, strategy: Any, position: int) -> None:
+        train = self.config.train
+        if train.first_epochs and position < 2:  # later ones go on as the second
+            strategy.train_epochs = train.epochs if position else train.first_epochs
+
+    def _wider(self, position: int, watch: Watch | None) -> float:
+        """Train what is trained first at ``train.bits_before``, and begin with those weights.
+
+        :returns: seconds that were spent on telling, which are none of training.
+        """
+        widths = widths_before(self.config, self.strategy.model)
+        if not widths:
+            return 0.0
+        telling = 0.0
+
+        def train(strategy: Any) -> None:
+            nonlocal telling
+            steps = self.data.of(position)
+            self._set_epochs(strategy, position)
+            place = {"position": position, "total": len(self.data)}
+            with Watched(strategy, steps, told_of(watch), **place) as watched:
+                for step in steps:
+                    strategy.train(step)
+            telling += watched.telling
+
+        build = partial(fresh_strategy, info=self.info, device=str(self.strategy.device))
+        started_from(self.strategy, *train_before(self.config, widths, build, train))
+        return telling
 
     def _store_trace(self) -> dict[str, float]:
         """Write the trace, if there is one, and return the seconds that it took since the last."""

@@ -10,10 +10,12 @@ from torch import nn
 
 from cl_strategies.benchmarks import StreamInfo, from_avalanche
 from cl_strategies.errors import UserError
+from cl_strategies.experiment.config.rate_factors import rate_factors
 from cl_strategies.experiment.config.run_config import ExperimentConfig, Named
 from cl_strategies.experiment.config.train_config import TrainConfig
 from cl_strategies.experiment.setup.divergence import FiniteGuard
-from cl_strategies.experiment.setup.lr_schedule import LearningRateSchedule
+from cl_strategies.experiment.setup.lr_schedule import ExponentialSchedule, LearningRateSchedule
+from cl_strategies.experiment.setup.rate_groups import rate_groups
 from cl_strategies.plugins import ContinualEvaluationPlugin, ResidentDataPlugin, SeenClassesPlugin
 from cl_strategies.registry import registry
 
@@ -62,7 +64,8 @@ def build_strategy(
     quantization = [] if config.quantization is None else [config.quantization.plugin()]
     for plugin in quantization:
         plugin.quantize(model, example=torch.zeros(1, *info.input_shape))
-    strategy = registry("strategies")[config.strategy.name].load()(
+    strategy = _made(
+        config,
         model=model,
         optimizer=optimizer,
         criterion=nn.CrossEntropyLoss(),
@@ -91,6 +94,20 @@ def build_strategy(
     return strategy
 
 
+def _made(config: ExperimentConfig, **arguments: Any) -> Any:
+    """:raises UserError: of the strategy, with what in the configuration it is about."""
+    kind = registry("strategies")[config.strategy.name].load()
+    try:
+        return kind(**arguments)
+    except UserError as error:
+        if config.train.lr_factors and "groups of parameters" in str(error):
+            raise UserError(
+                f"{config.strategy.name} does not work with train.lr_factors, which makes a group "
+                f"of parameters for each factor ({error}): leave train.lr_factors out"
+            ) from error
+        raise
+
+
 def _checked_kind(made: Any, kind: type, name: str, what: str) -> Any:
     """:raises UserError: if a factory made something else than is asked of it."""
     if not isinstance(made, kind):
@@ -104,18 +121,26 @@ def _checked_kind(made: Any, kind: type, name: str, what: str) -> Any:
 def _schedule(train: TrainConfig) -> list[LearningRateSchedule]:
     if train.schedule == "constant":
         return []
+    if train.schedule == "exponential":
+        return [ExponentialSchedule(gamma=train.gamma)]
     return [LearningRateSchedule(train.schedule, milestones=train.milestones, gamma=train.gamma)]
 
 
 def build_optimizer(train: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer that ``train`` names, over all parameters of ``model``."""
+    """Return the optimizer that ``train`` names, over all parameters of ``model``.
+
+    :raises UserError: for a pattern of ``lr_factors`` that counts for no parameter.
+    """
+    parameters: Any = model.parameters()
+    if factors := rate_factors(train.lr_factors):
+        parameters = rate_groups(model, factors, train.lr)
     settings: dict[str, Any] = {"lr": train.lr, "weight_decay": train.weight_decay}
     if train.fused:
         settings["fused"] = True
     if train.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=train.momentum, **settings)
+        return torch.optim.SGD(parameters, momentum=train.momentum, **settings)
     kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), **settings)
+    return kind(parameters, **settings)
 
 
 def _check_parts(config: ExperimentConfig, strategy: Any, info: Any) -> None:

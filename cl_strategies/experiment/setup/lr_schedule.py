@@ -69,3 +69,42 @@ class LearningRateSchedule(SupervisedPlugin):
         """Give every group its first rate back."""
         for group in strategy.optimizer.param_groups:
             group["lr"] = group.pop(_FIRST, group["lr"])
+
+
+class ExponentialSchedule(LearningRateSchedule):
+    """Multiplies the learning rates at every mini-batch, as PyTorch's ``ExponentialLR`` stepped
+    in each iteration.
+
+    A strategy that goes on with other parameters in the middle of an experience, with an optimizer
+    that begins anew, begins this anew, too: as when HALRP's warm-up is over, whose authors make a
+    scheduler with each optimizer.
+    """
+
+    def __init__(self, *, gamma: float) -> None:
+        super().__init__("exponential", gamma=gamma)
+        self._steps = 0
+        self._trained: list[Any] = []
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Begin anew."""
+        self._steps, self._trained = 0, []
+
+    def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+        """Do nothing: rates are set before each mini-batch."""
+
+    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        """Set the rates of this mini-batch."""
+        groups = strategy.optimizer.param_groups
+        trained = [parameter for group in groups for parameter in group["params"]]
+        if [*map(id, trained)] != [*map(id, self._trained)]:
+            self._steps, self._trained = 0, trained
+        for group in groups:
+            group["lr"] = group.setdefault(_FIRST, group["lr"]) * self.gamma**self._steps
+        self._steps += 1
+
+    def _factor(self, strategy: Any, epoch: float) -> float:
+        return float(self.gamma ** (epoch * len(strategy.dataloader)))
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        super().after_training_exp(strategy, **kwargs)
+        self._steps, self._trained = 0, []

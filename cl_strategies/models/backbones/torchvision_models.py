@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Unpack
 
+from annotated_types import Ge
 from torch import nn
 from typing_extensions import Doc
 
@@ -12,10 +13,20 @@ from cl_strategies.errors import UserError
 from cl_strategies.models.heads import with_head
 from cl_strategies.models.options import HeadOptions, InputShape, image_shape
 from cl_strategies.validation.hyperparameters import hyperparameters
+from cl_strategies.validation.parameter import Since
 
 Weights = Annotated[
     Literal["none", "imagenet"],
     Doc("Initial weights: random (none), or torchvision's, which it downloads once (imagenet)."),
+]
+Bottleneck = Annotated[
+    int,
+    Ge(0),
+    Doc(
+        "Units of a linear layer below the classifier, ``backbone.fc``, whose outputs are then the "
+        "features; 0: none. DSAN's authors have 256, without an activation."
+    ),
+    Since("0.2"),
 ]
 
 
@@ -24,13 +35,14 @@ def resnet18(
     *,
     input_shape: InputShape,
     weights: Weights = "none",
+    bottleneck: Bottleneck = 0,
     **head: Unpack[HeadOptions],
 ) -> nn.Module:
     """Build ResNet-18 as :func:`resnet50` (11.7 million parameters with 1,000 classes).
 
     :raises UserError: if the input is not an image, or the weights cannot be had.
     """
-    return _resnet("resnet18", input_shape, weights, head)
+    return _resnet("resnet18", input_shape, weights, bottleneck, head)
 
 
 @hyperparameters
@@ -38,6 +50,7 @@ def resnet50(
     *,
     input_shape: InputShape,
     weights: Weights = "none",
+    bottleneck: Bottleneck = 0,
     **head: Unpack[HeadOptions],
 ) -> nn.Module:
     """Build ResNet-50 (25.6 million parameters with 1,000 classes).
@@ -46,7 +59,7 @@ def resnet50(
 
     :raises UserError: if the input is not an image, or the weights cannot be had.
     """
-    return _resnet("resnet50", input_shape, weights, head)
+    return _resnet("resnet50", input_shape, weights, bottleneck, head)
 
 
 @hyperparameters
@@ -70,12 +83,14 @@ def mobilenet_v2(
     return with_head(backbone, features, **head)
 
 
-def _resnet(name: str, input_shape: InputShape, weights: Weights, head: HeadOptions) -> nn.Module:
+def _resnet(
+    name: str, input_shape: InputShape, weights: Weights, bottleneck: int, head: HeadOptions
+) -> nn.Module:
     network = _network(name, input_shape, weights)
     network.conv1 = _first(network.conv1, input_shape[0])
     features = network.fc.in_features
-    network.fc = nn.Identity()
-    return with_head(network, features, **head)
+    network.fc = nn.Linear(features, bottleneck) if bottleneck else nn.Identity()
+    return with_head(network, bottleneck or features, **head)
 
 
 def _network(name: str, input_shape: InputShape, weights: Weights) -> Any:

@@ -59,7 +59,10 @@ def with_small_host(row: dict[str, Any]) -> dict[str, Any]:
     """The same, with a host that has little to do."""
     if "host" in row:
         row["host"] = re.sub(r"_epochs=\d+", "_epochs=1", row["host"])
-    return row
+    quantization = {k: v for k, v in row.get("quantization", {}).items() if k != "skip"}
+    # The small networks have no layer below the classifier to leave at full precision.
+    row = {key: value for key, value in row.items() if key != "skip"}
+    return row | ({"quantization": quantization} if quantization else {})
 
 
 def small_benchmark(row: Mapping[str, Any], data_root: str) -> dict[str, Any]:
@@ -95,6 +98,12 @@ def small_configs(name: str, data_root: str) -> list[ExperimentConfig]:
     shared = dict(suite.shared)
     if "model" in shared:
         shared["model"] = NETWORKS.get(shared["model"]["name"], shared["model"])
+    train = dict(shared.get("train", {}))
+    if "lr_factors" in train:
+        train["lr_factors"] = {"backbone.*": 0.1}
+    if "bits_before" in train:
+        train["bits_before"] = train["bits_before"][:2]
+    shared["train"] = train
     part = replace(
         suite,
         benchmarks=[small_benchmark(row, data_root) for row in reversed(kinds.values())],

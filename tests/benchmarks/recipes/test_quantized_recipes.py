@@ -9,7 +9,9 @@ import torch
 
 from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.config.suite import Suite, label_of, recipes, tuned_option
+from cl_strategies.experiment.setup.rate_groups import rate_groups
 from cl_strategies.experiment.sweep.tuning import trials
+from cl_strategies.registry import registry
 
 #: Accuracy and forgetting that LifeQuant's supplement prints for LifeQuant, column by column.
 LIFEQUANT = {
@@ -58,6 +60,27 @@ def test_a_recipe_of_alignq_trains_everything_at_once_at_four_widths(name: str) 
     assert {config.benchmark.options["n_experiences"] for config in configs} == {1}
     widths = Counter(bits_of(config) for config in configs if config.strategy.name == "alignq")
     assert widths == {8: 6, 4: 6, 3: 6, 2: 6}  # three seeds, with and without the second part
+
+
+@pytest.mark.parametrize("method", ["dann", "dsan"])
+def test_the_layers_that_alignq_trains_at_the_full_rate_are_there(method: str) -> None:
+    """With ResNet-18 in the place of ResNet-50, whose layers have the same names."""
+    suite = Suite.from_toml(f"alignq-office-31-{method}")
+    options = {k: v for k, v in suite.shared["model"].items() if k not in ("name", "weights")}
+    factors = tuple(suite.shared["train"]["lr_factors"].items())
+    model = registry("models")["resnet18"].load()(
+        input_shape=(3, 32, 32), n_classes=31, scenario="domain", **options
+    )
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    plain, slow = rate_groups(model, factors, 0.01)
+    layer = {"backbone.fc.weight", "backbone.fc.bias"} if method == "dsan" else set()
+    assert {names[id(one)] for one in plain["params"]} == {"head.weight", "head.bias"} | layer
+    assert (plain["lr"], slow["lr"]) == (0.01, 0.001)
+    assert model.head.in_features == (256 if method == "dsan" else 512)
+    for config in suite.configs():
+        table = config.quantization and config.quantization.to_table()
+        skip = (table or config.strategy.options).get("skip", ())
+        assert list(skip) == (["backbone.fc"] if layer and bits_of(config) else [])
 
 
 def test_low_bit_gives_every_method_the_same_training() -> None:

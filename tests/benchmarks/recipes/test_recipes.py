@@ -25,6 +25,11 @@ HALRP = {
     "halrp-tiny-imagenet-40-alexnet": (74.01, 7.47, 4.12),
     "halrp-tiny-imagenet-40-resnet18": (75.53, 7.87, 4.48),
 }
+TASKS = {
+    **{"halrp-cifar100-split": 10, "halrp-cifar100-superclass": 20, "halrp-p-mnist": 10},
+    **{"halrp-five": 5, "halrp-omniglot": 100, "halrp-tiny-imagenet-20": 20},
+    "halrp-tiny-imagenet-40": 40,
+}
 BASELINES = {
     *("single-task", "joint", "l2", "ewc", "batch-norm", "batch-ensemble", "gpm", "wsn", "halrp"),
 }
@@ -72,6 +77,23 @@ def test_cifar100_has_four_sizes_of_the_training_data() -> None:
         ]
         assert numbers(suite.published[0].values["halrp"])[0] == least
         assert all(len(table.values) == 15 for table in suite.published)
+
+
+@pytest.mark.parametrize("name", HALRP)
+def test_the_rate_falls_by_the_formula_of_the_released_code(name: str) -> None:
+    suite = Suite.from_toml(name)
+    tasks = next(count for start, count in TASKS.items() if name.startswith(start))
+    for benchmark in suite.benchmarks:
+        samples = 50_000 * benchmark.get("fraction", 1.0)
+        for strategy in suite.strategies:
+            train = suite.tables(benchmark, strategy)["train"]
+            together = strategy["name"] == "joint"
+            expected = 0.95 ** (train["batch_size"] / (samples if together else samples / tasks))
+            if strategy["name"] == "prd":
+                assert train["schedule"] == "constant"
+            else:
+                assert train["schedule"] == "exponential"
+                assert train["gamma"] == pytest.approx(expected, abs=1e-8)
 
 
 def test_the_setting_of_iru_and_the_ablations_have_their_numbers() -> None:
