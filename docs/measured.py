@@ -3,7 +3,8 @@
 A table stands between ``<!-- measured: REPORT, BENCHMARK, METRIC... -->`` and ``<!-- end -->``. It
 has mean and standard deviation over the runs of ``reports/published/REPORT``, a row for each
 strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order (``;`` between
-names that have commas); ``across`` turns the table on its side.
+names that have commas), and ``ROW = NAME`` shows one under another name; ``across`` turns the table
+on its side.
 
 Between ``<!-- figures: PREFIX -->`` and ``<!-- end -->`` stand the figures of
 ``reports/published/performance`` whose names begin so.
@@ -64,15 +65,20 @@ def table(asked: str) -> str:
         raise UserError(f"{asked}: name a metric after the stream")
     apart = ";" if ";" in rows else ","
     names = [name.strip() for name in rows.split(apart)] if rows else _ranked(here, metrics[0])
+    shown = {}
     for name in names:
+        name, _, other = name.partition(" = ")
         if name not in here:
             raise unknown_name("row", name, here)
+        shown[name] = other or name
     lines = [["strategy", *(describe(metric).title.lower() for metric in metrics)]]
-    lines += [[name, *(_cell(here[name], metric) for metric in metrics)] for name in names]
+    lines += [
+        [text, *(_cell(here[name], metric) for metric in metrics)] for name, text in shown.items()
+    ]
     if asked.endswith(" across"):
         lines = [list(line) for line in zip(*lines, strict=True)]
     lines.insert(1, ["---", *(["---:"] * (len(lines[0]) - 1))])
-    runs = sorted({len(here[name].finished) for name in names})
+    runs = sorted({len(here[name].finished) for name in shown})
     counted = " to ".join(map(str, dict.fromkeys((runs[0], runs[-1]))))
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     link = f"[report]({SITE}/{report}/report.md)"
