@@ -11,20 +11,16 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from measured import PUBLISHED, ROOT, SITE, groups
+from measured import PUBLISHED, ROOT, SITE, disparities, groups, growths
 
 from cl_strategies.errors import unknown_name
-from cl_strategies.reports.analysis.cells import Cells, cell_of, cells_of
+from cl_strategies.reports.analysis.cells import Cells, cells_of
 from cl_strategies.reports.analysis.grouping import Group
-from cl_strategies.reports.analysis.orders import final_by_order
-from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
 from cl_strategies.results.metrics import describe
-from cl_strategies.results.record import RunRecord
 from cl_strategies.statistics import t_interval
 from cl_strategies.statistics.cells import complete_pairs, matched
 from cl_strategies.statistics.words import ROPE
@@ -104,27 +100,13 @@ def _shown(claim: dict[str, Any], stream: str, rows: list[Group]) -> Shown:
 def _cells(rows: list[Group], metric: str, stream: str, report: str) -> Cells:
     """The scores of ``rows``: of single runs, or of all orders with the same seed."""
     if metric == "average_order_disparity":
-        scores = {row.strategy: _disparities(row) for row in rows}
+        scores = {row.strategy: disparities(row) for row in rows}
     elif metric == "growth":
         here = [group for group in groups(report) if group.benchmark == stream]
-        scores = {row.strategy: _growths(row, network_bytes(here)) for row in rows}
+        scores = {row.strategy: growths(row, here) for row in rows}
     else:
         return cells_of(rows, metric)
     return Cells(scores=matched(scores)[1])
-
-
-def _disparities(row: Group) -> dict[Hashable, float]:
-    by_seed: dict[Hashable, list[RunRecord]] = {}
-    for record in row.finished:
-        by_seed.setdefault(record.seed, []).append(record)
-    return {
-        seed: float(np.ptp(final_by_order(records), axis=0).mean())
-        for seed, records in by_seed.items()
-    }
-
-
-def _growths(row: Group, one: float | None) -> dict[Hashable, float]:
-    return {cell_of(record): stored(record, one)[-1] - 1 for record in row.finished}
 
 
 def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str:

@@ -14,21 +14,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from cl_strategies.errors import UserError, unknown_name
+from cl_strategies.reports.analysis.cells import cell_of
 from cl_strategies.reports.analysis.grouping import Group, group_records
 from cl_strategies.reports.analysis.labels import labels_of
+from cl_strategies.reports.analysis.orders import final_by_order
+from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
 from cl_strategies.reports.reading.other import read_other
 from cl_strategies.results.metrics import METRICS, describe
+from cl_strategies.results.record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
 MARKS = re.compile(r"(<!-- (measured|figures): ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: What a run stores at the end beyond one network, relative to it.
+GROWTH = "growth"
 #: Unit -> factor and format of a number.
 _FORMS = {"fraction": (100, ".1f"), "bytes": (1, ",.0f")}
 SITE = "https://github.com/cl-strategies/cl-strategies/blob/main/reports/published"
@@ -59,8 +65,8 @@ def table(asked: str) -> str:
     if not here:
         raise unknown_name("stream", benchmark, {group.benchmark for group in groups(report)})
     for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
+        if metric not in [*METRICS, GROWTH]:
+            raise unknown_name("metric", metric, [*METRICS, GROWTH])
     if not metrics:
         raise UserError(f"{asked}: name a metric after the stream")
     apart = ";" if ";" in rows else ","
@@ -71,9 +77,11 @@ def table(asked: str) -> str:
         if name not in here:
             raise unknown_name("row", name, here)
         shown[name] = other or name
-    lines = [["strategy", *(describe(metric).title.lower() for metric in metrics)]]
+    titles = (GROWTH if m == GROWTH else describe(m).title.lower() for m in metrics)
+    lines = [["strategy", *titles]]
     lines += [
-        [text, *(_cell(here[name], metric) for metric in metrics)] for name, text in shown.items()
+        [text, *(_cell(_values(here[name], metric, here.values()), metric) for metric in metrics)]
+        for name, text in shown.items()
     ]
     if asked.endswith(" across"):
         lines = [list(line) for line in zip(*lines, strict=True)]
@@ -85,20 +93,47 @@ def table(asked: str) -> str:
     return f"{text}\n\nMean and standard deviation of {counted} runs; {link}.\n"
 
 
-def _ranked(here: dict[str, Group], metric: str) -> list[str]:
-    sign = -1.0 if describe(metric).higher_is_better is not False else 1.0
-    return sorted(here, key=lambda name: sign * float(np.mean(_values(here[name], metric) or 0)))
+def disparities(group: Group) -> dict[Hashable, float]:
+    """Average order disparity of each seed, over its orders."""
+    by_seed: dict[Hashable, list[RunRecord]] = {}
+    for record in group.finished:
+        by_seed.setdefault(record.seed, []).append(record)
+    return {
+        seed: float(np.ptp(final_by_order(records), axis=0).mean())
+        for seed, records in by_seed.items()
+    }
 
 
-def _values(group: Group, metric: str) -> list[float]:
-    return [x for x in (one.metric(metric) for one in group.finished) if x == x]
+def growths(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
+    """What each run stores at the end beyond one network, relative to it.
+
+    :param here: the groups on the same stream, one of which is a plain network.
+    """
+    one = network_bytes(list(here))
+    return {cell_of(record): stored(record, one)[-1] - 1 for record in group.finished}
 
 
-def _cell(group: Group, metric: str) -> str:
-    values = _values(group, metric)
+def _ranked(here: Mapping[str, Group], metric: str) -> list[str]:
+    sign = 1.0 if metric == GROWTH or describe(metric).higher_is_better is False else -1.0
+    means = {name: np.mean(_values(here[name], metric, here.values()) or 0) for name in here}
+    return sorted(here, key=lambda name: sign * float(means[name]))
+
+
+def _values(group: Group, metric: str, here: Iterable[Group]) -> list[float]:
+    if metric == GROWTH:
+        found = [*growths(group, here).values()]
+    elif metric == "average_order_disparity":
+        found = [*disparities(group).values()]
+    else:
+        found = [one.metric(metric) for one in group.finished]
+    return [x for x in found if x == x]
+
+
+def _cell(values: Sequence[float], metric: str) -> str:
     if not values:
         return "\N{EN DASH}"
-    scale, form = _FORMS.get(describe(metric).unit, (1, ".2f"))
+    unit = "" if metric == GROWTH else describe(metric).unit
+    scale, form = _FORMS.get(unit, (1, ".2f"))
     spread = f" ± {np.std(values, ddof=1) * scale:{form}}" if len(values) > 1 else ""
     return f"{np.mean(values) * scale:{form}}{spread}"
 
