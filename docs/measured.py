@@ -110,7 +110,8 @@ def growths(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
     :param here: the groups on the same stream, one of which is a plain network.
     """
     one = network_bytes(list(here))
-    return {cell_of(record): stored(record, one)[-1] - 1 for record in group.finished}
+    found = ((cell_of(record), stored(record, one)) for record in group.finished)
+    return {cell: sizes[-1] - 1 for cell, sizes in found if len(sizes)}
 
 
 def _ranked(here: Mapping[str, Group], metric: str) -> list[str]:
@@ -135,7 +136,8 @@ def _cell(values: Sequence[float], metric: str) -> str:
     unit = "" if metric == GROWTH else describe(metric).unit
     scale, form = _FORMS.get(unit, (1, ".2f"))
     spread = f" ± {np.std(values, ddof=1) * scale:{form}}" if len(values) > 1 else ""
-    return f"{np.mean(values) * scale:{form}}{spread}"
+    mean = f"{np.mean(values) * scale:{form}}"
+    return f"{mean.removeprefix('-') if float(mean.replace(',', '')) == 0 else mean}{spread}"
 
 
 def figures(prefix: str) -> str:
