@@ -29,7 +29,6 @@ CHOSEN = {
 #: Pages whose numbers are from runs that are not published: what is measured anew leaves.
 NOT_YET = {
     "docs/exemplars.md",
-    "docs/methods/lifequant.md",
     "docs/quantization.md",
 }
 MEASURED = re.compile(
