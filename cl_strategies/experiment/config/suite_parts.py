@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,19 @@ def part_of(suite: Suite, benchmarks: Sequence[str], strategies: Sequence[str]) 
 
 def _chosen(kind: str, rows: Sequence[Any], names: Sequence[str]) -> list[Any]:
     known = {row[key] for row in rows for key in ("name", "label") if key in row}
-    for name in names:
+    wanted = _joined(names, known)
+    for name in wanted:
         if name not in known:
             raise unknown_name(f"name among the suite's {kind}", name, known)
-    return [row for row in rows if not names or {row["name"], row.get("label")} & set(names)]
+    return [row for row in rows if not wanted or {row["name"], row.get("label")} & set(wanted)]
+
+
+def _joined(names: Sequence[str], known: Collection[str]) -> list[str]:
+    """Put labels that have commas together again, which a list of names was split at."""
+    found, rest = [], list(names)
+    while rest:
+        counts = range(len(rest), 0, -1)
+        count = next((n for n in counts if ", ".join(rest[:n]) in known), 1)
+        found.append(", ".join(rest[:count]))
+        del rest[:count]
+    return found

@@ -303,6 +303,20 @@ def test_a_strategy_may_have_a_grid_of_its_own(tmp_path):
     assert trials(part_of(whole, [], ["naive"])) == shared
 
 
+def test_a_part_is_named_by_labels_which_may_have_commas():
+    rows = [{"name": "naive"}, {"name": "si"}, {"name": "si", "label": "si, strong, 3"}]
+    whole = Suite(benchmarks=[{"name": "split-digits"}], strategies=rows)
+
+    def kept(*names: str) -> list[str]:
+        return [row.get("label", row["name"]) for row in part_of(whole, [], names).strategies]
+
+    assert kept("si", "strong", "3") == kept("si, strong, 3") == ["si, strong, 3"]
+    assert kept("naive", "si", "strong", "3") == ["naive", "si, strong, 3"]
+    assert kept("si") == ["si", "si, strong, 3"]
+    with pytest.raises(UserError, match="'strong'"):
+        kept("naive", "strong", "3")
+
+
 def test_only_strategies_with_a_grid_are_tuned(tmp_path):
     seeds = {"seeds": TABLES["tuning"]["seeds"]}
     whole = suite(tmp_path, tuning={**seeds, "strategies": {"si": {"xi": [0.1, 0.2]}}})
