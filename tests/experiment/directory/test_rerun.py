@@ -162,7 +162,8 @@ def test_a_rerun_that_diverges_replaces_the_old_result_and_its_checkpoint(tmp_pa
     assert not is_asked(config(), tmp_path)
 
 
-@pytest.mark.parametrize("step", [pytest.param("replace", marks=pytest.mark.slow), "unlink"])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["replace", "unlink"])
 def test_a_kill_at_each_step_of_replacing_loses_nothing(tmp_path, monkeypatch, step):
     import os
 

@@ -53,7 +53,8 @@ def test_listing_them_imports_neither_torch_nor_avalanche():
 
 def test_a_scheme_by_name_takes_the_options_of_its_class():
     made = scheme("lifequant", alpha=0.5, clamp=False)
-    assert isinstance(made, ProxQ) and vars(made.space) == {"alpha": 0.5, "clamp": False}
+    space = {"alpha": 0.5, "standardize": True, "clamp": False}
+    assert isinstance(made, ProxQ) and vars(made.space) == space
     with pytest.raises(UserError, match="unknown option of lifequant 'alfa'.*alpha"):
         scheme("lifequant", alfa=0.5)
     with pytest.raises(UserError, match="a finished scheme"):
