@@ -166,7 +166,7 @@ def short_table() -> str:
 def report_table() -> str:
     """The published reports, with the command and the cost of each, in Markdown."""
     lines = [
-        "| report | command | runs | hours of one core | where numbers repeat |",
+        "| report | command | runs | hours at most | where numbers repeat |",
         "|---|---|---:|---:|---|",
     ]
     for file in sorted(PUBLISHED.glob("*/origin.json")):
