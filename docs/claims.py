@@ -9,13 +9,12 @@ claim names (Bonferroni). The verdict is that of the method that comes nearest.
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from measured import PUBLISHED, ROOT, SITE, disparities, groups, growths
+from measured import PUBLISHED, ROOT, SITE, TOGETHER, filled, groups
 
 from cl_strategies.errors import unknown_name
 from cl_strategies.reports.analysis.cells import Cells, cells_of
@@ -26,7 +25,6 @@ from cl_strategies.statistics.cells import complete_pairs, matched
 from cl_strategies.statistics.words import ROPE
 
 PAGES = {"claims": ROOT / "docs" / "claims.md", "verdicts": ROOT / "README.md"}
-MARKS = re.compile(r"(<!-- (claims|verdicts|reports) -->\n).*?(<!-- end -->)", re.DOTALL)
 HOLDS, DIRECTION, ABSENT = "holds", "holds in direction", "does not show here"
 UNTESTED = "not testable without "
 #: Points below which a difference does not matter.
@@ -99,14 +97,10 @@ def _shown(claim: dict[str, Any], stream: str, rows: list[Group]) -> Shown:
 
 def _cells(rows: list[Group], metric: str, stream: str, report: str) -> Cells:
     """The scores of ``rows``: of single runs, or of all orders with the same seed."""
-    if metric == "average_order_disparity":
-        scores = {row.strategy: disparities(row) for row in rows}
-    elif metric == "growth":
-        here = [group for group in groups(report) if group.benchmark == stream]
-        scores = {row.strategy: growths(row, here) for row in rows}
-    else:
+    if metric not in TOGETHER:
         return cells_of(rows, metric)
-    return Cells(scores=matched(scores)[1])
+    here = [group for group in groups(report) if group.benchmark == stream]
+    return Cells(scores=matched({row.strategy: TOGETHER[metric](row, here) for row in rows})[1])
 
 
 def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str:
@@ -183,7 +177,7 @@ def report_table() -> str:
 def written(text: str) -> str:
     """``text`` with its tables made anew."""
     made = {"claims": table, "verdicts": short_table, "reports": report_table}
-    return MARKS.sub(lambda found: f"{found[1]}\n{made[found[2]]()}\n{found[3]}", text)
+    return filled(text, made, lambda name, _: made[name]())
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -27,14 +27,22 @@ from cl_strategies.reports.analysis.labels import labels_of
 from cl_strategies.reports.analysis.orders import final_by_order
 from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
 from cl_strategies.reports.reading.other import read_other
-from cl_strategies.results.metrics import METRICS, describe
+from cl_strategies.results.metrics import METRICS, Metric
 from cl_strategies.results.record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
-MARKS = re.compile(r"(<!-- (measured|figures): ([^>]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
-#: What a run stores at the end beyond one network, relative to it.
-GROWTH = "growth"
+#: What a column of a table may have.
+COLUMNS: Mapping[str, Metric] = {
+    **METRICS,
+    "growth": Metric(
+        name="growth",
+        title="Growth",
+        unit="number",
+        higher_is_better=False,
+        meaning="What a run stores at the end beyond one network, relative to it.",
+    ),
+}
 #: Unit -> factor and format of a number.
 _FORMS = {"fraction": (100, ".1f"), "bytes": (1, ",.0f")}
 SITE = "https://github.com/cl-strategies/cl-strategies/blob/main/reports/published"
@@ -65,8 +73,8 @@ def table(asked: str) -> str:
     if not here:
         raise unknown_name("stream", benchmark, {group.benchmark for group in groups(report)})
     for metric in metrics:
-        if metric not in [*METRICS, GROWTH]:
-            raise unknown_name("metric", metric, [*METRICS, GROWTH])
+        if metric not in COLUMNS:
+            raise unknown_name("metric", metric, COLUMNS)
     if not metrics:
         raise UserError(f"{asked}: name a metric after the stream")
     apart = ";" if ";" in rows else ","
@@ -77,8 +85,7 @@ def table(asked: str) -> str:
         if name not in here:
             raise unknown_name("row", name, here)
         shown[name] = other or name
-    titles = (GROWTH if m == GROWTH else describe(m).title.lower() for m in metrics)
-    lines = [["strategy", *titles]]
+    lines = [["strategy", *(COLUMNS[metric].title.lower() for metric in metrics)]]
     lines += [
         [text, *(_cell(_values(here[name], metric, here.values()), metric) for metric in metrics)]
         for name, text in shown.items()
@@ -93,7 +100,7 @@ def table(asked: str) -> str:
     return f"{text}\n\nMean and standard deviation of {counted} runs; {link}.\n"
 
 
-def disparities(group: Group) -> dict[Hashable, float]:
+def disparities(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
     """Average order disparity of each seed, over its orders."""
     by_seed: dict[Hashable, list[RunRecord]] = {}
     for record in group.finished:
@@ -114,17 +121,22 @@ def growths(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
     return {cell: sizes[-1] - 1 for cell, sizes in found if len(sizes)}
 
 
+#: Columns that no run has by itself, from a group and the groups on the same stream.
+TOGETHER: Mapping[str, Callable[[Group, Iterable[Group]], dict[Hashable, float]]] = {
+    "average_order_disparity": disparities,
+    "growth": growths,
+}
+
+
 def _ranked(here: Mapping[str, Group], metric: str) -> list[str]:
-    sign = 1.0 if metric == GROWTH or describe(metric).higher_is_better is False else -1.0
+    sign = 1.0 if COLUMNS[metric].higher_is_better is False else -1.0
     means = {name: np.mean(_values(here[name], metric, here.values()) or 0) for name in here}
     return sorted(here, key=lambda name: sign * float(means[name]))
 
 
 def _values(group: Group, metric: str, here: Iterable[Group]) -> list[float]:
-    if metric == GROWTH:
-        found = [*growths(group, here).values()]
-    elif metric == "average_order_disparity":
-        found = [*disparities(group).values()]
+    if metric in TOGETHER:
+        found = [*TOGETHER[metric](group, here).values()]
     else:
         found = [one.metric(metric) for one in group.finished]
     return [x for x in found if x == x]
@@ -133,8 +145,7 @@ def _values(group: Group, metric: str, here: Iterable[Group]) -> list[float]:
 def _cell(values: Sequence[float], metric: str) -> str:
     if not values:
         return "\N{EN DASH}"
-    unit = "" if metric == GROWTH else describe(metric).unit
-    scale, form = _FORMS.get(unit, (1, ".2f"))
+    scale, form = _FORMS.get(COLUMNS[metric].unit, (1, ".2f"))
     spread = f" ± {np.std(values, ddof=1) * scale:{form}}" if len(values) > 1 else ""
     mean = f"{np.mean(values) * scale:{form}}"
     return f"{mean.removeprefix('-') if float(mean.replace(',', '')) == 0 else mean}{spread}"
@@ -157,10 +168,23 @@ def figures(prefix: str) -> str:
     return "\n".join(lines) + f"\n\n{made['environment']['processor']}; {link}.\n"
 
 
+def filled(text: str, names: Iterable[str], make: Callable[[str, str], str]) -> str:
+    """Return ``text`` with what stands between ``<!-- NAME: ASKED -->``, or ``<!-- NAME -->``, and
+    ``<!-- end -->`` made anew.
+
+    :param names: of marks.
+    :param make: from the name of a mark, and what it asks for, to what stands behind it.
+    """
+    marks = re.compile(
+        rf"(<!-- ({'|'.join(names)})(?:: ([^>]*?))? -->\n).*?(<!-- end -->)", re.DOTALL
+    )
+    return marks.sub(lambda m: f"{m[1]}\n{make(m[2], m[3] or '')}\n{m[4]}", text)
+
+
 def written(text: str) -> str:
     """``text`` with its tables made anew."""
     made = {"measured": table, "figures": figures}
-    return MARKS.sub(lambda found: f"{found[1]}\n{made[found[2]](found[3])}\n{found[4]}", text)
+    return filled(text, made, lambda name, asked: made[name](asked))
 
 
 def main() -> None:

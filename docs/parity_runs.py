@@ -8,14 +8,13 @@ tables of docs/parity.md, with what the others' code gave. The trainings are tho
 from __future__ import annotations
 
 import csv
-import re
 import sys
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from statistics import mean, stdev
 from typing import Any
 
-from measured import PUBLISHED, ROOT
+from measured import PUBLISHED, ROOT, filled
 
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
 import test_class_incremental as classes
@@ -24,7 +23,6 @@ import test_task_incremental as tasks
 
 CSV = PUBLISHED / "parity" / "runs.csv"
 PAGE = ROOT / "docs" / "parity.md"
-MARKS = re.compile(r"(<!-- parity: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: A run, and what was measured: the third is growth, or the accuracy right after a task.
 COLUMNS = ("table", "method", "seed", "network", "average", "other", "third")
 SEEDS = range(5)
@@ -50,6 +48,8 @@ TASKS = {
 }
 NAMES = {"si": "SI", "ewc": "EWC", "lwf": "LwF"}
 Run = tuple[str, str, int, int]
+#: Values of all runs, by table, method and column.
+Ours = dict[tuple[str, str, str], list[float]]
 
 
 def runs() -> Iterator[tuple[Run, Callable[[], tuple[Any, ...]]]]:
@@ -57,35 +57,34 @@ def runs() -> Iterator[tuple[Run, Callable[[], tuple[Any, ...]]]]:
     for (method, head, measure), name in CLASSES.items():
         for network in range(classes.NETWORKS.get(method, 1)):
             for seed in classes.peer(method, measure)[0]:
-
-                def one(
-                    m: str = method,
-                    h: str = head,
-                    k: str = measure,
-                    s: int = seed,
-                    n: int = network,
-                ) -> tuple[Any, ...]:
-                    curve = classes.ours(m, h, s, s + 100 * n)[k]
-                    return mean(curve), curve[-1], ""
-
-                yield ("classes", name, seed, network), one
+                do = partial(_class_run, method, head, measure, seed, seed + 100 * network)
+                yield ("classes", name, seed, network), do
     for key, name in TASKS.items():
         for seed in SEEDS:
-
-            def two(k: str = key, s: int = seed) -> tuple[Any, ...]:
-                row = tasks.measured(tasks.CASES[k], _data(), s)
-                growth = "" if row["growth"] is None else row["growth"]
-                return 100 * row["average"], 100 * row["bwt"], growth
-
-            yield ("tasks", name, seed, 0), two
+            yield ("tasks", name, seed, 0), partial(_task_run, key, seed)
     for method, strength in penalties.CASES:
         for seed in SEEDS:
+            do = partial(_penalty_run, method, strength, seed)
+            yield ("penalties", _name(method, strength), seed, 0), do
 
-            def three(m: str = method, x: float = strength, s: int = seed) -> tuple[Any, ...]:
-                row = penalties.measured(m, x, _data(), s)
-                return 100 * row["average"], 100 * row["bwt"], 100 * row["learned"]
 
-            yield ("penalties", f"{NAMES[method]} {strength:g}", seed, 0), three
+def _class_run(method: str, head: str, measure: str, seed: int, network: int) -> tuple[Any, ...]:
+    curve = classes.ours(method, head, seed, network)[measure]
+    return mean(curve), curve[-1], ""
+
+
+def _task_run(key: str, seed: int) -> tuple[Any, ...]:
+    row = tasks.measured(tasks.CASES[key], _data(), seed)
+    return 100 * row["average"], 100 * row["bwt"], "" if row["growth"] is None else row["growth"]
+
+
+def _penalty_run(method: str, strength: float, seed: int) -> tuple[Any, ...]:
+    row = penalties.measured(method, strength, _data(), seed)
+    return 100 * row["average"], 100 * row["bwt"], 100 * row["learned"]
+
+
+def _name(method: str, strength: float) -> str:
+    return f"{NAMES[method]} {strength:g}"
 
 
 @cache
@@ -120,72 +119,66 @@ def train() -> None:
 
 def written(page: str) -> str:
     """Return the page with its tables."""
+    ours: Ours = {}
+    for row in read():
+        for column in COLUMNS[4:]:
+            if row[column]:
+                found = ours.setdefault((row["table"], row["method"], column), [])
+                found.append(float(row[column]))
     made = {"classes": _classes, "tasks": _tasks, "penalties": _penalties}
-    return MARKS.sub(lambda match: f"{match[1]}\n{made[match[2]]()}\n{match[3]}", page)
+    return filled(page, ["parity"], lambda _, table: made[table](ours))
 
 
-def _ours(table: str, name: str, column: str) -> list[float]:
-    rows = [row for row in read() if (row["table"], row["method"]) == (table, name)]
-    return [float(row[column]) for row in rows if row[column]]
-
-
-def _shown(values: list[float], decimals: int = 1) -> str:
+def _shown(values: Sequence[float], decimals: int = 1) -> str:
     if not values:
         return ""
     spread = f" ± {stdev(values):.{decimals}f}" if len(values) > 1 else ""
     return f"{mean(values):.{decimals}f}{spread}"
 
 
-def _classes() -> str:
-    lines = [
-        "| method | runs | average here | peer | last here | peer |",
-        "|---|---:|" + "---:|" * 4,
-    ]
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _classes(ours: Ours) -> str:
+    rows = []
     for (method, _, measure), name in CLASSES.items():
         _, average, last = classes.peer(method, measure)
-        ours = [_ours("classes", name, column) for column in ("average", "other")]
-        peers = "" if average is None else f"{average:.1f}"
-        here = _shown(ours[0]) if peers else ""
-        lines.append(
-            f"| {name} | {len(ours[1])} | {here} | {peers} | {_shown(ours[1])} | {last:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+        averages, lasts = (ours["classes", name, column] for column in ("average", "other"))
+        known = ["", ""] if average is None else [_shown(averages), f"{average:.1f}"]
+        rows.append([name, str(len(lasts)), *known, _shown(lasts), f"{last:.1f}"])
+    return _table(["method", "runs", "average here", "peer", "last here", "peer"], rows)
 
 
-def _tasks() -> str:
-    head = "| method | average here | authors | BWT here | authors | growth here | authors |"
-    lines = [head, "|---|" + "---:|" * 6]
+def _beside(
+    ours: Ours, table: str, name: str, theirs: Mapping[str, Any], third: str
+) -> Iterator[str]:
+    """Cells of a method: ours and theirs of each measure, of which ``third`` is the last."""
+    for column, measure in zip(COLUMNS[4:], ("average", "bwt", third), strict=True):
+        scale, decimals = (1, 2) if measure == "growth" else (100, 1)
+        known = theirs[measure] is not None and (table, name, column) in ours
+        yield _shown(ours.get((table, name, column), []), decimals)
+        yield _shown([theirs[measure] * scale], decimals) if known else ""
+
+
+def _tasks(ours: Ours) -> str:
+    head = ["average here", "authors", "BWT here", "authors", "growth here", "authors"]
+    rows = []
     for key, name in TASKS.items():
-        theirs = tasks.CASES[key].rows()
-        cells = [f"| {name}"]
-        for column, their, scale, decimals in (
-            ("average", "average", 100, 1),
-            ("other", "bwt", 100, 1),
-            ("third", "growth", 1, 2),
-        ):
-            values = [row[their] * scale for row in theirs if row[their] is not None]
-            ours = _ours("tasks", name, column)
-            shown = _shown(values[:1], decimals) if ours else ""
-            cells += [_shown(ours, decimals), shown]
-        lines.append(" | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        theirs = tasks.CASES[key].rows()[0]
+        rows.append([name, *_beside(ours, "tasks", name, theirs, "growth")])
+    return _table(["method", *head], rows)
 
 
-def _penalties() -> str:
-    head = "| method | average here | peer | BWT here | peer | learned here | peer |"
-    lines = [head, "|---|" + "---:|" * 6]
-    for method, strength in penalties.CASES:
-        name = f"{NAMES[method]} {strength:g}"
-        (theirs,) = (
-            row
-            for row in penalties.PEERS
-            if (row["method"], row["setting"]["strength"]) == (method, strength)
-        )
-        cells = [f"| {name}"]
-        for column, their in (("average", "average"), ("other", "bwt"), ("third", "learned")):
-            cells += [_shown(_ours("penalties", name, column)), f"{100 * theirs[their]:.1f}"]
-        lines.append(" | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+def _penalties(ours: Ours) -> str:
+    head = ["average here", "peer", "BWT here", "peer", "learned here", "peer"]
+    peers = {(row["method"], row["setting"]["strength"]): row for row in penalties.PEERS}
+    rows = []
+    for case in penalties.CASES:
+        name = _name(*case)
+        rows.append([name, *_beside(ours, "penalties", name, peers[case], "learned")])
+    return _table(["method", *head], rows)
 
 
 def main() -> None:

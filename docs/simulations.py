@@ -7,19 +7,17 @@ methods are equal, so that every claim is wrong.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from measured import PUBLISHED, ROOT
+from measured import PUBLISHED, ROOT, filled
 
 from cl_strategies.statistics import best, t_interval
 
 CSV = PUBLISHED / "statistics" / "simulated.csv"
 PAGE = ROOT / "docs" / "statistics.md"
-MARKS = re.compile(r"(<!-- (simulated|covered) -->\n).*?(<!-- end -->)", re.DOTALL)
 TABLES, INTERVALS, RESAMPLES = 2_000, 20_000, 2_000
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
@@ -87,7 +85,7 @@ def read() -> list[dict[str, str]]:
 def written(page: str) -> str:
     """Return the page with its tables."""
     tables = {"simulated": _claims(), "covered": _coverage()}
-    return MARKS.sub(lambda match: f"{match[1]}\n{tables[match[2]]}\n{match[3]}", page)
+    return filled(page, tables, lambda name, _: tables[name])
 
 
 def _claims() -> str:

@@ -41,8 +41,9 @@ class CorrelationOptions(OptionGroup):
         float | None,
         Ge(0),
         Doc(
-            "Factor of the whole term. ``None``: 1, and 0.0001 under DSAN, where 1 ends with the "
-            "same answer for every image; the authors have 0.3 / B^2 there, for batches of B."
+            "Factor of the whole term. ``None``: 1, and 0.0001 for the strategy AlignQ under DSAN, "
+            "where 1 ends with the same answer for every image; the authors have 0.3 / B^2 there, "
+            "for batches of B."
         ),
         Since("0.2"),
     ] = None

@@ -179,16 +179,12 @@ class Training:
         memory.reset()
         began = time.perf_counter()
         told = told_of(watch, None if log is None else log.watch)
-        place = {"position": position, "total": len(self.data)}
-        before = 0.0 if self.rows else self._wider(position, watch)
+        telling = 0.0 if self.rows else self._wider(position, watch)
         # Seeded anew, an experience draws the same numbers whether or not the run was
         # interrupted before it.
         seed_everything(derive_seed(self.config.run.seed, "experience", position))
-        self._set_epochs(self.strategy, position)
-        with Watched(self.strategy, steps, told, **place) as watched:
-            tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
-            for step in tested or steps:
-                self.strategy.train(step)
+        tested = self.next_parts and self.next_parts.tested(steps, self.strategy)
+        telling += self._train(self.strategy, position, steps, told, tested or steps)
         forget_start(self.strategy)
         trained = time.perf_counter()
         peak = memory.bytes()
@@ -199,7 +195,7 @@ class Training:
         row = {
             "experience": position,
             **evaluated,
-            "train_seconds": trained - began - beside - watched.telling - before,
+            "train_seconds": trained - began - beside - telling,
             "evaluation_seconds": time.perf_counter() - trained,
             "parameter_bytes": parameter_bytes(self.strategy.model),
             "peak_memory_bytes": peak,
@@ -221,10 +217,26 @@ class Training:
         if state is not None:
             self._save(state)
 
-    def _set_epochs(self, strategy: Any, position: int) -> None:
+    def _train(
+        self,
+        strategy: Any,
+        position: int,
+        steps: Iterable[Any],
+        told: Watch | None,
+        trained: Iterable[Any],
+    ) -> float:
+        """Train ``trained``, the ``steps`` of an experience one after the other.
+
+        :returns: seconds that were spent on telling, which are none of training.
+        """
         train = self.config.train
         if train.first_epochs and position < 2:  # later ones go on as the second
             strategy.train_epochs = train.epochs if position else train.first_epochs
+        place = {"position": position, "total": len(self.data)}
+        with Watched(strategy, steps, told, **place) as watched:
+            for step in trained:
+                strategy.train(step)
+        return watched.telling
 
     def _wider(self, position: int, watch: Watch | None) -> float:
         """Train what is trained first at ``train.bits_before``, and begin with those weights.
@@ -234,21 +246,15 @@ class Training:
         widths = widths_before(self.config, self.strategy.model)
         if not widths:
             return 0.0
-        telling = 0.0
+        telling: list[float] = []
 
         def train(strategy: Any) -> None:
-            nonlocal telling
             steps = self.data.of(position)
-            self._set_epochs(strategy, position)
-            place = {"position": position, "total": len(self.data)}
-            with Watched(strategy, steps, told_of(watch), **place) as watched:
-                for step in steps:
-                    strategy.train(step)
-            telling += watched.telling
+            telling.append(self._train(strategy, position, steps, told_of(watch), steps))
 
         build = partial(fresh_strategy, info=self.info, device=str(self.strategy.device))
         started_from(self.strategy, *train_before(self.config, widths, build, train))
-        return telling
+        return sum(telling)
 
     def _store_trace(self) -> dict[str, float]:
         """Write the trace, if there is one, and return the seconds that it took since the last."""
