@@ -229,7 +229,7 @@ KEYS = [
     *("benchmark.normalize", "model.hidden", "model.name", "strategy.c", "strategy.exclude"),
     *("strategy.name", "train.lr", "train.epochs", "train.batch_size", "train.optimizer"),
     *("train.schedule", "train.milestones", "train.gamma", "train.momentum", "run.seed"),
-    *("train.lr_factors", "train.bits_before"),
+    *("train.lr_factors", "train.bits_before", "train.lr_before"),
     *("run.threads", "run.device", "quantization.step_lr", "quantization.weight_bits"),
     *("quantization.skip", "quantization.quantizer", "train", "run.x", "x.y"),
 ]

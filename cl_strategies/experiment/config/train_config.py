@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -16,7 +16,7 @@ from cl_strategies.validation.hyperparameters import check_fields, documented
 
 _SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
 #: What came later than the hash, and is left out of it where it is not set.
-_LATER = ("fused", "first_epochs", "lr_factors", "bits_before")
+_LATER = ("fused", "first_epochs", "lr_factors", "bits_before", "lr_before")
 
 
 @documented
@@ -82,6 +82,11 @@ class TrainConfig:
             "out. A network that is trained at full precision does without."
         ),
     ] = ()
+    lr_before: Annotated[
+        Sequence[float],
+        Gt(0),
+        Doc("Learning rate at each width of ``bits_before``; ``lr`` at all of them if empty."),
+    ] = ()
     unseen_classes: UnseenClasses = "mask"
 
     def __post_init__(self) -> None:
@@ -106,6 +111,17 @@ class TrainConfig:
         object.__setattr__(self, "lr_factors", rate_factors(self.lr_factors))
         object.__setattr__(self, "bits_before", tuple(self.bits_before))
         _check_widths(self.bits_before)
+        object.__setattr__(self, "lr_before", tuple(self.lr_before))
+        if self.lr_before and len(self.lr_before) != len(self.bits_before):
+            raise UserError(
+                f"train.lr_before is {list(self.lr_before)} and train.bits_before "
+                f"{list(self.bits_before)}: give a rate for each width, or no rate"
+            )
+
+    def at_width(self, bits: int) -> TrainConfig:
+        """Return how the first experience is trained at ``bits``, a width of ``bits_before``."""
+        rates = dict(zip(self.bits_before, self.lr_before, strict=False))
+        return replace(self, lr=rates.get(bits, self.lr))
 
     def to_table(self) -> dict[str, Any]:
         """Return plain data; without what came later and is not set, as the hash always was."""
@@ -114,6 +130,7 @@ class TrainConfig:
             "milestones": list(self.milestones),
             "lr_factors": [list(pair) for pair in rate_factors(self.lr_factors)],
             "bits_before": list(self.bits_before),
+            "lr_before": list(self.lr_before),
         }
         unset = _SCHEDULE_KEYS if self.schedule == "constant" else ()
         if self.unseen_classes == "mask":

@@ -38,7 +38,7 @@ def widths_before(config: ExperimentConfig, model: nn.Module) -> list[int]:
 
 
 def at_width(config: ExperimentConfig, bits: int) -> ExperimentConfig:
-    """Return the run with nothing quantized to fewer than ``bits``.
+    """Return the run with nothing quantized to fewer than ``bits``, at the rate of that width.
 
     At 32 bits a method that quantizes by itself has nothing to do, and what trains is its host, or
     fine-tuning.
@@ -50,6 +50,7 @@ def at_width(config: ExperimentConfig, bits: int) -> ExperimentConfig:
     >>> wider["weight_bits"], wider["activation_bits"], wider["first_bits"]
     (4, 4, 8)
     """
+    config = replace(config, train=config.train.at_width(bits))
     wider = {
         name: max(bits, value)
         for name, value in _widths(config).items()

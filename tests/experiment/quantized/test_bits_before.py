@@ -60,8 +60,11 @@ def chained(asked: ExperimentConfig) -> dict[str, Tensor]:
     first, later = benchmark.train_stream
     weights: dict[str, Tensor] | None = None
     strategy: Any = None
+    rates = dict(zip((32, 8), asked.train.lr_before, strict=False))
     for bits in (32, 8, 4):
-        made = override(asked.to_dict(), {"train.bits_before": []})
+        rate = rates.get(bits, asked.train.lr)
+        changes = {"train.bits_before": [], "train.lr_before": [], "train.lr": rate}
+        made = override(asked.to_dict(), changes)
         own = "quantization" if asked.quantization is not None else "strategy"
         if bits == 32 and own == "quantization":
             del made[own]
@@ -100,6 +103,20 @@ def test_a_run_is_a_chain_of_trainings(case: dict[str, Any], scenario: str, tmp_
     assert list(found) == list(expected)
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
+
+
+@pytest.mark.filterwarnings("ignore:No loggers specified")
+def test_a_width_has_the_rate_that_it_is_given(tmp_path: Path) -> None:
+    asked = config(LSQ, lr_before=[0.02, 0.01])
+    run(asked, tmp_path)
+    found = model_of(asked, tmp_path)
+    for name, value in chained(asked).items():
+        assert torch.equal(found[name], value), name
+    narrower = config(LSQ, bits=8, lr_before=[0.02, 0.01])  # 8 is its own width, at its own rate
+    assert [at_width(narrower, bits).train.lr for bits in (32, 8)] == [0.02, 0.01]
+    model = fresh_strategy(narrower, build_benchmark(narrower.benchmark).info, "cpu").model
+    assert widths_before(narrower, model) == [32]
+    assert narrower.train.lr == 0.05
 
 
 def test_a_run_that_is_interrupted_anywhere_ends_where_a_whole_one_ends(tmp_path: Path) -> None:
@@ -178,6 +195,9 @@ def test_a_suite_has_the_widths_of_each_of_its_rows() -> None:
         ({"train.bits_before": [8, 8]}, "give falling bit-widths"),
         ({"train.bits_before": [16]}, "a number in train.bits_before is 16"),
         ({"train.bits_before": 8}, "train.bits_before is 8: give a list"),
+        ({"train.lr_before": [0.1]}, "give a rate for each width"),
+        ({"train.lr_before": [0.1, 0.0]}, "train.lr_before"),
+        ({"train.lr_before": 0.1}, "train.lr_before is 0.1: give a list"),
         ({"quantization.calibrate": "memory"}, "train.bits_before is of training at few bits"),
     ],
 )
@@ -206,7 +226,7 @@ def test_a_method_that_quantizes_by_itself_is_its_host_at_full_precision() -> No
 
 def test_a_run_that_does_not_ask_for_it_is_the_run_of_before() -> None:
     asked = config(LSQ, bits_before=[])
-    assert "bits_before" not in asked.to_dict()["train"]
+    assert not {"bits_before", "lr_before"} & set(asked.to_dict()["train"])
     assert ExperimentConfig.from_dict(config(LSQ).to_dict()) == config(LSQ)
 
 
