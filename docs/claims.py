@@ -151,8 +151,11 @@ def short_table() -> str:
             if "needs" in claim:
                 found[UNTESTED].append(claim["claim"])
                 continue
+            streams: dict[str, list[str]] = {}
             for one in shown(claim):
-                found[one.verdict].append(f"{claim['claim']} ({one.stream})")
+                streams.setdefault(one.verdict, []).append(one.stream)
+            for verdict, names in streams.items():
+                found[verdict].append(f"{claim['claim']} ({', '.join(names)})")
         lines.append(f"| {paper} | {' | '.join('; '.join(found[c]) for c in columns)} |")
     return "\n".join(lines) + "\n"
 

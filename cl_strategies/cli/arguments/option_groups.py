@@ -11,7 +11,10 @@ def add_comparison(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seeds", "--seed", metavar="0-2", help="seeds: 0,1,5 or 0-4")
     sub.add_argument("--orders", metavar="0-4", help="task orders: seeds 0-4, or names A-E")
     sub.add_argument(
-        "--shard", metavar="I/N", default="0/1", help="do every N-th run, from the I-th"
+        "--shard",
+        metavar="I/N",
+        default="0/1",
+        help="do every N-th run, from run I: 0/3, 1/3 and 2/3 are all",
     )
     add_rerun(sub, "do finished runs again; old results are there until the new ones are")
     add_executor(sub)
