@@ -72,7 +72,7 @@ def test_wider_bit_widths_are_epochs_of_the_first_experience() -> None:
     rows = [row for row in suite.strategies if row["name"] in ("ewc", "lifequant")]
     steps: dict[str, list[float]] = {"ewc": [], "lifequant": []}
     for config in replace(suite, strategies=rows, benchmarks=suite.benchmarks[:1]).configs():
-        alone = replace(config, train=replace(config.train, bits_before=()))
+        alone = replace(config, train=replace(config.train, bits_before=(), lr_before=()))
         first = COSTS["sizes"](config.benchmark).train / 3 * 30 / 128
         more = COSTS["cost"](config, COSTS["GPU"]).steps - COSTS["cost"](alone, COSTS["GPU"]).steps
         steps[config.strategy.name].append(more / first)
