@@ -38,7 +38,7 @@ class Emission:
     :param graph: the graph.
     :param network: rearranged or not.
     :param grids: grids of the values to hold in bytes; all others are float32.
-    :param whole: whether layers between two grids get weights in int8 and biases in int32, which
+    :param whole: whether layers between two grids get weights in bytes and biases in int32, which
         are integers of the product's scale; else they are as exact as float32.
     """
 
@@ -178,18 +178,17 @@ class Emission:
         return self.graph.add("Add", y, self.graph.constant(bias.float().reshape(shape)))
 
     def _in_bytes(self, found: Any, bias: Tensor | None, scale: float) -> list[str]:
-        """Add weights in int8 and a bias in int32, with the scale of the product."""
+        """Add weights of one byte and a bias in int32, with the scale of the product."""
         codes, unit = in_bytes(found, bias, scale)
         unit = unit.flatten()
-        zeros = torch.zeros(len(unit), dtype=torch.int8)
+        whole_codes, zeros = add_bytes(self.graph, found, codes)
         terms = self.graph.constant(unit.float()), self.graph.constant(zeros)
-        inputs = [add_bytes(self.graph, found, codes)]
-        inputs[0] = self.graph.add("DequantizeLinear", inputs[0], *terms, axis=0)
+        inputs = [self.graph.add("DequantizeLinear", whole_codes, *terms, axis=0)]
         if bias is not None:
             # the product of the two scales in float32, as a runtime computes it
             steps = unit.float() * torch.tensor(scale, dtype=torch.float32)
             whole = (bias / steps.double()).round().to(torch.int32)
-            terms = self.graph.constant(steps), self.graph.constant(zeros.int())
+            terms = self.graph.constant(steps), self.graph.constant(torch.zeros_like(whole))
             inputs.append(
                 self.graph.add("DequantizeLinear", self.graph.constant(whole), *terms, axis=0)
             )

@@ -22,8 +22,11 @@ from cl_strategies.plugins.quantization.quantizers.uniform import UniformWeight
 
 #: Largest integer of a weight, and of the bias that is added to the sum of products.
 LARGEST, LARGEST_BIAS = 127, 2**30
-#: Two products with a byte fit 16 bits, which processors without VNNI add them up in.
+#: Largest integer of which two products with a byte fit 16 bits: onnxruntime adds them up there,
+#: and clips, where a weight in int8 meets a processor without VNNI.
 SAFE = 64
+#: Zero point of larger weights. They are in uint8, which it adds up in 32 bits on any processor.
+MIDDLE = 128
 
 
 @dataclass(frozen=True)
@@ -119,19 +122,26 @@ def in_bytes(found: Levels, bias: Tensor | None, scale: float) -> tuple[Tensor, 
     return codes.to(torch.int8).reshape(whole.shape), unit * step.reshape(shape)
 
 
-def add_bytes(graph: Graph, found: Levels, codes: Tensor) -> str:
-    """Add int8 weights: where that is smaller, as their codes in a narrower type.
+def add_bytes(graph: Graph, found: Levels, codes: Tensor) -> tuple[str, Tensor]:
+    """Add weights of one byte: where that is smaller, as their codes in a narrower type.
 
     A runtime computes the integers from the codes once, when it loads the file.
+
+    :param codes: int8, shape of the weight.
+    :returns: the name, and the zero points ``(channels,)``: 0 in int8, where no weight is larger
+        than :data:`SAFE`, else :data:`MIDDLE` in uint8.
     """
     width = graph.width(found.bits)
+    large = int(codes.int().abs().max()) > SAFE
+    dtype, zero = (torch.uint8, MIDDLE) if large else (torch.int8, 0)
+    zeros = torch.full((len(codes),), zero, dtype=dtype)
     if width == 8 or not torch.equal(codes.int(), found.integers()):
-        return graph.constant(codes)
+        return graph.constant((codes.int() + zero).to(dtype)), zeros
     whole = graph.packed(found.codes, width)
-    for operation, term in (("Mul", found.factor), ("Add", found.start)):
+    for operation, term in (("Mul", found.factor), ("Add", found.start + zero)):
         one = term.flatten()[:1] if bool((term == term.flatten()[0]).all()) else term
         whole = graph.add(operation, whole, graph.constant(one))
-    return graph.cast(whole, "INT8")
+    return graph.cast(whole, "UINT8" if large else "INT8"), zeros
 
 
 def float_weight(graph: Graph, node: Node) -> str:
@@ -145,9 +155,8 @@ def float_weight(graph: Graph, node: Node) -> str:
     whole = found.integers()
     scale = graph.constant(found.unit.flatten().float())
     if int(whole.abs().max()) <= LARGEST:
-        codes = add_bytes(graph, found, whole.to(torch.int8))
-        zero = graph.constant(torch.zeros(len(whole), dtype=torch.int8))
-        return graph.add("DequantizeLinear", codes, scale, zero, axis=0)
+        codes, zeros = add_bytes(graph, found, whole.to(torch.int8))
+        return graph.add("DequantizeLinear", codes, scale, graph.constant(zeros), axis=0)
     parts = graph.add("Cast", graph.constant(found.codes), to=1)
     for operation, term in (
         ("Mul", found.factor * found.unit),

@@ -129,7 +129,9 @@ def test_the_registered_networks_can_be_exported(name, shape, options, tmp_path)
     path = export_onnx(model, tmp_path / "model.onnx", input_shape=shape)
     assert model.training
     with torch.no_grad():
-        torch.testing.assert_close(run(path, x), model.eval()(x), rtol=0.05, atol=0.05)
+        error = (run(path, x) - model.eval()(x)).abs().amax(1)
+    assert error.median() < 1e-4  # of an image; a level that flips at its edge moves one by 0.1
+    assert error.max() < 1.0
 
 
 def test_a_full_precision_network_is_exported_too(digits, tmp_path):

@@ -97,10 +97,29 @@ def test_folded_weights_are_bytes_exactly_below_8_bits(quantizer, bits):
         limit = 1e-6 if bits < 8 else 0.51 / 127
         assert (error <= limit * largest + 1e-9).all()
         assert (codes[node.factor == 0] == 0).all()
-        # products of two bytes and a weight fit 16 bits, as processors without VNNI need
         assert bits > 6 or codes.abs().max() <= 64
         held = node.bias / (0.01 * unit.flatten())
         assert held.abs().max() < 2**31
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("quantizer", EQUIDISTANT)
+def test_no_weight_in_int8_overflows_on_a_processor_without_vnni(quantizer, bits, tmp_path):
+    """Two products with a byte fit 16 bits; larger weights are bytes without a sign."""
+    model = quantize_model(network(), quantizer=quantizer, weight_bits=bits, activation_bits=8)
+    x = images(64)
+    path = export_onnx(warmed(model, x), tmp_path / "m.onnx", input_shape=SHAPE, calibrate=x)
+    graph = onnx.load(path).graph
+    known = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    signed = [array for array in known.values() if array.dtype == "int8"]
+    assert all(abs(array.astype(int)).max() <= 64 for array in signed)
+    pairs = [node.input for node in graph.node if node.op_type == "DequantizeLinear"]
+    weights = [(codes, known[zero]) for codes, _, zero in pairs if known[zero].ndim]
+    weights = [(codes, zero) for codes, zero in weights if zero.dtype != "int32"]
+    assert all((zero == (128 if zero.dtype == "uint8" else 0)).all() for _, zero in weights)
+    for codes, zero in weights:
+        large = bits == 8 and abs(known[codes].astype(int) - int(zero[0])).max() > 64
+        assert large == (zero.dtype == "uint8")
 
 
 @pytest.mark.parametrize("bits", [4, 8])
