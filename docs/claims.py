@@ -1,6 +1,6 @@
 """Write the papers' claims into README.md and docs/claims.md: ``python docs/claims.py``.
 
-``claims.toml`` says what is claimed, and in which published report it is looked for. What the
+``claims.toml`` says what is claimed, and in which published reports it is looked for. What a
 report shows is computed here from its runs: differences between two methods, paired by seed and
 order (an order counts once), with their 95 % interval, divided by the number of methods that a
 claim names (Bonferroni). The verdict is that of the method that comes nearest.
@@ -35,9 +35,11 @@ MATTERS = 100 * ROPE
 class Shown:
     """What a report shows of a claim on one stream.
 
+    :ivar report: its name.
     :ivar ours: means of the methods, and the differences with their intervals, in words.
     """
 
+    report: str
     stream: str
     ours: str
     verdict: str
@@ -49,32 +51,32 @@ def claims() -> list[dict[str, Any]]:
 
 
 def shown(claim: dict[str, Any]) -> list[Shown]:
-    """What the claim's report shows, on each stream that has all its methods.
+    """What the claim's reports show, on each stream that has all its methods.
 
-    :raises UserError: if a method is in no stream of the report.
+    :raises UserError: if a method is in no stream of a report.
     """
     named = [claim["of"], *claim.get("over", [])]
-    report = claim["report"]
-    known = {group.strategy for group in groups(report)}
-    for name in named:
-        if name not in known:
-            raise unknown_name("method", name, known)
-    streams = dict.fromkeys(group.benchmark for group in groups(report))
     found = []
-    for stream in streams:
-        here = {group.strategy: group for group in groups(report) if group.benchmark == stream}
-        if set(named) <= set(here) and stream in claim.get("streams", streams):
-            found.append(_shown(claim, stream, [here[name] for name in named]))
+    for report in claim["reports"]:
+        known = {group.strategy for group in groups(report)}
+        for name in named:
+            if name not in known:
+                raise unknown_name("method", name, known)
+        streams = dict.fromkeys(group.benchmark for group in groups(report))
+        for stream in streams:
+            here = {group.strategy: group for group in groups(report) if group.benchmark == stream}
+            if set(named) <= set(here) and stream in claim.get("streams", streams):
+                found.append(_shown(claim, report, stream, [here[name] for name in named]))
     return found
 
 
-def _shown(claim: dict[str, Any], stream: str, rows: list[Group]) -> Shown:
+def _shown(claim: dict[str, Any], report: str, stream: str, rows: list[Group]) -> Shown:
     metric = claim.get("metric", "average_accuracy")
     scale, decimals = (100.0, 1) if describe(metric).unit == "fraction" else (1.0, 2)
-    cells = _cells(rows, metric, stream, claim["report"])
+    cells = _cells(rows, metric, stream, report)
     mine = cells.scores.get(rows[0].strategy)
     if mine is None:
-        return Shown(stream=stream, ours="no finished run", verdict=ABSENT)
+        return Shown(report=report, stream=stream, ours="no finished run", verdict=ABSENT)
     parts, words = [f"{np.nanmean(mine) * scale:.{decimals}f}"], []
     rivals = {row.strategy: cells.scores.get(row.strategy) for row in rows[1:]}
     if "limit" in claim:
@@ -92,7 +94,7 @@ def _shown(claim: dict[str, Any], stream: str, rows: list[Group]) -> Shown:
             f"({_signed(mean, decimals)}; {_signed(low, decimals)} to {_signed(high, decimals)})"
         )
     worst = max(words, key=[HOLDS, DIRECTION, ABSENT].index) if words else ABSENT
-    return Shown(stream=stream, ours=", ".join(parts), verdict=worst)
+    return Shown(report=report, stream=stream, ours=", ".join(parts), verdict=worst)
 
 
 def _cells(rows: list[Group], metric: str, stream: str, report: str) -> Cells:
@@ -129,8 +131,8 @@ def table() -> str:
             run = f"`cl-strategies compare {claim['recipe']}`" if "recipe" in claim else ""
             lines.append(f"{start} | | {UNTESTED}{claim['needs']} | {run} |")
             continue
-        link = f"[{claim['report']}]({SITE}/{claim['report']}/report.md)"
         for one in shown(claim):
+            link = f"[{one.report}]({SITE}/{one.report}/report.md)"
             lines.append(f"{start} {one.ours} | {one.stream} | **{one.verdict}** | {link} |")
             start = "| | | |"
     return "\n".join(lines) + "\n"
