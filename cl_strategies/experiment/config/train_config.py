@@ -16,7 +16,7 @@ from cl_strategies.validation.hyperparameters import check_fields, documented
 
 _SCHEDULE_KEYS = ("schedule", "milestones", "gamma")
 #: What came later than the hash, and is left out of it where it is not set.
-_LATER = ("fused", "first_epochs", "lr_factors", "bits_before", "lr_before")
+_LATER = ("fused", "channels_last", "first_epochs", "lr_factors", "bits_before", "lr_before")
 
 
 @documented
@@ -50,6 +50,13 @@ class TrainConfig:
         Doc(
             "Let the optimizer change all that a step changes in one pass: faster for networks of "
             "millions of weights, with other last digits."
+        ),
+    ] = False
+    channels_last: Annotated[
+        bool,
+        Doc(
+            "Hold weights of convolutions with the channels as the fastest dimension: faster on "
+            "many processors and GPUs, with other last digits."
         ),
     ] = False
     schedule: Annotated[

@@ -60,6 +60,8 @@ def build_strategy(
     :param trace: evaluates during training.
     """
     _check_scenario("strategies", config.strategy.name, info)
+    if config.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(config.train, model)
     quantization = [] if config.quantization is None else [config.quantization.plugin()]
     for plugin in quantization:
