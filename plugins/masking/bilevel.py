@@ -181,7 +181,10 @@ def mask_gradients(
     slope = torch.autograd.grad(
         found.inner, list(theta.values()), create_graph=True, materialize_grads=True
     )
-    judged = _judge(model, theta, slope, outer, lr)
+    x, y = outer
+    stepped = _stepped(theta, slope, lr)
+    loss = cross_entropy(functional_call(model, stepped, (x,)), y)
+    judged = torch.autograd.grad(loss, list(stepped.values()), materialize_grads=True)
     followed = [(g, -lr * v) for g, v in zip(slope, judged, strict=True) if g.requires_grad]
     return list(
         torch.autograd.grad(  # one backward pass for all three terms
@@ -193,18 +196,34 @@ def mask_gradients(
     )
 
 
-def _judge(
+def inner_losses(
     model: nn.Module,
-    theta: Mapping[str, nn.Parameter],
-    slope: Iterable[Tensor],
-    outer: Batch,
+    activations: PadeActivations,
+    extractor: CamExtractor,
+    inner: Batch,
+    objective: MaskObjective,
+    *,
     lr: float,
-) -> tuple[Tensor, ...]:
-    """Return the gradient of the loss on original images at theta+, with respect to theta+."""
-    stepped = {
+    inner_loss: InnerLoss,
+) -> tuple[float, float]:
+    """Return the loss of a compressed batch before the inner step on it (Eq. 7) and after it.
+
+    A step that raises it is too long to say anything of the images that it was taken on. The
+    parameters are those of :func:`mask_gradients`; nothing changes.
+    """
+    theta = objective.weights(model, extractor)
+    before = mask_losses(model, activations, extractor, inner, objective, inner_loss, theta).inner
+    slope = torch.autograd.grad(before, list(theta.values()), materialize_grads=True)
+    stepped = _stepped(theta, slope, lr)
+    after = mask_losses(model, activations, extractor, inner, objective, inner_loss, stepped).inner
+    return float(before.detach()), float(after.detach())
+
+
+def _stepped(
+    theta: Mapping[str, nn.Parameter], slope: Iterable[Tensor], lr: float
+) -> dict[str, Tensor]:
+    """Return theta+ (Eq. 7), cut off from what it was made of."""
+    return {
         name: (p.detach() - lr * g.detach()).requires_grad_()
         for (name, p), g in zip(theta.items(), slope, strict=True)
     }
-    x, y = outer
-    loss = cross_entropy(functional_call(model, stepped, (x,)), y)
-    return torch.autograd.grad(loss, list(stepped.values()), materialize_grads=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from cl_strategies.plugins.masking.bilevel import (
     Batch,
     InnerLoss,
     MaskObjective,
+    inner_losses,
     mask_gradients,
     mask_losses,
 )
@@ -133,6 +135,7 @@ class MaskLearner:
         self._first_sites = 0
         self._optimizer: torch.optim.Optimizer | None = None
         self._extractor: CamExtractor | None = None
+        self._checked = False
 
     def begin(self, strategy: TrainingStrategy, dataset: Any) -> PadeActivations:
         """Start an experience: make phi if there is none, and a fresh optimizer for it.
@@ -143,6 +146,7 @@ class MaskLearner:
         x = torch.stack([samples[row][0] for row in range(min(2, len(samples)))])
         x = x.to(strategy.device)
         self._extractor = CamExtractor(strategy.model, x)
+        self._checked = False
         with torch.no_grad(), evaluating(strategy.model):
             sites = count_relus(lambda: strategy.model(x))
         if self.activations is None:
@@ -173,6 +177,9 @@ class MaskLearner:
     ) -> None:
         """Take mask-level steps (Eq. 7 to 9); the network is left as it was.
 
+        An inner step that raises the loss of the batch it is taken on is warned of, once in an
+        experience.
+
         :param count: How many steps to take.
         :param progress: Share of the experience's epochs that are over, for both learning rates.
         """
@@ -180,17 +187,40 @@ class MaskLearner:
         fade = 0.5 * (1 + math.cos(math.pi * progress))
         with evaluating(strategy.model), unseen_ruled_out(strategy):
             for _ in range(count):
+                batch, lr = next(inner), self.schedule.inner_lr * fade
+                self._check_descent(strategy, batch, lr)
                 gradients = mask_gradients(
                     strategy.model,
                     activations,
                     extractor,
-                    next(inner),
+                    batch,
                     next(outer),
                     self.objective,
-                    lr=self.schedule.inner_lr * fade,
+                    lr=lr,
                     inner_loss=self._inner_loss(strategy),
                 )
                 self._update(gradients, fade)
+
+    def _check_descent(self, strategy: TrainingStrategy, batch: Batch, lr: float) -> None:
+        if self._checked or not self.objective.second_order:
+            return
+        self._checked = True
+        before, after = inner_losses(
+            strategy.model,
+            *self._ready(),
+            batch,
+            self.objective,
+            lr=lr,
+            inner_loss=self._inner_loss(strategy),
+        )
+        if not after <= before:
+            warnings.warn(
+                f"a step of CIM's inner problem at a rate of {lr:.3g} (inner_lr = "
+                f"{self.schedule.inner_lr:g}, faded) raises the loss of the batch that it is taken "
+                f"on from {before:.3g} to {after:.3g}: it says nothing of the masks. Give a "
+                "smaller inner_lr; networks with BatchNorm need much less here than in training",
+                stacklevel=2,
+            )
 
     def joint_loss(self, strategy: TrainingStrategy) -> Tensor:
         """Return the loss of the mini-batch with masks, for training phi and theta together."""

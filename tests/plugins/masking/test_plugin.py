@@ -1,6 +1,7 @@
 """Boxes, artefacts, learned masks, and CIM as a plugin."""
 
 import copy
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -297,6 +298,30 @@ def test_the_inner_step_has_a_rate_of_its_own():
     assert MaskSchedule().inner_lr == 0.1  # the paper's beta_1
     assert torch.equal(learned(), learned(optimizer_lr=0.003))
     assert not torch.equal(learned(), learned(inner_lr=0.01))
+
+
+def test_an_inner_step_that_is_no_descent_is_warned_of_once_an_experience(trained):
+    dataset = data(Squares(40, seed=5))
+
+    def told(**options):
+        objective = MaskObjective(second_order=options.pop("second_order", True))
+        learner = MaskLearner(objective=objective, schedule=MaskSchedule(**options))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                learner.begin(trained, dataset)
+                batches = endless(dataset, 8, trained.device), endless(dataset, 8, trained.device)
+                for _ in range(2):
+                    learner.steps(trained, *batches, count=2, progress=0.0)
+                learner.end()
+        return [str(each.message) for each in caught]
+
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    found = told(inner_lr=1000.0)
+    assert len(found) == 2 and all("inner_lr = 1000" in text for text in found)
+    assert not told(inner_lr=1e-5)
+    assert not told(inner_lr=1000.0, second_order=False)  # takes no such step
+    assert all(torch.equal(v, before[name]) for name, v in trained.model.state_dict().items())
 
 
 def test_phi_goes_on_or_starts_over(trained):
