@@ -23,9 +23,9 @@ from cl_strategies.experiment.setup.build import build_benchmark, build_model, b
 from cl_strategies.experiment.setup.seeding import seed_everything
 from cl_strategies.plugins.masking.bilevel import MaskObjective, inner_losses
 from cl_strategies.plugins.masking.box_statistics import intersection_over_union
-from cl_strategies.plugins.masking.boxes import activation_maps
+from cl_strategies.plugins.masking.boxes import CamBoxes, TrueBoxes, all_boxes
 from cl_strategies.plugins.masking.cam_extractor import CamExtractor
-from cl_strategies.plugins.masking.functional import bounding_boxes, soft_compress
+from cl_strategies.plugins.masking.functional import soft_compress
 from cl_strategies.plugins.masking.mask_learner import MaskLearner, MaskSchedule, endless
 from cl_strategies.plugins.masking.pade import PadeActivations, count_relus
 
@@ -84,7 +84,7 @@ def trained(seed: int, *, epochs: int = EPOCHS, **stream: Any) -> Trained:
         dataset=dataset,
         images=torch.stack([sample[0] for sample in samples]),
         labels=torch.tensor([int(sample[1]) for sample in samples]),
-        boxes=torch.tensor([list(box) for box in dataset.true_boxes]),
+        boxes=all_boxes(dataset, TrueBoxes()(strategy, dataset)),
     )
 
 
@@ -152,10 +152,10 @@ def boxes_by_terms(found: Trained, steps: int = STEPS) -> Iterator[tuple[str, fl
 
 
 def _measured(found: Trained, phi: PadeActivations | None) -> tuple[float, float]:
-    maps = activation_maps(found.strategy, found.dataset, phi)
-    size = tuple(found.images.shape[-2:])
-    boxes = bounding_boxes(maps, size).tolist()
-    area = np.mean([(h1 - h0) * (w1 - w0) for h0, h1, w0, w1 in boxes]) / (size[0] * size[1])
+    rule = CamBoxes(activations=phi)
+    boxes = all_boxes(found.dataset, rule(found.strategy, found.dataset)).tolist()
+    height, width = found.images.shape[-2:]
+    area = np.mean([(h1 - h0) * (w1 - w0) for h0, h1, w0, w1 in boxes]) / (height * width)
     pairs = zip(boxes, found.boxes.tolist(), strict=True)
     return float(area), float(np.mean([intersection_over_union(*pair) for pair in pairs]))
 

@@ -129,9 +129,12 @@ def test_the_registered_networks_can_be_exported(name, shape, options, tmp_path)
     path = export_onnx(model, tmp_path / "model.onnx", input_shape=shape)
     assert model.training
     with torch.no_grad():
-        error = (run(path, x) - model.eval()(x)).abs().amax(1)
-    assert error.median() < 1e-4  # of an image; a level that flips at its edge moves one by 0.1
-    assert error.max() < 1.0
+        found, expected = run(path, x), model.eval()(x)
+    assert (found - expected).abs().amax(1).median() < 1e-4
+    # A level that flips at its edge moves the logits of one image.
+    same = torch.isclose(found, expected, rtol=0.05, atol=0.05).all(1)
+    assert same.float().mean() >= 0.75
+    assert (found - expected).abs().max() < 1.0
 
 
 def test_a_full_precision_network_is_exported_too(digits, tmp_path):

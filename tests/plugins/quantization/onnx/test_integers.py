@@ -97,6 +97,7 @@ def test_folded_weights_are_bytes_exactly_below_8_bits(quantizer, bits):
         limit = 1e-6 if bits < 8 else 0.51 / 127
         assert (error <= limit * largest + 1e-9).all()
         assert (codes[node.factor == 0] == 0).all()
+        # products of two bytes and a weight fit 16 bits, as processors without VNNI need
         assert bits > 6 or codes.abs().max() <= 64
         held = node.bias / (0.01 * unit.flatten())
         assert held.abs().max() < 2**31
