@@ -139,26 +139,20 @@ def table() -> str:
 
 
 def short_table() -> str:
-    """How many claims of each paper hold, for README.md."""
-    columns = (HOLDS, DIRECTION, ABSENT, UNTESTED)
-    lines = [
-        "| paper | holds | holds in direction | does not show here | not testable here |",
-        "|---|---|---|---|---|",
-    ]
-    for paper in dict.fromkeys(claim["paper"] for claim in claims()):
-        found: dict[str, list[str]] = {column: [] for column in columns}
-        for claim in claims():
-            if claim["paper"] != paper:
-                continue
-            if "needs" in claim:
-                found[UNTESTED].append(claim["claim"])
-                continue
+    """The verdict on every claim in Markdown, for README.md."""
+    lines = ["| paper | claim | here |", "|---|---|---|"]
+    before = ""
+    for claim in claims():
+        if "needs" in claim:
+            verdict = f"{UNTESTED}{claim['needs']}"
+        else:
             streams: dict[str, list[str]] = {}
             for one in shown(claim):
                 streams.setdefault(one.verdict, []).append(one.stream)
-            for verdict, names in streams.items():
-                found[verdict].append(f"{claim['claim']} ({', '.join(names)})")
-        lines.append(f"| {paper} | {' | '.join('; '.join(found[c]) for c in columns)} |")
+            verdict = "; ".join(f"**{word}**: {', '.join(on)}" for word, on in streams.items())
+        paper = claim["paper"] if claim["paper"] != before else ""
+        before = claim["paper"]
+        lines.append(f"| {paper} | {claim['claim']} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,8 @@ names that have commas), and ``ROW = NAME`` shows one under another name; ``acro
 on its side.
 
 Between ``<!-- figures: PREFIX -->`` and ``<!-- end -->`` stand the figures of
-``reports/published/performance`` whose names begin so.
+``reports/published/performance`` whose names begin so; with several prefixes, a column for each and
+a row for each ending.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +43,34 @@ COLUMNS: Mapping[str, Metric] = {
         unit="number",
         higher_is_better=False,
         meaning="What a run stores at the end beyond one network, relative to it.",
+    ),
+    "exemplars_per_class": Metric(
+        name="exemplars_per_class",
+        title="Exemplars of a class",
+        unit="number",
+        higher_is_better=None,
+        meaning="Stored at the end, divided by the classes.",
+    ),
+    "box_area": Metric(
+        name="box_area",
+        title="Area of the boxes",
+        unit="fraction",
+        higher_is_better=None,
+        meaning="Share of an image that its box covers, of those stored at the end.",
+    ),
+    "true_overlap": Metric(
+        name="true_overlap",
+        title="Overlap with the objects",
+        unit="fraction",
+        higher_is_better=True,
+        meaning="Intersection over union with the true boxes, of those made last.",
+    ),
+    "cam_overlap": Metric(
+        name="cam_overlap",
+        title="Overlap with activation maps",
+        unit="fraction",
+        higher_is_better=None,
+        meaning="Intersection over union with the boxes of activation maps, of those made last.",
     ),
 }
 #: Unit -> factor and format of a number.
@@ -121,10 +151,26 @@ def growths(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
     return {cell: sizes[-1] - 1 for cell, sizes in found if len(sizes)}
 
 
-#: Columns that no run has by itself, from a group and the groups on the same stream.
+def exemplars(column: str) -> Callable[[Group, Iterable[Group]], dict[Hashable, float]]:
+    """What the memory of each run has at the end in this column; for counts, of a class."""
+
+    def at_the_end(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
+        kept = {cell_of(run): run.exemplars for run in group.finished if column in run.exemplars}
+        if column != "count":
+            return {cell: float(memory[column][-1]) for cell, memory in kept.items()}
+        return {cell: memory["count"][-1] / memory["classes"][-1] for cell, memory in kept.items()}
+
+    return at_the_end
+
+
+#: Columns that are no metrics of a run, from a group and the groups on the same stream.
 TOGETHER: Mapping[str, Callable[[Group, Iterable[Group]], dict[Hashable, float]]] = {
     "average_order_disparity": disparities,
     "growth": growths,
+    "exemplars_per_class": exemplars("count"),
+    "box_area": exemplars("box_area"),
+    "true_overlap": exemplars("true_overlap"),
+    "cam_overlap": exemplars("cam_overlap"),
 }
 
 
@@ -151,21 +197,49 @@ def _cell(values: Sequence[float], metric: str) -> str:
     return f"{mean.removeprefix('-') if float(mean.replace(',', '')) == 0 else mean}{spread}"
 
 
-def figures(prefix: str) -> str:
-    """The figures of the performance report whose names begin with ``prefix``.
+def figures(asked: str) -> str:
+    """The figures of the performance report whose names begin with what a mark asks for.
 
     :raises UserError: if there is none.
     """
     made = json.loads((PUBLISHED / "performance" / "performance.json").read_text("utf-8"))
-    rows = [row for row in made["figures"] if row["name"].startswith(prefix)]
-    if not rows:
-        raise unknown_name("figure", prefix, {row["name"] for row in made["figures"]})
-    lines = ["| figure | median | |", "| --- | ---: | --- |"]
-    for row in rows:
-        unit = "" if row["unit"] == "x" else f" {row['unit']}"
-        lines.append(f"| {row['title']} | {row['value']:.2f}{unit} | {row['proof']} |")
+    prefixes = [prefix.strip() for prefix in asked.split(",")]
+    found = [
+        {
+            row["name"][len(prefix) :]: row
+            for row in made["figures"]
+            if row["name"].startswith(prefix)
+        }
+        for prefix in prefixes
+    ]
+    for prefix, column in zip(prefixes, found, strict=True):
+        if not column:
+            raise unknown_name("figure", prefix, {row["name"] for row in made["figures"]})
+    lines = _columns(prefixes, found) if len(found) > 1 else _figures(found[0].values())
     link = f"[report]({SITE}/performance/performance.md)"
     return "\n".join(lines) + f"\n\n{made['environment']['processor']}; {link}.\n"
+
+
+def _figures(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    shown = ((row["title"], _amount(row), row["proof"]) for row in rows)
+    lines = [f"| {title} | {amount} | {proof} |" for title, amount, proof in shown]
+    return ["| figure | median | |", "| --- | ---: | --- |", *lines]
+
+
+def _columns(
+    prefixes: Sequence[str], found: Sequence[Mapping[str, Mapping[str, Any]]]
+) -> list[str]:
+    heads = [prefix.strip("-").rpartition("-")[2] for prefix in prefixes]
+    lines = [
+        f"| `{name}` | {' | '.join(_amount(column[name]) for column in found)} |"
+        for name in found[0]
+    ]
+    return [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}", *lines]
+
+
+def _amount(row: Mapping[str, Any]) -> str:
+    unit = "" if row["unit"] == "x" else f" {row['unit']}"
+    return f"{row['value']:.3g}{unit}"
 
 
 def filled(text: str, names: Iterable[str], make: Callable[[str, str], str]) -> str:

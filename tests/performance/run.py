@@ -24,6 +24,7 @@ import cl_strategies  # noqa: F401  (repairs torchvision before anything below i
 
 # isort: split
 import accelerators
+import codec_costs
 import executors
 import exemplars
 import halrp_cases
@@ -59,7 +60,8 @@ FAMILIES: dict[str, Callable[[Data, int], list[Measurement]]] = {
     "herding": herding.measurements,
     "halrp": _halrp,
     "exemplars": exemplars.measurements,
-    "quantised": quantized.measurements,
+    "codecs": codec_costs.measurements,
+    "quantized": quantized.measurements,
     "onnx": exported.measurements,
     "onnx-trained": trained.measurements,
     "processes": processes.measurements,
