@@ -9,6 +9,9 @@ on its side.
 Between ``<!-- figures: PREFIX -->`` and ``<!-- end -->`` stand the figures of
 ``reports/published/performance`` whose names begin so; with several prefixes, a column for each and
 a row for each ending.
+
+After ``<!-- differences: REPORT, BENCHMARK, METRIC for ROW against ROW = NAME; ... -->`` stand the
+differences of two rows, paired by seed and order, each with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.reports.analysis.cells import cell_of
+from cl_strategies.reports.analysis.cells import cell_of, cells_of
 from cl_strategies.reports.analysis.grouping import Group, group_records
 from cl_strategies.reports.analysis.labels import labels_of
 from cl_strategies.reports.analysis.orders import final_by_order
@@ -31,6 +34,8 @@ from cl_strategies.reports.analysis.stream_costs import network_bytes, stored
 from cl_strategies.reports.reading.other import read_other
 from cl_strategies.results.metrics import METRICS, Metric
 from cl_strategies.results.record import RunRecord
+from cl_strategies.statistics import t_interval
+from cl_strategies.statistics.cells import complete_pairs
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
@@ -97,7 +102,7 @@ def table(asked: str) -> str:
 
     :raises UserError: for a report, stream, metric or row that is not there.
     """
-    what, _, rows = asked.removesuffix(" across").partition(" for ")
+    what, rows = _asked(asked.removesuffix(" across"))
     report, benchmark, *metrics = (word.strip() for word in what.split(","))
     here = {group.strategy: group for group in groups(report) if group.benchmark == benchmark}
     if not here:
@@ -128,6 +133,12 @@ def table(asked: str) -> str:
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     link = f"[report]({SITE}/{report}/report.md)"
     return f"{text}\n\nMean and standard deviation of {counted} runs; {link}.\n"
+
+
+def _asked(asked: str) -> tuple[str, str]:
+    """What stands before ``for`` and behind it."""
+    what, *rows = re.split(r"\sfor\s", asked, maxsplit=1)
+    return what, "".join(rows)
 
 
 def disparities(group: Group, here: Iterable[Group]) -> dict[Hashable, float]:
@@ -172,6 +183,37 @@ TOGETHER: Mapping[str, Callable[[Group, Iterable[Group]], dict[Hashable, float]]
     "true_overlap": exemplars("true_overlap"),
     "cam_overlap": exemplars("cam_overlap"),
 }
+
+
+def differences(asked: str) -> str:
+    """The paired differences that a mark asks for.
+
+    :raises UserError: for a report, stream or row that is not there.
+    """
+    what, pairs = _asked(asked)
+    report, benchmark, metric = (word.strip() for word in what.split(","))
+    here = {group.strategy: group for group in groups(report) if group.benchmark == benchmark}
+    factor, form = _FORMS.get(COLUMNS[metric].unit, (1, ".2f"))
+    lines = ["| | difference | 95 % interval |", "|---|---:|---:|"]
+    counts = set()
+    for pair in pairs.split(";"):
+        names, _, text = pair.partition(" = ")
+        first, second = (name.strip() for name in names.split(" against "))
+        for name in (first, second):
+            if name not in here:
+                raise unknown_name("row", name, here)
+        cells = cells_of([here[first], here[second]], metric)
+        a, b, _ = complete_pairs(cells.scores[first], cells.scores[second], cells.units)
+        counts.add(len(a))
+        mean, low, high = (
+            f"{float(x) * factor:+{form}}".replace("-", "\N{MINUS SIGN}")
+            for x in ((a - b).mean(), *t_interval(a - b, 0.95))
+        )
+        lines.append(f"| {text.strip() or names.strip()} | {mean} | {low} to {high} |")
+    link = f"[report]({SITE}/{report}/report.md)"
+    counted = " to ".join(map(str, sorted(counts)))
+    title = COLUMNS[metric].title.lower()
+    return "\n".join(lines) + f"\n\nOf {title}, over {counted} pairs of runs; {link}.\n"
 
 
 def _ranked(here: Mapping[str, Group], metric: str) -> list[str]:
@@ -257,7 +299,7 @@ def filled(text: str, names: Iterable[str], make: Callable[[str, str], str]) -> 
 
 def written(text: str) -> str:
     """``text`` with its tables made anew."""
-    made = {"measured": table, "figures": figures}
+    made = {"measured": table, "figures": figures, "differences": differences}
     return filled(text, made, lambda name, asked: made[name](asked))
 
 

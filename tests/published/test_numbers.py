@@ -8,8 +8,9 @@ import pytest
 
 #: What stands in a table that is written from a report, in code, or in a link.
 ELSEWHERE = re.compile(
-    r"<!-- (measured|figures|claims|verdicts|reports|parameters|metrics|methods|recipes|papers|"
-    r"costs|decisions|simulated|covered|parity|inner-steps|compressed|mask-terms)\b.*?<!-- end -->"
+    r"<!-- (measured|figures|differences|claims|verdicts|reports|parameters|metrics|methods|"
+    r"recipes|papers|costs|decisions|simulated|covered|parity|inner-steps|compressed|mask-terms)\b"
+    r".*?<!-- end -->"
     r"|```.*?```|`[^`\n]*`|\]\([^)]*\)",
     re.DOTALL,
 )
