@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from measured import PUBLISHED, ROOT, SITE, TOGETHER, filled, groups
+from measured import PUBLISHED, ROOT, SITE, cells_in, filled, groups, rows_of, signed
 
 from cl_strategies.errors import unknown_name
-from cl_strategies.reports.analysis.cells import Cells, cells_of
 from cl_strategies.reports.analysis.grouping import Group
 from cl_strategies.results.metrics import describe
 from cl_strategies.statistics import t_interval
-from cl_strategies.statistics.cells import complete_pairs, matched
+from cl_strategies.statistics.cells import complete_pairs
 from cl_strategies.statistics.words import ROPE
 
 PAGES = {"claims": ROOT / "docs" / "claims.md", "verdicts": ROOT / "README.md"}
@@ -64,7 +63,7 @@ def shown(claim: dict[str, Any]) -> list[Shown]:
                 raise unknown_name("method", name, known)
         streams = dict.fromkeys(group.benchmark for group in groups(report))
         for stream in streams:
-            here = {group.strategy: group for group in groups(report) if group.benchmark == stream}
+            here = rows_of(report, stream)
             if set(named) <= set(here) and stream in claim.get("streams", streams):
                 found.append(_shown(claim, report, stream, [here[name] for name in named]))
     return found
@@ -72,12 +71,12 @@ def shown(claim: dict[str, Any]) -> list[Shown]:
 
 def _shown(claim: dict[str, Any], report: str, stream: str, rows: list[Group]) -> Shown:
     metric = claim.get("metric", "average_accuracy")
-    scale, decimals = (100.0, 1) if describe(metric).unit == "fraction" else (1.0, 2)
-    cells = _cells(rows, metric, stream, report)
+    scale, form = (100.0, ".1f") if describe(metric).unit == "fraction" else (1.0, ".2f")
+    cells = cells_in(rows, metric, rows_of(report, stream).values())
     mine = cells.scores.get(rows[0].strategy)
     if mine is None:
         return Shown(report=report, stream=stream, ours="no finished run", verdict=ABSENT)
-    parts, words = [f"{np.nanmean(mine) * scale:.{decimals}f}"], []
+    parts, words = [f"{np.nanmean(mine) * scale:{form}}"], []
     rivals = {row.strategy: cells.scores.get(row.strategy) for row in rows[1:]}
     if "limit" in claim:
         rivals["published"] = np.full_like(mine, claim["limit"] / scale)
@@ -90,19 +89,11 @@ def _shown(claim: dict[str, Any], report: str, stream: str, rows: list[Group]) -
         mean = float((a - b).mean()) * scale
         words.append(_verdict(claim, mean, low, high))
         parts.append(
-            f"{b.mean() * scale:.{decimals}f} {name} "
-            f"({_signed(mean, decimals)}; {_signed(low, decimals)} to {_signed(high, decimals)})"
+            f"{b.mean() * scale:{form}} {name} "
+            f"({signed(mean, form)}; {signed(low, form)} to {signed(high, form)})"
         )
     worst = max(words, key=[HOLDS, DIRECTION, ABSENT].index) if words else ABSENT
     return Shown(report=report, stream=stream, ours=", ".join(parts), verdict=worst)
-
-
-def _cells(rows: list[Group], metric: str, stream: str, report: str) -> Cells:
-    """The scores of ``rows``: of single runs, or of all orders with the same seed."""
-    if metric not in TOGETHER:
-        return cells_of(rows, metric)
-    here = [group for group in groups(report) if group.benchmark == stream]
-    return Cells(scores=matched({row.strategy: TOGETHER[metric](row, here) for row in rows})[1])
 
 
 def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str:
@@ -113,10 +104,6 @@ def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str
         mean, low = -mean, -high
     matters = claim.get("matters", MATTERS)
     return HOLDS if low > 0 else DIRECTION if mean >= matters else ABSENT
-
-
-def _signed(value: float, decimals: int) -> str:
-    return f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def table() -> str:

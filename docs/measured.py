@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from cl_strategies.errors import UserError, unknown_name
-from cl_strategies.reports.analysis.cells import cell_of, cells_of
+from cl_strategies.reports.analysis.cells import Cells, cell_of, cells_of
 from cl_strategies.reports.analysis.grouping import Group, group_records
 from cl_strategies.reports.analysis.labels import labels_of
 from cl_strategies.reports.analysis.orders import final_by_order
@@ -35,7 +35,7 @@ from cl_strategies.reports.reading.other import read_other
 from cl_strategies.results.metrics import METRICS, Metric
 from cl_strategies.results.record import RunRecord
 from cl_strategies.statistics import t_interval
-from cl_strategies.statistics.cells import complete_pairs
+from cl_strategies.statistics.cells import complete_pairs, matched
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "reports" / "published"
@@ -97,6 +97,17 @@ def groups(report: str) -> tuple[Group, ...]:
     return tuple(labels_of(found).groups(found))
 
 
+def rows_of(report: str, benchmark: str) -> dict[str, Group]:
+    """The strategies of a published report on one stream, by their short labels.
+
+    :raises UserError: if the report has no such stream.
+    """
+    here = {group.strategy: group for group in groups(report) if group.benchmark == benchmark}
+    if not here:
+        raise unknown_name("stream", benchmark, {group.benchmark for group in groups(report)})
+    return here
+
+
 def table(asked: str) -> str:
     """The table that a mark asks for.
 
@@ -104,9 +115,7 @@ def table(asked: str) -> str:
     """
     what, rows = _asked(asked.removesuffix(" across"))
     report, benchmark, *metrics = (word.strip() for word in what.split(","))
-    here = {group.strategy: group for group in groups(report) if group.benchmark == benchmark}
-    if not here:
-        raise unknown_name("stream", benchmark, {group.benchmark for group in groups(report)})
+    here = rows_of(report, benchmark)
     for metric in metrics:
         if metric not in COLUMNS:
             raise unknown_name("metric", metric, COLUMNS)
@@ -185,6 +194,19 @@ TOGETHER: Mapping[str, Callable[[Group, Iterable[Group]], dict[Hashable, float]]
 }
 
 
+def cells_in(rows: Sequence[Group], metric: str, here: Iterable[Group]) -> Cells:
+    """The scores of ``rows``, matched: of single runs, or of all orders with the same seed."""
+    if metric not in TOGETHER:
+        return cells_of(rows, metric)
+    here = list(here)
+    return Cells(scores=matched({row.strategy: TOGETHER[metric](row, here) for row in rows})[1])
+
+
+def signed(value: float, form: str) -> str:
+    """A number with its sign."""
+    return f"{value:+{form}}".replace("-", "\N{MINUS SIGN}")
+
+
 def differences(asked: str) -> str:
     """The paired differences that a mark asks for.
 
@@ -192,7 +214,9 @@ def differences(asked: str) -> str:
     """
     what, pairs = _asked(asked)
     report, benchmark, metric = (word.strip() for word in what.split(","))
-    here = {group.strategy: group for group in groups(report) if group.benchmark == benchmark}
+    here = rows_of(report, benchmark)
+    if metric not in COLUMNS:
+        raise unknown_name("metric", metric, COLUMNS)
     factor, form = _FORMS.get(COLUMNS[metric].unit, (1, ".2f"))
     lines = ["| | difference | 95 % interval |", "|---|---:|---:|"]
     counts = set()
@@ -202,12 +226,11 @@ def differences(asked: str) -> str:
         for name in (first, second):
             if name not in here:
                 raise unknown_name("row", name, here)
-        cells = cells_of([here[first], here[second]], metric)
+        cells = cells_in([here[first], here[second]], metric, here.values())
         a, b, _ = complete_pairs(cells.scores[first], cells.scores[second], cells.units)
         counts.add(len(a))
         mean, low, high = (
-            f"{float(x) * factor:+{form}}".replace("-", "\N{MINUS SIGN}")
-            for x in ((a - b).mean(), *t_interval(a - b, 0.95))
+            signed(float(x) * factor, form) for x in ((a - b).mean(), *t_interval(a - b, 0.95))
         )
         lines.append(f"| {text.strip() or names.strip()} | {mean} | {low} to {high} |")
     link = f"[report]({SITE}/{report}/report.md)"

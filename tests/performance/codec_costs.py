@@ -7,19 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from exemplars import BOX, SIZE
+from exemplars import BOX, SIZE, photographs
 from loops import Data
 from measurement import Measurement
-from sklearn.datasets import load_sample_image
 
 from cl_strategies.plugins.exemplars.codecs.base import Codec
 from cl_strategies.plugins.exemplars.codecs.catalog import make_codec
 from cl_strategies.plugins.exemplars.codecs.pixels import Pixels
 
+LOSSLESS = ("raw", "png", "webp:lossless=true")
 CODECS = (
-    "raw",
-    "png",
-    "webp:lossless=true",
+    *LOSSLESS,
     "quantized:bits=4",
     "downsample",
     "two-resolution",
@@ -28,7 +26,6 @@ CODECS = (
     "webp",
     "two-resolution:inner=jpeg,filter=box",
 )
-LOSSLESS = CODECS[:3]
 REPEATS = 5
 
 
@@ -39,16 +36,10 @@ def measurements(data: Data, rounds: int) -> list[Measurement]:
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    image = _street()
+    image = photographs()[0]
     found = [figure for name in CODECS for figure in _measure(name, image, rounds)]
     torch.set_num_threads(threads)
     return found
-
-
-def _street() -> Pixels:
-    whole = np.asarray(load_sample_image("china.jpg"))
-    top, left = (whole.shape[0] - SIZE) // 2, (whole.shape[1] - SIZE) // 2
-    return np.ascontiguousarray(whole[top : top + SIZE, left : left + SIZE])
 
 
 def _measure(name: str, image: Pixels, rounds: int) -> list[Measurement]:

@@ -30,7 +30,7 @@ ENCODE_LEAST, DECODE_MOST, MASKS_MOST = 500.0, 1.25, 1.6
 def measurements(data: Data, rounds: int) -> list[Measurement]:
     """Images per second on one core, and two ratios of training times."""
     threads = torch.get_num_threads()
-    images = _photographs()
+    images = photographs()
     torch.set_num_threads(1)
     encoding = [_encoded(images)[1] for _ in range(rounds)]
     torch.set_num_threads(threads)
@@ -65,7 +65,7 @@ def measurements(data: Data, rounds: int) -> list[Measurement]:
     ]
 
 
-def _photographs() -> list[np.ndarray[Any, Any]]:
+def photographs() -> list[np.ndarray[Any, Any]]:
     whole = np.asarray(load_sample_image("china.jpg"))
     corners = np.random.default_rng(0).integers(0, (427 - SIZE, 640 - SIZE), (IMAGES, 2))
     return [np.ascontiguousarray(whole[r : r + SIZE, c : c + SIZE]) for r, c in corners]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import numpy as np
 import pytest
+from scipy import stats
 
 #: What stands in a table that is written from a report, in code, or in a link.
 ELSEWHERE = re.compile(
@@ -91,3 +94,30 @@ def test_a_mark_that_fits_nothing_is_refused(asked: str, message: str) -> None:
 
     with pytest.raises(ValueError, match=message):
         table(asked)
+
+
+def test_differences_are_paired_by_seed() -> None:
+    from measured import PUBLISHED, differences
+
+    runs = json.loads((PUBLISHED / "quickstart" / "summary.json").read_text("utf-8"))["runs"]
+    scores: dict[str, dict[int, float]] = {"replay": {}, "naive": {}}
+    for run in runs:
+        name = run["config"]["strategy"]["name"]
+        if run["config"]["benchmark"]["name"] == "permuted-digits" and name in scores:
+            last = run["accuracy_matrix"][-1]
+            scores[name][run["config"]["run"]["seed"]] = 100 * sum(last) / len(last)
+    gains = np.array([scores["replay"][seed] - scores["naive"][seed] for seed in scores["naive"]])
+    spread = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5
+    shown = differences("quickstart, permuted-digits, average_accuracy for replay against naive")
+    low, high = gains.mean() - spread, gains.mean() + spread
+    assert f"| replay against naive | {gains.mean():+.1f} | {low:+.1f} to {high:+.1f} |" in shown
+    assert f"over {len(gains)} pairs" in shown
+
+
+def test_figures_have_a_column_for_each_prefix() -> None:
+    from measured import figures
+
+    shown = figures("step-4-bit-, step-4-bit-")
+    assert shown.startswith("| | bit | bit |\n")
+    line = next(line for line in shown.splitlines() if line.startswith("| `lsq` |"))
+    assert len(set(cell for cell in line.split("|")[2:-1])) == 1
