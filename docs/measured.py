@@ -4,7 +4,8 @@ A table stands between ``<!-- measured: REPORT, BENCHMARK, METRIC... -->`` and `
 has mean and standard deviation over the runs of ``reports/published/REPORT``, a row for each
 strategy, best first. ``for ROW, ROW`` after the metrics picks rows, in their order (``;`` between
 names that have commas), and ``ROW = NAME`` shows one under another name; ``across`` turns the table
-on its side.
+on its side. ``at W4A4, W2A2`` after the metrics gives each of them a column for each of these
+widths, of the row whose label has that width as well; a row without one stands in all of them.
 
 Between ``<!-- figures: PREFIX -->`` and ``<!-- end -->`` stand the figures of
 ``reports/published/performance`` whose names begin so; with several prefixes, a column for each and
@@ -114,6 +115,7 @@ def table(asked: str) -> str:
     :raises UserError: for a report, stream, metric or row that is not there.
     """
     what, rows = _asked(asked.removesuffix(" across"))
+    what, *at = re.split(r"\sat\s", what, maxsplit=1)
     report, benchmark, *metrics = (word.strip() for word in what.split(","))
     here = rows_of(report, benchmark)
     for metric in metrics:
@@ -123,25 +125,35 @@ def table(asked: str) -> str:
         raise UserError(f"{asked}: name a metric after the stream")
     apart = ";" if ";" in rows else ","
     names = [name.strip() for name in rows.split(apart)] if rows else _ranked(here, metrics[0])
-    shown = {}
+    columns = [(metric, width.strip()) for metric in metrics for width in "".join(at).split(",")]
+    titles = (", ".join(filter(None, (COLUMNS[m].title.lower(), width))) for m, width in columns)
+    lines, shown = [["strategy", *titles]], []
     for name in names:
-        name, _, other = name.partition(" = ")
-        if name not in here:
-            raise unknown_name("row", name, here)
-        shown[name] = other or name
-    lines = [["strategy", *(COLUMNS[metric].title.lower() for metric in metrics)]]
-    lines += [
-        [text, *(_cell(_values(here[name], metric, here.values()), metric) for metric in metrics)]
-        for name, text in shown.items()
-    ]
+        name, _, text = name.partition(" = ")
+        found = [_row(here, name, width) for _, width in columns]
+        shown += found
+        values = (
+            _cell(_values(row, metric, here.values()), metric)
+            for row, (metric, _) in zip(found, columns, strict=True)
+        )
+        lines.append([text or name, *values])
     if asked.endswith(" across"):
         lines = [list(line) for line in zip(*lines, strict=True)]
     lines.insert(1, ["---", *(["---:"] * (len(lines[0]) - 1))])
-    runs = sorted({len(here[name].finished) for name in shown})
+    runs = sorted({len(row.finished) for row in shown})
     counted = " to ".join(map(str, dict.fromkeys((runs[0], runs[-1]))))
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     link = f"[report]({SITE}/{report}/report.md)"
     return f"{text}\n\nMean and standard deviation of {counted} runs; {link}.\n"
+
+
+def _row(here: Mapping[str, Group], name: str, width: str) -> Group:
+    """The row of this name and width, or else of this name."""
+    for label in (f"{name}, {width}", name):
+        for other, row in here.items():
+            if sorted(other.split(", ")) == sorted(label.split(", ")):
+                return row
+    raise unknown_name("row", ", ".join(filter(None, (name, width))), here)
 
 
 def _asked(asked: str) -> tuple[str, str]:

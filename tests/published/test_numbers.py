@@ -87,6 +87,7 @@ def test_what_is_measured_is_found() -> None:
         ("quickstart, split-digits, forgeting", "forgetting"),
         ("quickstart, split-digits", "name a metric"),
         ("quickstart, split-digits, forgetting for sii", "si"),
+        ("data-free-digits, split-digits, forgetting at W5A5 for ZAQ, input_deviation 1", "W4A4"),
     ],
 )
 def test_a_mark_that_fits_nothing_is_refused(asked: str, message: str) -> None:
@@ -94,6 +95,21 @@ def test_a_mark_that_fits_nothing_is_refused(asked: str, message: str) -> None:
 
     with pytest.raises(ValueError, match=message):
         table(asked)
+
+
+def test_a_metric_has_a_column_at_each_width() -> None:
+    from measured import table
+
+    report = "data-free-digits, split-digits, average_accuracy"
+    row = "ZAQ, input_deviation 0.38"
+    wide = table(f"{report} at W3A3, W4A4 for naive; {row}").splitlines()
+    assert wide[0] == "| strategy | average accuracy, W3A3 | average accuracy, W4A4 |"
+    cells = [
+        table(f"{report} for {name}; naive").splitlines()[2].split("|")[2]
+        for name in ("ZAQ, W3A3, input_deviation 0.38", "ZAQ, W4A4, input_deviation 0.38", "naive")
+    ]
+    assert len(set(cells)) == 3
+    assert wide[2:4] == [f"| naive |{cells[2]}|{cells[2]}|", f"| {row} |{cells[0]}|{cells[1]}|"]
 
 
 def test_differences_are_paired_by_seed() -> None:
