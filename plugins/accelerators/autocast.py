@@ -17,8 +17,9 @@ class AutocastPlugin(SupervisedPlugin):
 
     Weights, gradients, logits, loss and optimizer stay in float32. PyTorch's autocast decides
     which operations change; bfloat16 has the range of float32, so that no loss scaling is needed.
-    It pays on GPUs and on processors with bfloat16 instructions, and is slower elsewhere. Results
-    differ from those in float32 by rounding (a relative step of 1/256).
+    It pays on GPUs and on processors with bfloat16 instructions (``avx512_bf16``, ``amx_bf16``);
+    on others a step takes many times as long. Results differ from those in float32 by rounding (a
+    relative step of 1/256).
 
     Only the strategy's own forward pass is affected, in training and in evaluation, not what
     other plugins compute with the model.

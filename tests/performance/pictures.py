@@ -37,9 +37,9 @@ AUGMENTATION = tv.Compose(
 class Pictures(Dataset[tuple[object, int]]):
     """Training images, enlarged and in color, for Pillow."""
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, images: int = IMAGES) -> None:
         # Class after class, as Avalanche's nc_benchmark sorts them.
-        rows = data.y[:IMAGES].argsort(stable=True)
+        rows = data.y[:images].argsort(stable=True)
         grey = (data.x[rows] * 255).round().to(torch.uint8).view(-1, 1, 28, 28)
         self.pixels = tvf.resize(grey, [SIZE, SIZE]).expand(-1, 3, -1, -1).contiguous()
         self.images = [tvf.to_pil_image(image) for image in self.pixels]
@@ -87,13 +87,16 @@ def ours(data: Data) -> tuple[float, Result]:
     return train(data, [])
 
 
-def train(data: Data, plugins: list[Any]) -> tuple[float, Result]:
-    """:func:`ours` with further plugins."""
-    return _train(data, [*plugins, ResidentDataPlugin()], LeanEvaluationPlugin(loggers=None))
+def train(data: Data, plugins: list[Any], images: int = IMAGES) -> tuple[float, Result]:
+    """:func:`ours` with further plugins, on so many pictures."""
+    everything = [*plugins, ResidentDataPlugin()]
+    return _train(data, everything, LeanEvaluationPlugin(loggers=None), images)
 
 
-def _train(data: Data, plugins: list[Any], evaluator: Any) -> tuple[float, Result]:
-    pictures, net = Pictures(data), network()
+def _train(
+    data: Data, plugins: list[Any], evaluator: Any, images: int = IMAGES
+) -> tuple[float, Result]:
+    pictures, net = Pictures(data, images), network()
     stream = nc_benchmark(
         pictures,
         pictures,

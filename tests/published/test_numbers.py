@@ -27,14 +27,12 @@ CHOSEN = {
     "docs/methods/halrp.md": {*ANYWHERE, "0.4 %"},
     "docs/reports.md": {*ANYWHERE, "40 %", "100 %"},
     "docs/calibration.md": {"1 %"},
+    "docs/exemplars.md": {*ANYWHERE, "0.2 %"},
     "docs/parity.md": {*ANYWHERE, "3 points"},
     "docs/benchmarks.md": {"5 %", "25 %", "100 %", "70 %", "30 %", "50 %", "10 %"},
 }
 #: Pages whose numbers are from runs that are not published: what is measured anew leaves.
-NOT_YET = {
-    "docs/exemplars.md",
-    "docs/quantization.md",
-}
+NOT_YET = {"docs/quantization.md"}
 MEASURED = re.compile(
     r"\d+(?:\.\d+)? ?(?:±|%|points?\b|percent\b)"
     r"|^\|.*\| *[-\N{MINUS SIGN}]?\d+\.\d+ *\|",  # a cell of a table
