@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cl_strategies.experiment.config.run_config import ExperimentConfig
-from cl_strategies.experiment.config.suite import Suite, label_of, recipes, tuned_option
+from cl_strategies.experiment.config.suite import Suite, label_of, recipes
 from cl_strategies.experiment.setup.rate_groups import rate_groups
 from cl_strategies.experiment.sweep.tuning import trials
 from cl_strategies.registry import registry
@@ -23,6 +23,11 @@ LIFEQUANT = {
 }
 LIFELONG = {"ewc", "si", "mas", "rwalk", "scp", "pfr"}
 RUN_HERE = {"lifequant-ablation"}
+LIFEQUANT_ROWS = {
+    "lifequant",
+    "lifequant w/o space reg.",
+    *(f"lifequant, alpha {alpha}" for alpha in (0.25, 0.5, 1.5)),
+}
 PLAIN = {"uniform", "dorefa", "lsq", "llsq", "apot", "proxq"}
 
 
@@ -88,24 +93,29 @@ def test_the_layers_that_alignq_trains_at_the_full_rate_are_there(method: str) -
 def test_low_bit_gives_every_method_the_same_training() -> None:
     suite = Suite.from_toml("low-bit")
     labels = {label_of(row) for row in suite.strategies}
-    assert labels == PLAIN | LIFELONG | {"alignq", "lifequant", "replay", "fp32", "replay-fp32"}
-    shared = set()
-    for config in suite.configs():
-        train = {key: value for key, value in vars(config.train).items() if key != "lr"}
-        shared.add(f"{config.benchmark} {config.model} {sorted(train.items())}")
+    assert labels == PLAIN | LIFELONG | LIFEQUANT_ROWS | {"alignq", "replay", "fp32", "replay-fp32"}
+    shared = {
+        f"{config.benchmark} {config.model} {sorted(vars(config.train).items())}"
+        for config in suite.configs()
+    }
     assert len(shared) == len(suite.benchmarks) == 2
     runs = Counter((config.benchmark.name, bits_of(config)) for config in suite.configs())
+    of_a_width = len(suite.seeds) * (len(labels) - 2)
     for name in ("overlapping-fashion-mnist", "digit-domains"):
-        assert [runs[name, bits] for bits in (None, 4, 3, 2)] == [6, 45, 45, 45]
+        found = [runs[name, bits] for bits in (None, 4, 3, 2)]
+        assert found == [2 * len(suite.seeds), *[of_a_width] * 3]
 
 
-def test_low_bit_chooses_from_one_grid_for_every_method() -> None:
+def test_low_bit_tunes_a_strength_of_every_penalty_with_as_many_trials() -> None:
     suite = Suite.from_toml("low-bit")
     tried = Counter((trial.benchmark, trial.strategy) for trial in trials(suite))
-    rates, strengths = (len(values) for values in suite.tuning["grid"].values())
-    for row in suite.strategies:
-        expected = rates * (strengths if tuned_option(row) else 1)
-        assert {tried[bench["name"], label_of(row)] for bench in suite.benchmarks} == {expected}
+    streams = {bench["name"] for bench in suite.benchmarks}
+    penalties = LIFELONG | {"lifequant"}
+    assert set(tried) == {(bench, row) for bench in streams for row in {*penalties, "proxq"}}
+    assert len({tried[bench, row] for bench in streams for row in penalties}) == 1
+    for bench in suite.benchmarks:
+        strengths = {row: bench["strategies"][row]["strength"] for row in LIFEQUANT_ROWS}
+        assert len(set(strengths.values())) == 1
 
 
 def test_low_bit_replays_as_many_images_as_lifequant_keeps() -> None:
