@@ -118,15 +118,12 @@ def table(asked: str) -> str:
     what, *at = re.split(r"\sat\s", what, maxsplit=1)
     report, benchmark, *metrics = (word.strip() for word in what.split(","))
     here = rows_of(report, benchmark)
-    for metric in metrics:
-        if metric not in COLUMNS:
-            raise unknown_name("metric", metric, COLUMNS)
     if not metrics:
         raise UserError(f"{asked}: name a metric after the stream")
+    columns = [(metric, width.strip()) for metric in metrics for width in "".join(at).split(",")]
+    titles = [", ".join(filter(None, (_column(m).title.lower(), width))) for m, width in columns]
     apart = ";" if ";" in rows else ","
     names = [name.strip() for name in rows.split(apart)] if rows else _ranked(here, metrics[0])
-    columns = [(metric, width.strip()) for metric in metrics for width in "".join(at).split(",")]
-    titles = (", ".join(filter(None, (COLUMNS[m].title.lower(), width))) for m, width in columns)
     lines, shown = [["strategy", *titles]], []
     for name in names:
         name, _, text = name.partition(" = ")
@@ -147,13 +144,20 @@ def table(asked: str) -> str:
     return f"{text}\n\nMean and standard deviation of {counted} runs; {link}.\n"
 
 
-def _row(here: Mapping[str, Group], name: str, width: str) -> Group:
+def _row(here: Mapping[str, Group], name: str, width: str = "") -> Group:
     """The row of this name and width, or else of this name."""
-    for label in (f"{name}, {width}", name):
-        for other, row in here.items():
-            if sorted(other.split(", ")) == sorted(label.split(", ")):
-                return row
-    raise unknown_name("row", ", ".join(filter(None, (name, width))), here)
+    for label, row in here.items():
+        if width and sorted(label.split(", ")) == sorted([*name.split(", "), width]):
+            return row
+    if name not in here:
+        raise unknown_name("row", ", ".join(filter(None, (name, width))), here)
+    return here[name]
+
+
+def _column(metric: str) -> Metric:
+    if metric not in COLUMNS:
+        raise unknown_name("metric", metric, COLUMNS)
+    return COLUMNS[metric]
 
 
 def _asked(asked: str) -> tuple[str, str]:
@@ -227,19 +231,17 @@ def differences(asked: str) -> str:
     what, pairs = _asked(asked)
     report, benchmark, metric = (word.strip() for word in what.split(","))
     here = rows_of(report, benchmark)
-    if metric not in COLUMNS:
-        raise unknown_name("metric", metric, COLUMNS)
-    factor, form = _FORMS.get(COLUMNS[metric].unit, (1, ".2f"))
+    column = _column(metric)
+    factor, form = _FORMS.get(column.unit, (1, ".2f"))
     lines = ["| | difference | 95 % interval |", "|---|---:|---:|"]
     counts = set()
     for pair in pairs.split(";"):
         names, _, text = pair.partition(" = ")
-        first, second = (name.strip() for name in names.split(" against "))
-        for name in (first, second):
-            if name not in here:
-                raise unknown_name("row", name, here)
-        cells = cells_in([here[first], here[second]], metric, here.values())
-        a, b, _ = complete_pairs(cells.scores[first], cells.scores[second], cells.units)
+        first, second = (_row(here, name.strip()) for name in names.split(" against "))
+        cells = cells_in([first, second], metric, here.values())
+        a, b, _ = complete_pairs(
+            *(cells.scores[row.strategy] for row in (first, second)), cells.units
+        )
         counts.add(len(a))
         mean, low, high = (
             signed(float(x) * factor, form) for x in ((a - b).mean(), *t_interval(a - b, 0.95))
@@ -247,8 +249,9 @@ def differences(asked: str) -> str:
         lines.append(f"| {text.strip() or names.strip()} | {mean} | {low} to {high} |")
     link = f"[report]({SITE}/{report}/report.md)"
     counted = " to ".join(map(str, sorted(counts)))
-    title = COLUMNS[metric].title.lower()
-    return "\n".join(lines) + f"\n\nOf {title}, over {counted} pairs of runs; {link}.\n"
+    return (
+        "\n".join(lines) + f"\n\nOf {column.title.lower()}, over {counted} pairs of runs; {link}.\n"
+    )
 
 
 def _ranked(here: Mapping[str, Group], metric: str) -> list[str]:

@@ -79,7 +79,7 @@ def stock(data: Data) -> tuple[float, Result]:
     """Avalanche with its own loader, which transforms picture after picture."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _train(data, [], EvaluationPlugin(loggers=None))
+        return _train(Pictures(data), [], EvaluationPlugin(loggers=None))
 
 
 def ours(data: Data) -> tuple[float, Result]:
@@ -90,13 +90,11 @@ def ours(data: Data) -> tuple[float, Result]:
 def train(data: Data, plugins: list[Any], images: int = IMAGES) -> tuple[float, Result]:
     """:func:`ours` with further plugins, on so many pictures."""
     everything = [*plugins, ResidentDataPlugin()]
-    return _train(data, everything, LeanEvaluationPlugin(loggers=None), images)
+    return _train(Pictures(data, images), everything, LeanEvaluationPlugin(loggers=None))
 
 
-def _train(
-    data: Data, plugins: list[Any], evaluator: Any, images: int = IMAGES
-) -> tuple[float, Result]:
-    pictures, net = Pictures(data, images), network()
+def _train(pictures: Pictures, plugins: list[Any], evaluator: Any) -> tuple[float, Result]:
+    net = network()
     stream = nc_benchmark(
         pictures,
         pictures,
