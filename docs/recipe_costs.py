@@ -1,9 +1,9 @@
 """Reckon what each recipe costs, and write it down: ``python docs/recipe_costs.py``.
 
 Hours go into the recipes, as ``[suite] gpu_hours`` or ``cpu_hours``, and with the steps and the
-operations that they come from into the page, between ``<!-- costs -->`` and ``<!-- end -->``. They
-are estimates; ``recipes.md`` says of what. No data set is read, and networks are counted on the
-meta device.
+operations into the page, between ``<!-- costs -->`` and ``<!-- end -->``. Those of a recipe whose
+report is published are what its runs took; the others are estimates, and ``recipes.md`` says of
+what. No data set is read, and networks are counted on the meta device.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from cl_strategies.registry import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "recipes.md"
+PUBLISHED = ROOT / "reports" / "published"
 MARKS = re.compile(r"(<!-- costs -->\n).*?(<!-- end -->)", re.DOTALL)
 PAPERS = ("ALASSO", "HALRP", "CIM", "AlignQ", "LifeQuant")
 
@@ -267,13 +268,17 @@ def cost(config: ExperimentConfig, machine: Machine) -> Cost:
 
 @dataclass(frozen=True)
 class Total:
-    """Of all runs of a recipe; hours have two digits."""
+    """Of all runs of a recipe; hours have two digits.
+
+    :param measured: whether the hours are those of its published runs.
+    """
 
     machine: Machine
     runs: int
     steps: float
     flops: float
     hours: float
+    measured: bool = False
 
 
 def total(suite: Suite) -> Total:
@@ -284,20 +289,32 @@ def total(suite: Suite) -> Total:
     costs = [cost(config, machine) for config in one.configs()]
     steps = sum(found.steps for found in costs)
     hours = repetitions * sum(found.seconds for found in costs) / 3600
-    digits = 1 - math.floor(math.log10(hours))
     return Total(
         machine=machine,
         runs=repetitions * len(costs),
         steps=repetitions * steps,
         flops=sum(found.steps * found.flops for found in costs) / steps,
-        hours=round(hours, digits),
+        hours=_two_digits(hours),
     )
+
+
+def _two_digits(hours: float) -> float:
+    return round(hours, 1 - math.floor(math.log10(hours)))
+
+
+def known(name: str) -> Total:
+    """What the runs of a recipe took, if their report is published; else what they should."""
+    expected, origin = total(Suite.from_toml(name)), PUBLISHED / name / "origin.json"
+    made = json.loads(origin.read_text("utf-8")) if origin.exists() else {}
+    if made.get("runs") != expected.runs:
+        return expected
+    return replace(expected, hours=_two_digits(made["processor_hours"]), measured=True)
 
 
 @cache
 def totals() -> dict[str, Total]:
     """The costs of every recipe, by its name."""
-    return {name: total(Suite.from_toml(name)) for name in sorted(recipes())}
+    return {name: known(name) for name in sorted(recipes())}
 
 
 def rows() -> Iterator[str]:
@@ -306,6 +323,7 @@ def rows() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for name, found in totals().items():
         kind = "GPU" if found.machine is GPU else "core"
+        kind += ", measured" if found.measured else ""
         yield (
             f"| `{name}` | {found.runs:,} | {found.steps / 1e6:.3g} | {found.flops / 1e9:.3g} | "
             f"{found.hours:,g} ({kind}) |"
@@ -320,7 +338,8 @@ def filled(text: str) -> str:
 def with_hours(text: str, found: Total) -> str:
     """The text of a recipe with its hours, after its title."""
     text = re.sub(r"^[gc]pu_hours = .*\n", "", text, flags=re.MULTILINE)
-    line = f"{found.machine.key} = {found.hours:g}  # python docs/recipe_costs.py\n"
+    how = "measured: " if found.measured else ""
+    line = f"{found.machine.key} = {found.hours:g}  # {how}python docs/recipe_costs.py\n"
     return re.sub(r"^(title = .*\n)", lambda title: title[1] + line, text, flags=re.MULTILINE)
 
 

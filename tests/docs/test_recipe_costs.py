@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import runpy
 from dataclasses import replace
@@ -28,7 +29,25 @@ def in_file(name: str) -> float:
 
 @pytest.mark.parametrize("name", FEW)
 def test_hours_are_those_of_the_reckoning(name: str) -> None:
-    assert math.isclose(in_file(name), COSTS["total"](Suite.from_toml(name)).hours, rel_tol=0.06)
+    assert math.isclose(in_file(name), COSTS["known"](name).hours, rel_tol=0.06)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "cim-photographs"])
+def test_hours_of_a_published_recipe_are_those_its_runs_took(name: str) -> None:
+    origin = DOCS.parent / "reports" / "published" / name / "origin.json"
+    took = json.loads(origin.read_text())["processor_hours"]
+    assert COSTS["known"](name).measured
+    assert math.isclose(in_file(name), took, rel_tol=0.06)
+
+
+def test_hours_of_a_report_of_other_runs_are_not_those_of_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / "origin.json").write_text('{"runs": 7, "processor_hours": 100}')
+    monkeypatch.setitem(COSTS["known"].__globals__, "PUBLISHED", tmp_path)
+    assert not COSTS["known"]("quickstart").measured
+    assert COSTS["known"]("quickstart").hours < 1
 
 
 @pytest.mark.slow
