@@ -218,7 +218,7 @@ def augmented(*, resident: bool) -> Contender:
     """Two epochs over augmented pictures, one experience."""
 
     def run(data: Data) -> tuple[float, Result]:
-        pictures = loops.Pictures(data, len(data.y) // 10)
+        pictures = loops.GrayPictures(data, len(data.y) // 10)
         pipeline = tv.Compose(loops.AUGMENTATION.transforms[:-1])
         stream = nc_benchmark(
             pictures,

@@ -130,7 +130,7 @@ def evaluate(data: Data) -> tuple[float, Result]:
     return time.perf_counter() - start, [torch.tensor(accuracy)]
 
 
-class Pictures(Dataset[tuple[object, int]]):
+class GrayPictures(Dataset[tuple[object, int]]):
     """Training images for Pillow."""
 
     def __init__(self, data: Data, n: int) -> None:
@@ -160,7 +160,7 @@ def train_augmented(data: Data) -> tuple[float, Result]:
     """Two epochs over augmented pictures with PyTorch's loader."""
     net, loss = network(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
-    pictures = Pictures(data, len(data.y) // 10)
+    pictures = GrayPictures(data, len(data.y) // 10)
 
     class Augmented(Dataset[tuple[Tensor, int]]):
         def __getitem__(self, i: int) -> tuple[Tensor, int]:

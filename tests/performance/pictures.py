@@ -34,7 +34,7 @@ AUGMENTATION = tv.Compose(
 )
 
 
-class Pictures(Dataset[tuple[object, int]]):
+class ColorPictures(Dataset[tuple[object, int]]):
     """Training images, enlarged and in color, for Pillow."""
 
     def __init__(self, data: Data, images: int = IMAGES) -> None:
@@ -60,7 +60,7 @@ def network() -> nn.Module:
 
 def raw(data: Data) -> tuple[float, Result]:
     """One epoch of a loop over uint8 tensors, augmented a batch at a time."""
-    pictures, net = Pictures(data), network()
+    pictures, net = ColorPictures(data), network()
     optimizer = torch.optim.SGD(net.parameters(), lr=loops.RATE)
     x, y = pictures.pixels, torch.tensor(pictures.targets)
     torch.manual_seed(loops.SEED)
@@ -79,7 +79,7 @@ def stock(data: Data) -> tuple[float, Result]:
     """Avalanche with its own loader, which transforms picture after picture."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _train(Pictures(data), [], EvaluationPlugin(loggers=None))
+        return _train(ColorPictures(data), [], EvaluationPlugin(loggers=None))
 
 
 def ours(data: Data) -> tuple[float, Result]:
@@ -90,10 +90,10 @@ def ours(data: Data) -> tuple[float, Result]:
 def train(data: Data, plugins: list[Any], images: int = IMAGES) -> tuple[float, Result]:
     """:func:`ours` with further plugins, on so many pictures."""
     everything = [*plugins, ResidentDataPlugin()]
-    return _train(Pictures(data, images), everything, LeanEvaluationPlugin(loggers=None))
+    return _train(ColorPictures(data, images), everything, LeanEvaluationPlugin(loggers=None))
 
 
-def _train(pictures: Pictures, plugins: list[Any], evaluator: Any) -> tuple[float, Result]:
+def _train(pictures: ColorPictures, plugins: list[Any], evaluator: Any) -> tuple[float, Result]:
     net = network()
     stream = nc_benchmark(
         pictures,
