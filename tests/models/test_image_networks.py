@@ -104,7 +104,7 @@ def test_a_task_incremental_network_has_a_head_for_each_task(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("quantizer", ["lsq", "alignq"])
+@pytest.mark.parametrize("quantizer", ["lsq", pytest.param("alignq", marks=pytest.mark.slow)])
 def test_every_convolution_is_quantised_and_a_step_is_finite(name, quantizer):
     torch.manual_seed(0)
     model = quantize_model(build(name, (3, 16, 16)), quantizer=quantizer, weight_bits=4)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ def _matrix(tasks: int, keep: float) -> list[list[float | None]]:
     return [[0.9 * keep ** (t - i) if i <= t else None for i in range(tasks)] for t in range(tasks)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> MakeRecord:
     """A factory of valid records."""
 
@@ -86,24 +88,52 @@ def make_record() -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def joint_matrix() -> list[list[float | None]]:
     """Joint training: nothing but the last row is measured."""
     return [[None] * 3, [None] * 3, [0.95, 0.9, 0.85]]
 
 
+def _write(
+    folder: Path, records: Sequence[RunRecord], environment: dict[str, Any] | None = None
+) -> Path:
+    for k, record in enumerate(records):
+        directory = folder / "runs" / f"run-{k:03d}"
+        directory.mkdir(parents=True)
+        write_result(directory / "result.json", record)
+        if environment is not None:
+            (directory / "environment.json").write_text(json.dumps(sealed(environment)))
+    return folder
+
+
 @pytest.fixture
 def write_runs(tmp_path: Path) -> Callable[..., Path]:
     """Write records as run directories below a fresh directory and return it."""
+    return functools.partial(_write, tmp_path)
 
-    def write(records: Sequence[RunRecord], environment: dict[str, Any] | None = None) -> Path:
-        for k, record in enumerate(records):
-            directory = tmp_path / "runs" / f"run-{k:03d}"
-            directory.mkdir(parents=True)
-            write_result(directory / "result.json", record)
-            if environment is not None:
-                text = json.dumps(sealed(environment))
-                (directory / "environment.json").write_text(text)
-        return tmp_path
 
-    return write
+@pytest.fixture(scope="module")
+def nine_runs(make_record, joint_matrix, tmp_path_factory) -> Path:
+    """Runs of two benchmarks, one of which failed, and two that cannot be read; to be copied."""
+    records = [
+        make_record(name, seed=seed, keep=keep + 0.02 * seed)
+        for name, keep in (("naive", 0.5), ("synthetic-a", 0.8), ("synthetic-b", 0.79))
+        for seed in range(2)
+    ]
+    records += [
+        make_record("joint", matrix=joint_matrix),
+        make_record("synthetic-a", benchmark="other-stream", tasks=12),
+        make_record("synthetic-c", benchmark="other-stream", tasks=12, failed=True),
+    ]
+    environment = {"versions": {"torch": "0.0.synthetic"}, "device": "cpu"}
+    out = _write(tmp_path_factory.mktemp("nine-runs"), records, environment)
+    (out / "runs" / "damaged").mkdir()
+    (out / "runs" / "damaged" / "result.json").write_text("{")
+    (out / "runs" / "interrupted").mkdir()
+    return out
+
+
+@pytest.fixture
+def comparison(nine_runs: Path, tmp_path: Path) -> Path:
+    """A copy of ``nine_runs`` that a test may change."""
+    return Path(shutil.copytree(nine_runs, tmp_path / "comparison"))

@@ -10,7 +10,7 @@ import pytest
 
 from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
-from cl_strategies.results.heading import write_heading
+from cl_strategies.reports.write import ReportPaths
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -52,48 +52,33 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def comparison(make_record, write_runs, joint_matrix) -> Path:
-    records = [
-        make_record(name, seed=seed, keep=keep + 0.02 * seed)
-        for name, keep in (("naive", 0.5), ("synthetic-a", 0.8), ("synthetic-b", 0.79))
-        for seed in range(2)
-    ]
-    records += [
-        make_record("joint", matrix=joint_matrix),
-        make_record("synthetic-a", benchmark="other-stream", tasks=12),
-        make_record("synthetic-c", benchmark="other-stream", tasks=12, failed=True),
-    ]
-    out = write_runs(records, {"versions": {"torch": "0.0.synthetic"}, "device": "cpu"})
-    (out / "runs" / "damaged").mkdir()
-    (out / "runs" / "damaged" / "result.json").write_text("{")
-    (out / "runs" / "interrupted").mkdir()
-    return out
+@pytest.fixture(scope="module")
+def report(nine_runs: Path, tmp_path_factory) -> ReportPaths:
+    """A report that tests read and none changes."""
+    folder = shutil.copytree(nine_runs, tmp_path_factory.mktemp("report") / "comparison")
+    return write_report(folder, title="My comparison")
 
 
-def test_all_files_are_written_beside_the_runs(comparison: Path) -> None:
-    paths = write_report(comparison)
+def test_all_files_are_written_beside_the_runs(report: ReportPaths) -> None:
+    paths = report
     names = {paths.csv.name, paths.json.name, paths.markdown.name, paths.html.name}
     names |= {paths.wide.name, paths.latex.name}
     assert names == {
         *("summary.csv", "summary_wide.csv", "summary.json"),
         *("report.md", "report.html", "tables.tex"),
     }
-    assert {path.name for path in comparison.iterdir()} == names | {"runs"}
+    assert {path.name for path in paths.csv.parent.iterdir()} == names | {"runs"}
     assert "synthetic-b" in paths.table
 
 
-def test_the_same_runs_give_the_same_bytes(comparison: Path, tmp_path_factory) -> None:
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
-    shutil.copytree(comparison, elsewhere)
-    first = write_report(comparison)
-    second = write_report(elsewhere, elsewhere / "new" / "folder")
+def test_the_same_runs_give_the_same_bytes(report: ReportPaths, comparison: Path) -> None:
+    second = write_report(comparison, comparison / "new" / "folder", title="My comparison")
     for kind in ("csv", "wide", "json", "markdown", "html", "latex"):
-        assert getattr(first, kind).read_bytes() == getattr(second, kind).read_bytes()
+        assert getattr(report, kind).read_bytes() == getattr(second, kind).read_bytes()
 
 
-def test_the_page_is_well_formed_and_self_contained(comparison: Path) -> None:
-    text = write_report(comparison).html.read_text(encoding="utf-8")
+def test_the_page_is_well_formed_and_self_contained(report: ReportPaths) -> None:
+    text = report.html.read_text(encoding="utf-8")
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
@@ -106,8 +91,8 @@ def test_the_page_is_well_formed_and_self_contained(comparison: Path) -> None:
     assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}  # XML namespaces
 
 
-def test_the_page_shows_everything(comparison: Path) -> None:
-    page = Page(write_report(comparison, title="My comparison").html.read_text(encoding="utf-8"))
+def test_the_page_shows_everything(report: ReportPaths) -> None:
+    page = Page(report.html.read_text(encoding="utf-8"))
     for expected in (
         "My comparison",
         "synthetic-b",
@@ -127,16 +112,16 @@ def test_the_page_shows_everything(comparison: Path) -> None:
     assert page.tags.count("table") == 2 + 2 + 2 + 1 + 1
 
 
-def test_the_markdown_shows_what_is_missing(comparison: Path) -> None:
-    text = write_report(comparison).markdown.read_text(encoding="utf-8")
+def test_the_markdown_shows_what_is_missing(report: ReportPaths) -> None:
+    text = report.markdown.read_text(encoding="utf-8")
     assert "the loss is nan" in text
     assert "runs/damaged/result.json" in text
     assert "Unfinished: interrupted" in text
     assert "| *joint* |" in text
 
 
-def test_the_json_holds_rows_runs_and_ruins(comparison: Path) -> None:
-    text = write_report(comparison).json.read_text(encoding="utf-8")
+def test_the_json_holds_rows_runs_and_ruins(report: ReportPaths) -> None:
+    text = report.json.read_text(encoding="utf-8")
     data = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert len(data["runs"]) == 9
     assert data["runs"][0]["environment"]["device"] == "cpu"
@@ -234,8 +219,8 @@ def test_an_argument_of_another_type_is_named(comparison: Path, arguments, named
     assert [path.name for path in comparison.iterdir()] == ["runs"]
 
 
-def test_every_figure_is_described_from_the_data(comparison: Path) -> None:
-    text = write_report(comparison).html.read_text(encoding="utf-8")
+def test_every_figure_is_described_from_the_data(report: ReportPaths) -> None:
+    text = report.html.read_text(encoding="utf-8")
     figures = re.findall(r"<svg[^>]*>", text)
     assert figures and all('role="img"' in tag for tag in figures)
     for tag in figures:
@@ -247,26 +232,8 @@ def test_every_figure_is_described_from_the_data(comparison: Path) -> None:
     assert page.tags.count("figure") == page.text.count("In words")
 
 
-def test_tables_sort_and_stay_readable_without_scripts(comparison: Path) -> None:
-    text = write_report(comparison).html.read_text(encoding="utf-8")
+def test_tables_sort_and_stay_readable_without_scripts(report: ReportPaths) -> None:
+    text = report.html.read_text(encoding="utf-8")
     assert text.count('class="numbers sortable"') >= 2
     assert re.search(r'data-v="0\.\d+"', text)
     assert "<button" not in text  # only the script makes them
-
-
-def test_the_title_is_that_of_the_suite(comparison: Path) -> None:
-    assert "<h1>Continual-learning comparison</h1>" in write_report(comparison).html.read_text()
-    write_heading(comparison, "quick")
-    assert "<h1>quick</h1>" in write_report(comparison).html.read_text()
-    write_heading(comparison, "quick", "Eight ways & more")
-    assert "<h1>Eight ways &amp; more</h1>" in write_report(comparison).html.read_text()
-    assert "<h1>mine</h1>" in write_report(comparison, title="mine").html.read_text()
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"name": 5, "title": ""}', '{"name": "a\\nb"}'])
-def test_a_damaged_name_of_the_suite_is_said(comparison: Path, content: str) -> None:
-    (comparison / "suite.json").write_text(content)
-    paths = write_report(comparison)
-    (problem,) = [item for item in paths.problems if item.file == "suite.json"]
-    assert "delete it" in problem.message
-    assert "<h1>Continual-learning comparison</h1>" in paths.html.read_text()

@@ -60,6 +60,7 @@ def test_a_method_takes_four_files_and_says_no_option_twice(steps):
     assert sum(block.count("power:") for block in steps.values()) == 1
 
 
+@pytest.mark.slow
 def test_the_steps_give_a_method_that_lists_runs_and_reports(steps, tmp_path):
     package = tmp_path / "site" / "cl_strategies"
     ignored = shutil.ignore_patterns("__pycache__", "published")

@@ -15,6 +15,7 @@ from cl_strategies.experiment.directory.run_directory import RunDirectory
 from cl_strategies.experiment.engine.runner import run
 from cl_strategies.reports import add_metrics, write_report
 from cl_strategies.reports.derived.keys import KEYS, checked, definition
+from cl_strategies.reports.write import collected
 from cl_strategies.results.checksum import sealed, unsealed
 from cl_strategies.results.predictions.reader import read_predictions
 from cl_strategies.results.record import load_result, write_result
@@ -233,11 +234,13 @@ def test_a_forged_or_old_file_is_said_and_not_used(out, change):
     path = RunDirectory(out, RUNS[0]).path / "metrics.json"
     data, _ = unsealed(json.loads(path.read_text()))
     path.write_text("{" if change is None else json.dumps(sealed({**data, **change})))
-    report = write_report(out)
-    assert [problem.file for problem in report.problems] == [f"runs/{RUNS[0].slug}/metrics.json"]
-    assert "split-digits,replay,ece" not in report.csv.read_text()
+    found, _ = collected(out)
+    assert [problem.file for problem in found.problems] == [f"runs/{RUNS[0].slug}/metrics.json"]
+    with_ece = {run.directory for run in found.runs if "ece" in run.record.metrics}
+    assert with_ece == {made.slug for made in RUNS[1:]}
     metrics_of(out, RUNS[0], ["ece"])
-    assert not write_report(out).problems
+    found, _ = collected(out)
+    assert not found.problems and all("ece" in run.record.metrics for run in found.runs)
 
 
 def test_metrics_of_another_result_are_not_used(out):

@@ -22,6 +22,7 @@ from avalanche.benchmarks.utils.classification_dataset import (
     TaskAwareSupervisedClassificationDataset,
 )
 from avalanche.core import SupervisedPlugin
+from families import one_of_each, ways
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -170,8 +171,7 @@ def worked_or_said_why_before_training(run: Any, counter: Count, names: tuple[st
     return counter.iterations > 0
 
 
-@pytest.mark.parametrize("boundaries", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "boundaries"), ways(NAMES, False, True))
 def test_an_online_stream_is_learned_or_refused_before_training(name, boundaries):
     scenario, counter = scenario_of(name), Count()
     head = "growing" if scenario == "class" else "auto"
@@ -198,7 +198,7 @@ def test_an_online_stream_is_learned_or_refused_before_training(name, boundaries
 MULTI_HEAD = [name for name in NAMES if "task" in ENTRIES[name].scenarios]
 
 
-@pytest.mark.parametrize("name", MULTI_HEAD)
+@pytest.mark.parametrize("name", one_of_each(MULTI_HEAD))
 def test_a_head_per_task_reads_its_task_label_off_the_samples_of_an_online_stream(name):
     benchmark, counter = stream("task"), Count()
     strategy = build(name, network("task"), plugins=[counter])
@@ -225,8 +225,7 @@ def unlabeled(kind: str) -> Any:
     return benchmark_from_datasets(train=parts, test=parts)
 
 
-@pytest.mark.parametrize("kind", ["classes", "datasets", "instances"])
-@pytest.mark.parametrize("name", SINGLE_HEAD)
+@pytest.mark.parametrize(("name", "kind"), ways(SINGLE_HEAD, "datasets", "classes", "instances"))
 def test_a_single_head_needs_no_task_labels(name, kind):
     if kind == "instances" and "domain" not in ENTRIES[name].scenarios:
         pytest.skip("needs new classes in each experience")
@@ -251,7 +250,7 @@ def test_a_head_per_task_without_task_labels_is_refused_before_training(name):
     assert counter.iterations == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_of_each(NAMES))
 def test_samples_may_hold_more_than_input_label_and_task_label(name):
     """A tensor, a nest and a text, each in its place behind the label."""
     extras = (torch.ones(3), {"age": 3, "place": "here"}, "note")
@@ -265,7 +264,7 @@ def test_samples_may_hold_more_than_input_label_and_task_label(name):
     assert counter.iterations > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_of_each(NAMES))
 def test_a_model_and_images_of_half_precision_are_trained_as_they_are(name):
     scenario = scenario_of(name)
     benchmark = stream(scenario, torch.bfloat16)
@@ -283,10 +282,9 @@ def test_a_model_and_images_of_half_precision_are_trained_as_they_are(name):
     assert weights and all(weight.dtype == torch.bfloat16 for weight in weights)
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["forward", "everything"])
-@pytest.mark.parametrize("name", NAMES)
-def test_autocast_trains_finite_weights_in_single_precision(name, whole):
-    scenario = scenario_of(name)
+@pytest.mark.parametrize(("name", "within"), ways(NAMES, "forward", "everything"))
+def test_autocast_trains_finite_weights_in_single_precision(name, within):
+    scenario, whole = scenario_of(name), within == "everything"
     benchmark = stream(scenario)
     plugins = [] if whole else [AutocastPlugin()]
     strategy = build(name, network(scenario), plugins=plugins)
@@ -306,8 +304,7 @@ def plain_network() -> nn.Module:
     return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4))
 
 
-@pytest.mark.parametrize("made_by", ["package", "user"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "made_by"), ways(NAMES, "package", "user"))
 def test_a_strategy_leaves_the_users_model_what_it_was(name, made_by):
     scenario = scenario_of(name)
     if made_by == "user" and scenario == "task":
@@ -340,10 +337,7 @@ def test_labels_that_are_names_are_refused_before_training(name):
     assert counter.iterations == 0
 
 
-@pytest.mark.parametrize(
-    "kind", [torch.bool, torch.uint8, pytest.param(torch.int8, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("name", SINGLE_HEAD)
+@pytest.mark.parametrize(("name", "kind"), ways(SINGLE_HEAD, torch.uint8, torch.bool, torch.int8))
 def test_labels_may_be_of_any_integer_type(name, kind):
     data = as_classification_dataset(Samples(torch.tensor([0, 1] * 8).to(kind)))
     benchmark = benchmark_from_datasets(train=[data], test=[data])

@@ -42,18 +42,22 @@ def stream(*counts: tuple[int, ...]) -> Any:
     return build_benchmark(parts, parts, name="sizes", scenario="class")
 
 
-def trained(name: str, benchmark: Any, **options: Any) -> Any:
+def built(name: str, benchmark: Any, **options: Any) -> Any:
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
     backbone = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     model = SingleHeadModel(backbone, nn.Linear(8, benchmark.n_classes))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    strategy = ENTRIES[name].load()(
+    return ENTRIES[name].load()(
         model=model,
         optimizer=optimizer,
         train_mb_size=8,
         evaluator=None,
         **{**MORE.get(name, {}), **options},
     )
+
+
+def trained(name: str, benchmark: Any, **options: Any) -> Any:
+    strategy = built(name, benchmark, **options)
     for experience in benchmark.train_stream:
         strategy.train(experience)
     return strategy
@@ -113,7 +117,7 @@ def test_every_memory_of_a_registered_strategy_can_say_that_it_is_too_small():
     for name, entry in ENTRIES.items():
         if "class" not in entry.scenarios or getattr(entry.load(), "trains_jointly", False):
             continue
-        strategy = trained(name, benchmark)
+        strategy = built(name, benchmark)
         for plugin in strategy.plugins:
             if isinstance(plugin, ReplayPlugin) or hasattr(plugin, "storage_policy"):
                 assert isinstance(plugin.storage_policy.coverage, Coverage)

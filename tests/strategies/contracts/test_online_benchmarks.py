@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import small
+from families import represents
 
 from cl_strategies.errors import UserError
 from cl_strategies.experiment.config.run_config import ExperimentConfig
@@ -23,7 +24,12 @@ CASES = [
         ("online-split-digits", one.name, "task" if "task" in one.scenarios else one.scenarios[0])
         for one in ENTRIES
     ),
-    *(("blurry-split-digits", one.name, "class") for one in ENTRIES if "class" in one.scenarios),
+    *(
+        pytest.param(
+            "blurry-split-digits", name, "class", marks=[] if first else [pytest.mark.slow]
+        )
+        for name, first in represents(e.name for e in ENTRIES if "class" in e.scenarios).items()
+    ),
 ]
 SMALL = {"n_experiences": 2, "fraction": 0.05, "experience_size": 24}
 

@@ -10,6 +10,7 @@ import small
 import torch
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training.plugins import EarlyStoppingPlugin, EvaluationPlugin, SupervisedPlugin
+from families import one_of_each
 from torch import nn
 
 from cl_strategies.benchmarks.streams.split import split_digits
@@ -74,7 +75,7 @@ class AtTheStop(SupervisedPlugin):
             self.best.append(same(strategy.model.state_dict(), self.stopping.best_state))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_of_each(NAMES))
 def test_early_stopping_ends_with_the_best_state(name: str) -> None:
     entry = registry("strategies")[name]
     benchmark = stream("task" if entry.scenarios == ("task",) else entry.scenarios[0])

@@ -25,7 +25,7 @@ SCENARIO = {entry.name: entry.scenarios[0] for entry in registry("strategies")}
 
 def stream(scenario: str = "class", **options: Any) -> Any:
     factory = registry("benchmarks")["split-digits"].load()
-    return factory(**{"n_experiences": 3, "scenario": scenario, "fraction": 0.1, **options})
+    return factory(**{"n_experiences": 2, "scenario": scenario, "fraction": 0.1, **options})
 
 
 def build(name: str, info: Any, plugins: Any = None, **template: Any) -> Any:
@@ -134,7 +134,7 @@ def test_strategies_never_share_or_change_a_plugin_list(name):
     [(entry.name, scenario) for entry in registry("strategies") for scenario in entry.scenarios],
 )
 def test_a_strategy_works_in_every_scenario_it_declares(name, scenario):
-    benchmark = stream(scenario, n_experiences=5 if scenario == "domain" else 3)
+    benchmark = stream(scenario)
     spy = Spy()
     strategy = build(name, benchmark.info, [spy])
 
@@ -189,7 +189,7 @@ def test_an_option_out_of_range_is_refused(name, options, message):
 
 @pytest.mark.parametrize("name", ["joint", "cumulative", "gdumb"])
 def test_a_mini_batch_smaller_than_the_number_of_tasks_is_refused(name):
-    benchmark = stream("task")
+    benchmark = stream("task", n_experiences=3)
     strategy = build(name, benchmark.info, train_mb_size=2)
     with pytest.raises(UserError, match="3 tasks to train on"):
         train(strategy, benchmark)

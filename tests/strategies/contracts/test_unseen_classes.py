@@ -12,6 +12,7 @@ from avalanche.core import SupervisedPlugin
 from avalanche.models import MultiTaskModule
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
+from families import ways
 from torch import nn
 
 from cl_strategies.errors import UserError
@@ -165,8 +166,7 @@ class Losses(SupervisedPlugin):
         self.values.append(strategy.loss.item())
 
 
-@pytest.mark.parametrize("head", ["auto", "growing"])
-@pytest.mark.parametrize("name", SINGLE_HEAD)
+@pytest.mark.parametrize(("name", "head"), ways(SINGLE_HEAD, "auto", "growing"))
 def test_smoothed_and_weighted_losses_are_over_the_classes_seen(name: str, head: str) -> None:
     """Any part of the target on a class that is ruled out would cost 1,000 times that part."""
     benchmark, losses = stream(), Losses()

@@ -87,7 +87,9 @@ def fine_tuning(permuted):
     return max((three_seeds("naive", permuted, lr) for lr in (0.005, 0.02)), key=sum)
 
 
-@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "wsn" else [pytest.mark.slow]) for name in NEW]
+)
 def test_method_beats_fine_tuning(name, permuted, fine_tuning):
     ours = three_seeds(name, permuted, RATES.get(name, 0.005))
     assert sum(ours) / 3 > sum(fine_tuning) / 3 + 0.03

@@ -55,7 +55,7 @@ def trained(name: str, quantizer: str, bits: int, strength: float) -> tuple[list
     option, _, more = PENALTIES[name]
     config = ExperimentConfig.from_dict(
         {
-            "benchmark": {"name": "permuted-digits", "n_experiences": 2, "fraction": 0.3},
+            "benchmark": {"name": "permuted-digits", "n_experiences": 2, "fraction": 0.1},
             "model": {"name": "mlp", "hidden": [16, 16]},
             "train": {"batch_size": 16, "epochs": 2, "optimizer": "sgd", "lr": 0.05},
             "strategy": {"name": name, option: strength, **more},
