@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import cl_strategies  # noqa: F401  (installs the torchvision repair)
 
 gc.disable()  # what imports and collection leave stays: looking through it takes seconds
-gc.set_threshold(20_000, 20, 20)
+gc.set_threshold(20_000, 20, 20)  # small networks are made and dropped by the thousand
 torch.set_num_threads(1)
 
 # How long an example takes says how busy the machine is, and nothing about the code.

@@ -60,15 +60,14 @@ def report(nine_runs: Path, tmp_path_factory) -> ReportPaths:
 
 
 def test_all_files_are_written_beside_the_runs(report: ReportPaths) -> None:
-    paths = report
-    names = {paths.csv.name, paths.json.name, paths.markdown.name, paths.html.name}
-    names |= {paths.wide.name, paths.latex.name}
+    names = {report.csv.name, report.json.name, report.markdown.name, report.html.name}
+    names |= {report.wide.name, report.latex.name}
     assert names == {
         *("summary.csv", "summary_wide.csv", "summary.json"),
         *("report.md", "report.html", "tables.tex"),
     }
-    assert {path.name for path in paths.csv.parent.iterdir()} == names | {"runs"}
-    assert "synthetic-b" in paths.table
+    assert {path.name for path in report.csv.parent.iterdir()} == names | {"runs"}
+    assert "synthetic-b" in report.table
 
 
 def test_the_same_runs_give_the_same_bytes(report: ReportPaths, comparison: Path) -> None:

@@ -42,22 +42,18 @@ def stream(*counts: tuple[int, ...]) -> Any:
     return build_benchmark(parts, parts, name="sizes", scenario="class")
 
 
-def built(name: str, benchmark: Any, **options: Any) -> Any:
+def trained(name: str, benchmark: Any, **options: Any) -> Any:
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
     backbone = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     model = SingleHeadModel(backbone, nn.Linear(8, benchmark.n_classes))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    return ENTRIES[name].load()(
+    strategy = ENTRIES[name].load()(
         model=model,
         optimizer=optimizer,
         train_mb_size=8,
         evaluator=None,
         **{**MORE.get(name, {}), **options},
     )
-
-
-def trained(name: str, benchmark: Any, **options: Any) -> Any:
-    strategy = built(name, benchmark, **options)
     for experience in benchmark.train_stream:
         strategy.train(experience)
     return strategy
@@ -117,7 +113,7 @@ def test_every_memory_of_a_registered_strategy_can_say_that_it_is_too_small():
     for name, entry in ENTRIES.items():
         if "class" not in entry.scenarios or getattr(entry.load(), "trains_jointly", False):
             continue
-        strategy = built(name, benchmark)
+        strategy = trained(name, benchmark)
         for plugin in strategy.plugins:
             if isinstance(plugin, ReplayPlugin) or hasattr(plugin, "storage_policy"):
                 assert isinstance(plugin.storage_policy.coverage, Coverage)
