@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +127,7 @@ def table() -> str:
 
 
 def short_table() -> str:
-    """The verdict on every claim in Markdown, for README.md."""
+    """The verdict on every claim in Markdown, for README.md; a stream in two reports names them."""
     lines = ["| paper | claim | here |", "|---|---|---|"]
     before = ""
     for claim in claims():
@@ -134,8 +135,11 @@ def short_table() -> str:
             verdict = f"{UNTESTED}{claim['needs']}"
         else:
             streams: dict[str, list[str]] = {}
-            for one in shown(claim):
-                streams.setdefault(one.verdict, []).append(one.stream)
+            found = shown(claim)
+            once = {stream for stream, n in Counter(one.stream for one in found).items() if n == 1}
+            for one in found:
+                name = one.stream if one.stream in once else f"{one.stream} ({one.report})"
+                streams.setdefault(one.verdict, []).append(name)
             verdict = "; ".join(f"**{word}**: {', '.join(on)}" for word, on in streams.items())
         paper = claim["paper"] if claim["paper"] != before else ""
         before = claim["paper"]
