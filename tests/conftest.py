@@ -1,6 +1,7 @@
 """Mends torchvision before any test module imports it, and keeps sums reproducible."""
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def pytest_collection_finish():
     """What is there when the first test starts is never garbage."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def unsynced():
+    """Files of tests need not outlive a power cut: waiting for the disk 25,000 times is long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ import pytest
 from cl_strategies.cli import main
 from cl_strategies.experiment.config.suite import recipes
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FAST = [
     "--set",
     "train.epochs=1",

@@ -7,6 +7,8 @@ import pytest
 
 from cl_strategies.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FAST = ["--epochs", "1", "--set", "benchmark.n_experiences=2", "--set", "benchmark.fraction=0.1"]
 RUN = ["run", "--benchmarks", "split-digits", "--strategies", "naive", *FAST]
 

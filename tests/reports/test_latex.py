@@ -7,6 +7,8 @@ import pytest
 from cl_strategies.reports import write_report
 from cl_strategies.reports.render.latex import escaped
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def lines_of(folder):
     text = write_report(folder).latex.read_text()

@@ -10,6 +10,8 @@ from cl_strategies.errors import UserError
 from cl_strategies.reports import write_report
 from cl_strategies.reports.render import pages
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def few_lines(monkeypatch):

@@ -11,6 +11,8 @@ from cl_strategies.experiment.config.run_config import ExperimentConfig
 from cl_strategies.experiment.config.suite import Suite
 from cl_strategies.experiment.sweep.tuning import trials
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ELSEWHERE = ["../elsewhere", "/elsewhere", "~/elsewhere", "data/../../elsewhere", "~nobody/data"]
 
 

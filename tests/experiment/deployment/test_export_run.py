@@ -23,6 +23,8 @@ from cl_strategies.reports import write_report
 from cl_strategies.results.derived import fingerprint
 from cl_strategies.results.export import Exported, read_export
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 onnxruntime = pytest.importorskip("onnxruntime")
 
 

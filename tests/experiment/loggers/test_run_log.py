@@ -19,6 +19,8 @@ from cl_strategies.experiment.config import logging_options
 from cl_strategies.experiment.config.suite import Suite
 from cl_strategies.experiment.loggers import csv_sink, run_log
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TABLES = {
     "benchmark": {"name": "split-digits", "n_experiences": 2, "fraction": 0.1},
     "strategy": {"name": "si"},

@@ -29,7 +29,7 @@ FEW = ["naive", "ewc", "gdumb", "dark-er", "alasso", "single-task"]
 LONGER = {*NAMES["class"]} - {*FEW, "replay", "lwf", "si", "batch-norm"}
 
 #: Classes in a shuffled order, so that a growing head does not grow evenly.
-STREAM = {"n_experiences": 3, "fraction": 0.2, "class_order": 5}
+STREAM = {"n_experiences": 3, "fraction": 0.1, "class_order": 5}
 
 
 def stream(scenario: str = "class", **options: Any) -> Any:

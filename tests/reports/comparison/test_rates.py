@@ -16,6 +16,8 @@ from cl_strategies.reports.analysis.labels import labels_of
 from cl_strategies.reports.analysis.layout import layout_of
 from cl_strategies.reports.comparison.rates import EQUAL, FLAT, rates
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 BUDGETS = [2**k for k in range(12, 16)]
 
 

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
+import small
 import torch
 from avalanche.training.plugins import ReplayPlugin
 from hypothesis import given
@@ -113,7 +114,7 @@ def test_every_memory_of_a_registered_strategy_can_say_that_it_is_too_small():
     for name, entry in ENTRIES.items():
         if "class" not in entry.scenarios or getattr(entry.load(), "trains_jointly", False):
             continue
-        strategy = trained(name, benchmark)
+        strategy = trained(name, benchmark, **small.options(name, (3, 8, 8)))
         for plugin in strategy.plugins:
             if isinstance(plugin, ReplayPlugin) or hasattr(plugin, "storage_policy"):
                 assert isinstance(plugin.storage_policy.coverage, Coverage)

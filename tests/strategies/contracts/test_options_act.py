@@ -150,7 +150,7 @@ def outcome(name: str, settings: tuple[tuple[str, Any], ...]) -> list[Any]:
             optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
             criterion=nn.CrossEntropyLoss(),
             train_mb_size=16,
-            train_epochs=2,
+            train_epochs=2 if name in SLOW else 1,
             eval_mb_size=256,
             plugins=[logits],
             evaluator=EvaluationPlugin(loggers=[]),

@@ -118,7 +118,7 @@ def logits(model, benchmark, labels):
     return found
 
 
-@pytest.mark.parametrize("model", ["mlp", "wide-lenet"])
+@pytest.mark.parametrize("model", [pytest.param("mlp", marks=pytest.mark.slow), "wide-lenet"])
 @pytest.mark.parametrize("name", NEVER_FORGET)
 def test_old_tasks_answer_with_the_same_bits_after_later_ones(name, model):
     benchmark = split_digits(n_experiences=4, scenario="task", order=[2, 0, 3, 1], fraction=0.2)

@@ -81,7 +81,10 @@ def test_rearranging_changes_nothing(quantizer, bits):
     torch.testing.assert_close(logits(moved, x.double()), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 7, 8])
+@pytest.mark.parametrize(
+    "bits",
+    [1, pytest.param(2, marks=pytest.mark.slow), 4, pytest.param(7, marks=pytest.mark.slow), 8],
+)
 @pytest.mark.parametrize("quantizer", [name for name in QUANTIZERS if name != "apot"])
 def test_folded_weights_are_bytes_exactly_below_8_bits(quantizer, bits):
     model = quantize_model(network(), quantizer=quantizer, weight_bits=bits, activation_bits=32)
