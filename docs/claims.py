@@ -12,6 +12,7 @@ import json
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,13 @@ class Shown:
     """What a report shows of a claim on one stream.
 
     :ivar report: its name.
+    :ivar tasks: of the stream.
     :ivar ours: means of the methods, and the differences with their intervals, in words.
     """
 
     report: str
     stream: str
+    tasks: int
     ours: str
     verdict: str
 
@@ -75,8 +78,9 @@ def _shown(claim: dict[str, Any], report: str, stream: str, rows: list[Group]) -
     scale, form = (100.0, ".1f") if describe(metric).unit == "fraction" else (1.0, ".2f")
     cells = cells_in(rows, metric, rows_of(report, stream).values())
     mine = cells.scores.get(rows[0].strategy)
+    here = partial(Shown, report=report, stream=stream, tasks=len(rows[0].records[0].task_order))
     if mine is None:
-        return Shown(report=report, stream=stream, ours="no finished run", verdict=ABSENT)
+        return here(ours="no finished run", verdict=ABSENT)
     parts, words = [f"{np.nanmean(mine) * scale:{form}}"], []
     rivals = {row.strategy: cells.scores.get(row.strategy) for row in rows[1:]}
     if "limit" in claim:
@@ -94,7 +98,7 @@ def _shown(claim: dict[str, Any], report: str, stream: str, rows: list[Group]) -
             f"({signed(mean, form)}; {signed(low, form)} to {signed(high, form)})"
         )
     worst = max(words, key=[HOLDS, DIRECTION, ABSENT].index) if words else ABSENT
-    return Shown(report=report, stream=stream, ours=", ".join(parts), verdict=worst)
+    return here(ours=", ".join(parts), verdict=worst)
 
 
 def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str:
@@ -105,6 +109,15 @@ def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str
         mean, low = -mean, -high
     matters = claim.get("matters", MATTERS)
     return HOLDS if low > 0 else DIRECTION if mean >= matters else ABSENT
+
+
+def with_names(found: list[Shown]) -> list[tuple[str, Shown]]:
+    """Each with the name of its stream; streams of one name are told apart by their tasks."""
+    times = Counter(one.stream for one in found)
+    return [
+        (one.stream if times[one.stream] == 1 else f"{one.stream} ({one.tasks} tasks)", one)
+        for one in found
+    ]
 
 
 def table() -> str:
@@ -119,15 +132,15 @@ def table() -> str:
             run = f"`cl-strategies compare {claim['recipe']}`" if "recipe" in claim else ""
             lines.append(f"{start} | | {UNTESTED}{claim['needs']} | {run} |")
             continue
-        for one in shown(claim):
+        for stream, one in with_names(shown(claim)):
             link = f"[{one.report}]({SITE}/{one.report}/report.md)"
-            lines.append(f"{start} {one.ours} | {one.stream} | **{one.verdict}** | {link} |")
+            lines.append(f"{start} {one.ours} | {stream} | **{one.verdict}** | {link} |")
             start = "| | | |"
     return "\n".join(lines) + "\n"
 
 
 def short_table() -> str:
-    """The verdict on every claim in Markdown, for README.md; a stream in two reports names them."""
+    """The verdict on every claim in Markdown, for README.md."""
     lines = ["| paper | claim | here |", "|---|---|---|"]
     before = ""
     for claim in claims():
@@ -135,10 +148,7 @@ def short_table() -> str:
             verdict = f"{UNTESTED}{claim['needs']}"
         else:
             streams: dict[str, list[str]] = {}
-            found = shown(claim)
-            once = {stream for stream, n in Counter(one.stream for one in found).items() if n == 1}
-            for one in found:
-                name = one.stream if one.stream in once else f"{one.stream} ({one.report})"
+            for name, one in with_names(shown(claim)):
                 streams.setdefault(one.verdict, []).append(name)
             verdict = "; ".join(f"**{word}**: {', '.join(on)}" for word, on in streams.items())
         paper = claim["paper"] if claim["paper"] != before else ""
