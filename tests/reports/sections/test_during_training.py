@@ -15,8 +15,6 @@ from cl_strategies.reports.analysis.curves.iterations import mean_curves
 from cl_strategies.results.during_training import training_metric, training_metrics
 from cl_strategies.results.metrics import describe
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 def trace(dip, tasks=3, steps=(1, 2, 4)):
     """Old tasks fall to ``dip`` of 20 at the second point of each new one."""
