@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -111,13 +110,19 @@ def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str
     return HOLDS if low > 0 else DIRECTION if mean >= matters else ABSENT
 
 
-def with_names(found: list[Shown]) -> list[tuple[str, Shown]]:
-    """Each with the name of its stream; streams of one name are told apart by their tasks."""
-    times = Counter(one.stream for one in found)
-    return [
-        (one.stream if times[one.stream] == 1 else f"{one.stream} ({one.tasks} tasks)", one)
-        for one in found
-    ]
+@cache
+def lengths() -> dict[str, set[int]]:
+    """The numbers of tasks of each stream in which a claim is looked for."""
+    found: dict[str, set[int]] = {}
+    for claim in claims():
+        for one in shown(claim) if "needs" not in claim else []:
+            found.setdefault(one.stream, set()).add(one.tasks)
+    return found
+
+
+def name_of(one: Shown) -> str:
+    """The name of its stream, with the number of tasks if that differs between reports."""
+    return one.stream if len(lengths()[one.stream]) == 1 else f"{one.stream} ({one.tasks} tasks)"
 
 
 def table() -> str:
@@ -132,9 +137,9 @@ def table() -> str:
             run = f"`cl-strategies compare {claim['recipe']}`" if "recipe" in claim else ""
             lines.append(f"{start} | | {UNTESTED}{claim['needs']} | {run} |")
             continue
-        for stream, one in with_names(shown(claim)):
+        for one in shown(claim):
             link = f"[{one.report}]({SITE}/{one.report}/report.md)"
-            lines.append(f"{start} {one.ours} | {stream} | **{one.verdict}** | {link} |")
+            lines.append(f"{start} {one.ours} | {name_of(one)} | **{one.verdict}** | {link} |")
             start = "| | | |"
     return "\n".join(lines) + "\n"
 
@@ -148,8 +153,8 @@ def short_table() -> str:
             verdict = f"{UNTESTED}{claim['needs']}"
         else:
             streams: dict[str, list[str]] = {}
-            for name, one in with_names(shown(claim)):
-                streams.setdefault(one.verdict, []).append(name)
+            for one in shown(claim):
+                streams.setdefault(one.verdict, []).append(name_of(one))
             verdict = "; ".join(f"**{word}**: {', '.join(on)}" for word, on in streams.items())
         paper = claim["paper"] if claim["paper"] != before else ""
         before = claim["paper"]
