@@ -40,7 +40,7 @@ def script(text, name):
 
 
 @pytest.mark.parametrize("page", ["own-method", "reading-results"])
-def test_every_block_runs(page, empty_folder, capsys):
+def test_every_block_runs(page, empty_folder, undrawn, capsys):
     done = 0
     for kind, text in BLOCK.findall((DOCS / f"{page}.md").read_text()):
         named = FILE.match(text)
