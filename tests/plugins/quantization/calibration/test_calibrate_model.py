@@ -281,7 +281,6 @@ def test_nothing_is_lost_at_8_bits(known, method):
     assert abs(accuracy(calibrated(known, 0, 8, method=method), *known(0)[2:]) - full) <= 0.005
 
 
-@torch.no_grad()
 def rounding_errors(known: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """The squared errors of inputs and weights at 4 bits, relative, by layer."""
     model, seen = calibrated(known, 0, 4, **options), known(0)[1]
@@ -292,8 +291,9 @@ def rounding_errors(known: Any, **options: Any) -> tuple[torch.Tensor, torch.Ten
         held = (layer.input_quantizer, torch.cat([x for x, _ in pairs]))
         for place, (quantizer, x) in enumerate((held, (layer.weight_quantizer, layer.weight))):
             if quantizer is not None:
+                x = x.detach()
                 errors[place].append((quantizer(x) - x).square().sum() / x.square().sum())
-    return torch.stack(errors[0]), torch.stack(errors[1])
+    return torch.stack(errors[0]).detach(), torch.stack(errors[1]).detach()
 
 
 def test_at_4_bits_clipping_rounds_every_layer_more_nearly(known):
