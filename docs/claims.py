@@ -111,11 +111,17 @@ def _verdict(claim: dict[str, Any], mean: float, low: float, high: float) -> str
 
 
 @cache
+def looked_for() -> list[tuple[dict[str, Any], list[Shown]]]:
+    """Each claim, with what its reports show of it: nothing if it needs other data."""
+    return [(claim, [] if "needs" in claim else shown(claim)) for claim in claims()]
+
+
+@cache
 def lengths() -> dict[str, set[int]]:
     """The numbers of tasks of each stream in which a claim is looked for."""
     found: dict[str, set[int]] = {}
-    for claim in claims():
-        for one in shown(claim) if "needs" not in claim else []:
+    for _, shows in looked_for():
+        for one in shows:
             found.setdefault(one.stream, set()).add(one.tasks)
     return found
 
@@ -131,13 +137,13 @@ def table() -> str:
         "| paper | claim | published | here | stream | verdict | report |",
         "|---|---|---|---|---|---|---|",
     ]
-    for claim in claims():
+    for claim, shows in looked_for():
         start = f"| {claim['paper']} | {claim['claim']} | {claim['published']} |"
         if "needs" in claim:
             run = f"`cl-strategies compare {claim['recipe']}`" if "recipe" in claim else ""
             lines.append(f"{start} | | {UNTESTED}{claim['needs']} | {run} |")
             continue
-        for one in shown(claim):
+        for one in shows:
             link = f"[{one.report}]({SITE}/{one.report}/report.md)"
             lines.append(f"{start} {one.ours} | {name_of(one)} | **{one.verdict}** | {link} |")
             start = "| | | |"
@@ -148,12 +154,12 @@ def short_table() -> str:
     """The verdict on every claim in Markdown, for README.md."""
     lines = ["| paper | claim | here |", "|---|---|---|"]
     before = ""
-    for claim in claims():
+    for claim, shows in looked_for():
         if "needs" in claim:
             verdict = f"{UNTESTED}{claim['needs']}"
         else:
             streams: dict[str, list[str]] = {}
-            for one in shown(claim):
+            for one in shows:
                 streams.setdefault(one.verdict, []).append(name_of(one))
             verdict = "; ".join(f"**{word}**: {', '.join(on)}" for word, on in streams.items())
         paper = claim["paper"] if claim["paper"] != before else ""

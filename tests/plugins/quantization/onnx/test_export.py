@@ -113,12 +113,12 @@ def test_onnxruntime_predicts_what_the_network_predicts(name, quantizer, bits, d
         ("wide-lenet", (1, 16, 16), {}),
         ("resnet20", (3, 16, 16), {"width": 4}),
         ("resnet20", (3, 16, 16), {"width": 4, "shortcut": "projection"}),
-        pytest.param(*("slim-resnet18", (3, 32, 32), {"width": 4}), marks=pytest.mark.slow),
+        pytest.param("slim-resnet18", (3, 32, 32), {"width": 4}, marks=pytest.mark.slow),
         ("reduced-resnet18", (3, 32, 32), {"width": 4}),
         ("small-alexnet", (3, 32, 32), {}),
         ("mobilenet-v2-cifar", (1, 8, 8), {}),
-        pytest.param(*("mobilenet-v2", (3, 32, 32), {}), marks=pytest.mark.slow),
-        pytest.param(*("resnet18", (3, 32, 32), {}), marks=pytest.mark.slow),
+        pytest.param("mobilenet-v2", (3, 32, 32), {}, marks=pytest.mark.slow),
+        pytest.param("resnet18", (3, 32, 32), {}, marks=pytest.mark.slow),
     ],
 )
 def test_the_registered_networks_can_be_exported(name, shape, options, tmp_path):
